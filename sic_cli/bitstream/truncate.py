@@ -1,0 +1,32 @@
+"""Cutting a file to a lower level without decoding it: the bytes behind a layer are dropped."""
+
+from __future__ import annotations
+
+from ..errors import TargetError
+from .reader import Parsed, parse
+
+
+def level_for_size(parsed: Parsed, most: int) -> int:
+    """The highest level whose file has at most `most` bytes. Raises TargetError if there is none."""
+    parsed.require_level()
+    fitting = [k for k, end in enumerate(parsed.ends, 1) if end <= most]
+    if not fitting:
+        raise TargetError(
+            f"level 1 takes {parsed.ends[0]} bytes, more than {most}",
+            f"the smallest possible size is {parsed.ends[0]}",
+        )
+    return fitting[-1]
+
+
+def truncate(data: bytes, level: int) -> bytes:
+    """The first `level` layers: byte for byte what encoding to that level gives.
+
+    Raises TargetError if the file has fewer whole layers, CorruptError if it has none.
+    """
+    parsed = parse(data)
+    parsed.require_level()
+    if level > parsed.level:
+        raise TargetError(
+            f"level {level} was asked for, and the file has {parsed.level} whole levels"
+        )
+    return data[: parsed.ends[level - 1]]

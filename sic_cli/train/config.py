@@ -1,0 +1,29 @@
+"""What a training run is told: everything that a resumed run must find unchanged, and its budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """batch is per process; lr is that of the decoder and context; the encoder learns slower.
+
+    stage: "joint" trains all; "decoder" freezes analysis and context; "context" freezes both
+    transforms. perceptual: weight of LPIPS beside the squared error, 0 in stage 2.
+    """
+
+    stage: str = "joint"
+    batch: int = 4
+    crop: int = 256
+    lr: float = 1e-3
+    muon_lr: float = 2e-3
+    encoder_lr: float = 0.25
+    linear_lr: float = 0.15
+    warmup: int = 200
+    decay: float = 0.3
+    ema: float = 0.999
+    clip: float = 1.0
+    bits_weight: float = 4.0
+    perceptual: float = 0.0
+    seed: int = 0

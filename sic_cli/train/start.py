@@ -1,0 +1,64 @@
+"""Stage 1: everything that a model knows before any network is trained.
+
+The KLT of 16x16 patches, the spread of its coefficients, the level table and the place where the
+context network's features are one. A model at this stage is already a codec: the row "one linear
+transform" of the tables in the design notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..cells.levels import LevelTable, staggered
+from ..model.config import PATCH, STRIDE, ModelConfig
+from .data import Crops
+
+COLOUR_FINER = 1
+"""Extra octaves for channels that carry the mean colour of a patch: the eye sees flat areas first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """basis: float32 (PATCH, PATCH), rows by falling variance; std: float32 (PATCH,)."""
+
+    basis: Tensor
+    std: Tensor
+
+
+def klt(crops: Crops, patches: int = 300_000) -> Start:
+    """Eigenvectors of the covariance of centred patches, and standard deviations along them."""
+    total, seen = torch.zeros(PATCH, PATCH, dtype=torch.float64), 0
+    while seen < patches:
+        pixels = torch.from_numpy(crops.batch(32)).permute(0, 3, 1, 2).float() - 127.5
+        rows = F.pixel_unshuffle(pixels, STRIDE).permute(0, 2, 3, 1).reshape(-1, PATCH).double()
+        total += rows.T @ rows
+        seen += len(rows)
+    variance, vectors = torch.linalg.eigh(total / seen)
+    return Start(vectors.flip(1).T.float().contiguous(), variance.flip(0).clamp_min(0.25).sqrt().float())
+
+
+def colour_channels(basis: Tensor, channels: int) -> NDArray[np.int8]:
+    """int8 (channels,): COLOUR_FINER where most of a basis vector is the patch's mean colour."""
+    planes = basis[:channels].reshape(channels, 3, -1)
+    share = (planes.sum(2) ** 2 / planes.shape[2]).sum(1)
+    return np.where(share.numpy() > 0.5, COLOUR_FINER, 0).astype(np.int8)
+
+
+def level_table(config: ModelConfig, start: Start) -> LevelTable:
+    """The level table of a new model."""
+    finer = colour_channels(start.basis, config.channels)
+    return staggered(
+        config.channels, config.levels, config.widest, config.finest, finer, config.groups, config.lead
+    )
+
+
+def reach(table: LevelTable, std: Tensor) -> Tensor:
+    """float (C,), whole: octave at which 2 |cell| + 1 is 16 for a latent of one standard deviation."""
+    unit = torch.from_numpy(table.unit)
+    return torch.round(torch.log2(unit / (2 * std[: table.channels]) * 16))

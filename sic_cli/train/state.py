@@ -1,0 +1,91 @@
+"""Checkpoints: a safetensors file, written whole or not at all, that a killed run resumes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..cells.levels import LevelTable, build
+from ..model.codec_model import CodecModel
+from ..model.config import ModelConfig
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been done so far, over all runs: optimiser steps, crops seen, hours of wall time."""
+
+    steps: int = 0
+    crops: int = 0
+    hours: float = 0.0
+    norms: list[float] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def table_of(model: CodecModel) -> LevelTable:
+    """The level table that a model carries in its buffers."""
+    config = model.config
+    octaves = model.octaves.to(torch.int8).numpy()
+    return build(model.unit.numpy(), octaves, config.groups, config.lead)
+
+
+def save(
+    path: Path,
+    model: CodecModel,
+    average: dict[str, Tensor],
+    optimisers: list[torch.optim.Optimizer],
+    progress: Progress,
+) -> None:
+    """Write everything that `load` needs."""
+    tensors = {f"model.{k}": v.detach().contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"average.{k}": v.contiguous() for k, v in average.items()}
+    names = {p: n for n, p in model.named_parameters()}
+    for index, optimiser in enumerate(optimisers):
+        for parameter, state in optimiser.state.items():
+            for key, value in state.items():
+                value = torch.as_tensor(value).detach().clone().contiguous()
+                tensors[f"optimiser{index}.{key}.{names[parameter]}"] = value
+    facts = {
+        "config": json.dumps(model.config.to_dict()),
+        "progress": json.dumps(
+            {k: getattr(progress, k) for k in ("steps", "crops", "hours", "norms", "notes")}
+        ),
+    }
+    part = path.with_suffix(".part")
+    save_file({k: v.cpu() for k, v in tensors.items()}, part, facts)
+    os.replace(part, path)
+
+
+def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
+    """The model of a checkpoint, its averaged parameters and its progress."""
+    with safe_open(path, "pt") as file:
+        facts = file.metadata()
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    config = ModelConfig.from_dict(json.loads(facts["config"]))
+    octaves = tensors["model.octaves"].to(torch.int8).numpy()
+    table = build(tensors["model.unit"].numpy(), octaves, config.groups, config.lead)
+    model = CodecModel(config, table)
+    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
+    return model, average, Progress(**json.loads(facts["progress"]))
+
+
+def load_optimisers(path: Path, model: CodecModel, optimisers: list[torch.optim.Optimizer]) -> None:
+    """Give optimisers the state that a checkpoint holds for parameters of the same name."""
+    parameters = dict(model.named_parameters())
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            kind, _, rest = name.partition(".")
+            if not kind.startswith("optimiser"):
+                continue
+            key, _, parameter = rest.partition(".")
+            index, value = int(kind[9:]), file.get_tensor(name)
+            if index < len(optimisers) and parameter in parameters:
+                if any(parameters[parameter] is p for g in optimisers[index].param_groups for p in g["params"]):
+                    optimisers[index].state[parameters[parameter]][key] = value.to(parameters[parameter].device) if key != "step" else value

@@ -36,8 +36,8 @@ class Parsed:
     """A file, as far as it is whole.
 
     header_end: byte behind header and chunks; ends: byte behind each layer; size: bytes of the file;
-    fault: one sentence on what ended the reading early, or None; cut: the fault is that bytes are
-    missing, not that they are wrong.
+    fault: one sentence on what ended the reading early, or None; fault_kind: "" (none), "cut" (bytes
+    are missing), "damage" (bytes are wrong) or "trailing" (bytes follow the last possible layer).
     """
 
     header: Header
@@ -47,7 +47,7 @@ class Parsed:
     ends: tuple[int, ...]
     size: int
     fault: str | None
-    cut: bool
+    fault_kind: str
 
     @property
     def level(self) -> int:
@@ -181,18 +181,19 @@ def parse(data: bytes) -> Parsed:
     except EOFError as missing:
         raise CorruptError(f"too short: it ends inside {missing}") from None
     header_end, layers, ends = place, list[Layer](), list[int]()
-    fault, cut = None, False
+    fault, kind = None, ""
     try:
         while place < len(data) and len(layers) < header.levels:
             layer, place = _read_layer(data, place, len(layers) + 1, header_crc)
             layers.append(layer)
             ends.append(place)
         if place < len(data):
-            fault = f"{len(data) - place} bytes behind the last layer, at byte {place}"
+            fault = f"{len(data) - place} bytes follow the last layer, at byte {place}"
+            kind = "trailing"
     except EOFError as missing:
-        fault, cut = f"cut inside {missing}, at byte {len(data)}", True
+        fault, kind = f"cut inside {missing}, at byte {len(data)}", "cut"
     except CorruptError as damage:
-        fault = str(damage)
+        fault, kind = str(damage), "damage"
     return Parsed(
-        header, tuple(chunks), tuple(layers), header_end, tuple(ends), len(data), fault, cut
+        header, tuple(chunks), tuple(layers), header_end, tuple(ends), len(data), fault, kind
     )

@@ -28,7 +28,7 @@ def _edges(table: FrequencyTable) -> list[int]:
 def close_interval(lower: int, size: int, length: int) -> bytes:
     """The shortest byte string whose value, padded with zeros to `length` bytes, lies in
     `[lower, lower + size)`."""
-    for zeros in range(length, -1, -1):
+    for zeros in range(min(8, length), -1, -1):  # an interval is never wider than 2**64
         unit = 1 << (8 * zeros)
         value = -(-lower // unit) * unit
         if value < lower + size:

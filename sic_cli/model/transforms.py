@@ -56,9 +56,9 @@ class Synthesis(nn.Module):
         self.entry_level = nn.Parameter(torch.zeros(config.levels, wide))
         self.blocks = nn.ModuleList(Block(wide, config.levels) for _ in range(config.blocks))
         self.exit = nn.Conv2d(wide, PATCH + 16 * config.head_features, 1)
-        self.head_in = nn.Conv2d(48 + config.head_features, head, 3, padding=1)
+        self.head_in = nn.Conv2d(48 + config.head_features, head, 3, padding=1, padding_mode="replicate")
         self.head_gain = nn.Parameter(torch.ones(config.levels, head))
-        self.head_out = nn.Conv2d(head, 48, 3, padding=1)
+        self.head_out = nn.Conv2d(head, 48, 3, padding=1, padding_mode="replicate")
         zero(self.head_out)
         with torch.no_grad():
             self.exit.weight[:PATCH].zero_()

@@ -36,7 +36,7 @@ def evaluate(model: CodecModel, pictures: Sequence[np.ndarray], device: torch.de
     levels, steps = model.config.levels, len(model.step_level)
     bits, psnr = np.zeros((len(pictures), levels)), np.zeros((len(pictures), levels))
     for row, picture in enumerate(pictures):
-        pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(np.array(picture)).to(device).permute(2, 0, 1)[None].float()
         height, width = pixels.shape[2:]
         padded = F.pad(pixels, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         latent = model.analysis(padded - 127.5)

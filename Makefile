@@ -1,0 +1,62 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+DATA ?= ../shared/data
+RUN ?= runs/main
+MINUTES ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-measure demo test check bench data train export weights-table gpu-pack gpu-rehearsal clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "$(TORCH)" "numpy>=1.26,<3"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+setup: $(VENV)/ready  ## make the environment in .venv
+
+$(VENV)/ready-measure: $(VENV)/ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check scipy tqdm
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps lpips==0.1.4 torchvision==0.28.0
+	touch $@
+
+setup-measure: $(VENV)/ready-measure  ## add what measuring LPIPS needs
+
+demo: setup  ## encode a photograph, decode four levels, write pictures and a page into demo/
+	$(BIN)/python benchmarks/demo.py demo
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+check: setup  ## linter and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup  ## times and memory on a 768x512 picture
+	$(BIN)/python benchmarks/speed.py
+
+data: setup  ## decode the training pictures once into runs/packed
+	$(BIN)/sic train pack $(DATA)/train runs/packed
+
+train: setup  ## train or resume RUN for MINUTES
+	$(BIN)/sic train run --packed runs/packed --validation $(DATA)/holdout --out $(RUN) --minutes $(MINUTES)
+
+export: setup  ## write the release NAME from the checkpoint of RUN
+	$(BIN)/sic train export $(RUN)/checkpoint.safetensors --packed runs/packed --name $(NAME)
+
+weights-table: setup-measure  ## real bytes, PSNR and LPIPS of all levels into the model card
+	$(BIN)/python benchmarks/rate.py $(DATA)
+
+gpu-pack: setup  ## put what travels to a GPU into gpu-pack/ (SHARD=0..3)
+	$(BIN)/python benchmarks/gpu_pack.py $(DATA) gpu-pack $(or $(SHARD),0) $(RUN)
+
+gpu-rehearsal: setup  ## the same command as on a GPU, for a minute on the CPU
+	cd gpu-pack && DEVICE=cpu MINUTES=1 BATCH=2 OUT=out PYTHON=$(abspath $(BIN)/python) sh go.sh
+
+clean:  ## remove what make made
+	rm -rf $(VENV) demo build dist gpu-pack

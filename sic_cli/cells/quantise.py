@@ -1,0 +1,47 @@
+"""Latents to cells at the finest level, and from there to any coarser level by shifts alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .levels import NOT_SENT, LevelTable
+
+Cells = NDArray[np.int32]
+"""int32 (C, h, w), the number of the cell that each latent lies in; 0 where not sent."""
+
+FIRST_CUT_MAX = 256
+"""Largest cell number of a channel's first cut; latents beyond it saturate (FORMAT.md, 6.3)."""
+
+
+def shifted(cells: Cells, shift: NDArray[np.int32]) -> Cells:
+    """Cells `shift` (C,) octaves coarser."""
+    return np.sign(cells) * (np.abs(cells) >> shift[:, None, None])
+
+
+def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
+    """Cells of a latent (C, h, w) at the last level. The only place where floats decide a cell."""
+    octave = table.octaves[-1].astype(np.int32)
+    sent = octave != NOT_SENT
+    first = np.array([column[column != NOT_SENT][:1].sum() for column in table.steps.T], np.int32)
+    most = ((FIRST_CUT_MAX + 1) << np.where(sent, octave - first, 0)) - 1
+    magnitude = np.abs(latent) / table.width(table.levels)[:, None, None]
+    magnitude = np.minimum(magnitude, most[:, None, None]).astype(np.int32)
+    return (np.sign(latent).astype(np.int32) * magnitude).astype(np.int32)
+
+
+def at_octaves(cells: Cells, table: LevelTable, octaves: NDArray[np.int8]) -> Cells:
+    """Cells of the last level, coarsened to `octaves` (C,); 0 where not sent."""
+    wanted = octaves.astype(np.int32)
+    shift = table.octaves[-1].astype(np.int32) - wanted
+    sent = wanted != NOT_SENT
+    return shifted(cells, np.where(sent, shift, 0)) * sent[:, None, None]
+
+
+def middle(
+    cells: Cells, table: LevelTable, level: int, centre: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """float32 (C, h, w): where `mean` details put each latent. centre: (C,) place inside a cell."""
+    width = np.where(np.isinf(table.width(level)), 0, table.width(level)).astype(np.float32)
+    size = np.abs(cells) + centre[:, None, None]
+    return (np.sign(cells) * size * width[:, None, None]).astype(np.float32)

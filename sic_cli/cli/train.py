@@ -1,0 +1,124 @@
+"""sic train: pack pictures, run, export. The only command that imports the train room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import InputError, ModelError
+from .common import global_options
+
+
+@click.group(short_help="Train or continue a model, and export weights.")
+@global_options
+def command() -> None:
+    """Train or continue a model, and export weights.
+
+    \b
+    sic train pack PICTURES PACKED                 decode the pictures once
+    sic train run --packed PACKED --out RUN        train, or resume, for so many minutes
+    sic train export RUN/checkpoint.safetensors    write a release
+    """
+
+
+@command.command()
+@click.argument("pictures", type=click.Path(path_type=Path))
+@click.argument("packed", type=click.Path(path_type=Path))
+@click.option("--workers", type=click.IntRange(1, 256), default=2, show_default=True)
+@global_options
+def pack(pictures: Path, packed: Path, workers: int) -> None:
+    """Decode all pictures below PICTURES into the folder PACKED."""
+    from ..train.data import pack as pack_pictures
+
+    try:
+        click.echo(pack_pictures(pictures, packed, workers))
+    except FileNotFoundError as error:
+        raise InputError(str(error)) from None
+
+
+@command.command()
+@click.option("--packed", required=True, help="Folder from `sic train pack`.")
+@click.option("--out", required=True, help="Folder of the run; resumed if it holds a checkpoint.")
+@click.option("--validation", help="Folder of pictures to evaluate on (never trained on).", required=True)
+@click.option("--minutes", type=float, default=60.0, show_default=True, help="Wall time of this run.")
+@click.option("--final", is_flag=True, help="Let the learning rate fall to nothing at the end.")
+@click.option("--stage", type=click.Choice(["joint", "decoder", "context"]), default="joint", show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU processes that average their gradients.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads per process.")
+@click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops per process and step.")
+@click.option("--crop", type=click.IntRange(32), default=256, show_default=True)
+@click.option("--lr", type=float, default=1e-3, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--perceptual", type=float, default=0.0, show_default=True, help="Weight of the perceptual loss (stage 3).")
+@click.option("--backbones", help="Folder with the perceptual networks' weights.")
+@click.option("--evaluate-minutes", type=float, default=10.0, show_default=True)
+@click.option("--checkpoint-minutes", type=float, default=3.0, show_default=True)
+@global_options
+def run(
+    packed: str,
+    out: str,
+    validation: str,
+    minutes: float,
+    final: bool,
+    stage: str,
+    device: str,
+    processes: int,
+    threads: int,
+    batch: int,
+    crop: int,
+    lr: float,
+    seed: int,
+    perceptual: float,
+    backbones: str | None,
+    evaluate_minutes: float,
+    checkpoint_minutes: float,
+) -> None:
+    """Train for some minutes, or continue the run in --out."""
+    if not (Path(packed) / "index.json").is_file():
+        raise InputError(f"{packed}: no packed pictures there", "run `sic train pack` first")
+    if not Path(validation).is_dir():
+        raise InputError(f"{validation}: no such folder")
+
+    from ..model.config import ModelConfig
+    from ..train.config import TrainConfig
+    from ..train.loop import Run, train
+
+    config = TrainConfig(
+        stage=stage, batch=batch, crop=crop, lr=lr, muon_lr=2 * lr, seed=seed, perceptual=perceptual
+    )
+    where = Run(
+        packed=packed,
+        out=out,
+        validation=validation,
+        minutes=minutes,
+        processes=processes,
+        threads=threads,
+        device=device,
+        final=final,
+        checkpoint_minutes=checkpoint_minutes,
+        evaluate_minutes=evaluate_minutes,
+        backbones=backbones,
+    )
+    train(where, config, ModelConfig())
+
+
+@command.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--packed", required=True, type=click.Path(path_type=Path), help="Folder from `sic train pack`.")
+@click.option("--name", required=True, help="Name of the release.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("weights"), show_default=True)
+@click.option("--crops", type=click.IntRange(8), default=96, show_default=True, help="Crops that tables are fitted to.")
+@global_options
+def export(checkpoint: Path, packed: Path, name: str, out: Path, crops: int) -> None:
+    """Write the release OUT/NAME from a checkpoint."""
+    if not checkpoint.is_file():
+        raise ModelError(f"{checkpoint}: no such checkpoint")
+
+    from ..train.data import open_packed
+    from ..train.export import export as export_release
+
+    pictures, _ = open_packed(packed)
+    card = export_release(checkpoint, pictures, out / name, name, crops)
+    click.echo(f"{card.folder}: {card.id.hex()}")

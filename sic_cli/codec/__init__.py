@@ -1,0 +1,1 @@
+"""The codec: the one room that joins pictures, networks, cells, entropy coding and container."""

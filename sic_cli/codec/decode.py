@@ -1,0 +1,98 @@
+"""File -> layers -> cells -> latent -> pixels. `encode.py` is the same list downward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bitstream.reader import Parsed
+from ..cells.quantise import Cells
+from ..entropy import new_decoder
+from ..errors import CorruptError, ModelError, TargetError
+from ..release.locate import find_id
+from .encode import check_size
+from .engine import Engine, Pixels, engine
+from .walk import Reading, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """pixels: uint8 (H, W, 3), or (H, W) for a grey picture. level: the one that was reached.
+    fault: why it is lower than the file's layers promise, or None."""
+
+    pixels: Pixels
+    level: int
+    fault: str | None
+
+
+def decode(
+    parsed: Parsed,
+    *,
+    level: int | None = None,
+    device: str = "cpu",
+    details: str = "mean",
+    seed: int | None = None,
+) -> Decoded:
+    """The picture at `level` (default: the highest whole one).
+
+    Raises CorruptError if there is no whole level, TargetError if the file is whole and does not
+    reach `level`, ModelError if its model is not here.
+    """
+    parsed.require_level()
+    header = parsed.header
+    check_size(header.width, header.height)
+    if level is not None and level > parsed.level and not parsed.fault:
+        raise TargetError(f"level {level} was asked for, and the file has {parsed.level}")
+    machine = file_engine(parsed, device)
+    wanted = min(parsed.level, level or parsed.level)
+    cells, reached, fault = decode_cells(machine, parsed, wanted)
+    seed = header.seed if seed is None else seed
+    latent = machine.place(cells, reached, details, seed)
+    pixels = machine.synthesise(latent, reached, header.height, header.width)
+    if header.grey:
+        pixels = grey_of(pixels)
+    return Decoded(pixels, reached, fault)
+
+
+def file_engine(parsed: Parsed, device: str) -> Engine:
+    """The engine for the model that a file names."""
+    card = find_id(parsed.header.model)
+    if card.config.levels != parsed.header.levels:
+        raise ModelError(
+            f"the file says that its model has {parsed.header.levels} levels; "
+            f"{card.name} has {card.config.levels}"
+        )
+    return engine(card, device)
+
+
+def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, int, str | None]:
+    """Cells at `level`, or at the last level whose symbols match their digest.
+
+    -> cells, the level that they belong to, and what stopped it, if anything did.
+    Raises CorruptError if not even level 1 matches.
+    """
+    header = parsed.header
+    shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
+    cells, check = np.zeros(shape, np.int32), 0
+    for layer in parsed.layers[:level]:
+        fault = None
+        try:
+            finer = machine.walk.layer(layer.level, cells, Reading(new_decoder(layer.payload)))
+            check = digest(machine.table, layer.level, finer, check)
+            if check != layer.digest:
+                fault = f"layer {layer.level} decodes to other symbols than were written"
+        except CorruptError as error:
+            fault = f"layer {layer.level}: {error}"
+        if fault:
+            if layer.level == 1:
+                raise CorruptError(fault)
+            return cells, layer.level - 1, fault
+        cells = finer
+    return cells, level, None
+
+
+def grey_of(pixels: Pixels) -> Pixels:
+    """uint8 (H, W): luma of pixels that should be grey, by the integers of ITU-R BT.601."""
+    weights = np.array([19595, 38470, 7471], np.uint32)
+    return ((pixels.astype(np.uint32) @ weights + 32768) >> 16).astype(np.uint8)

@@ -1,0 +1,116 @@
+"""A release made ready to code: networks on a device, the walk, and the numbers between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..cells import details, quantise
+from ..cells.levels import LevelTable, build
+from ..cells.quantise import Cells
+from ..errors import ResourceError
+from ..model.config import STRIDE
+from ..model.exact import ContextRunner
+from ..release.card import Card
+from ..release.load import Loaded, load
+from .coding_tables import CodingTables
+from .tiles import in_strips
+from .walk import Walk
+
+Pixels = NDArray[np.uint8]
+"""uint8 (H, W, 3)."""
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N`. Raises ResourceError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ResourceError(
+                f"--device {name}: {count or 'no'} CUDA device{'s' if count > 1 else ''} here",
+                "use --device cpu or auto",
+            )
+    return device
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Made by `engine`. All methods take and give whole pictures."""
+
+    release: Loaded
+    table: LevelTable
+    walk: Walk
+    device: torch.device
+
+    def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Pixels -> latent float32 (C, ceil(H / 16), ceil(W / 16)); edges are repeated outwards."""
+        height, width = pixels.shape[:2]
+        spare = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
+        padded = np.pad(pixels, spare, mode="edge") if spare != ((0, 0),) * 3 else pixels
+
+        def part(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
+            tensor = torch.from_numpy(np.array(rows)).to(self.device)
+            tensor = tensor.permute(2, 0, 1)[None].float() - 127.5
+            latent: NDArray[np.float32] = self.release.analysis(tensor)[0].float().cpu().numpy()
+            return latent
+
+        with torch.inference_mode():
+            depth = 2 * self.release.card.config.blocks
+            return in_strips(part, padded, axis=0, unit=STRIDE, halo=depth, out_axis=1, out_unit=1)
+
+    def cells(self, latent: NDArray[np.float32]) -> Cells:
+        """Latent -> cells at the last level."""
+        return quantise.finest(latent, self.table)
+
+    def place(self, cells: Cells, level: int, kind: str, seed: int) -> NDArray[np.float32]:
+        """Cells at `level` -> latent: `mean` or `sample` details."""
+        if kind == "sample":
+            return details.sample(cells, self.table, level, self.release.spread[level - 1], seed)
+        return quantise.middle(cells, self.table, level, self.release.centre[level - 1])
+
+    def synthesise(self, latent: NDArray[np.float32], level: int, height: int, width: int) -> Pixels:
+        """Latent at `level` -> pixels uint8 (height, width, 3)."""
+        which = torch.tensor([level - 1], device=self.device)
+        cell = torch.from_numpy(self.table.width(level))[None].to(self.device)
+
+        def part(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+            tensor = torch.from_numpy(np.array(rows))[None].to(self.device)
+            out = self.release.synthesis(tensor, cell, which)[0] + 127.5
+            out = out.round_().clamp_(0, 255).to(torch.uint8)
+            pixels: NDArray[np.uint8] = out.permute(1, 2, 0).contiguous().cpu().numpy()
+            return pixels
+
+        with torch.inference_mode():
+            depth = 2 * self.release.card.config.blocks + 1
+            whole = in_strips(part, latent, axis=1, unit=1, halo=depth, out_axis=0, out_unit=STRIDE)
+        return whole[:height, :width]
+
+
+def engine(card: Card, device: str = "cpu") -> Engine:
+    """A release on a device; loaded once per process."""
+    return _engine(card.digest, card, pick_device(device))
+
+
+_ENGINES: dict[tuple[str, str], Engine] = {}
+
+
+def _engine(digest: str, card: Card, device: torch.device) -> Engine:
+    key = (digest, str(device))
+    if key not in _ENGINES:
+        release = load(card)
+        config = card.config
+        table = build(release.unit, release.octaves, config.groups, config.lead)
+        runner = ContextRunner(
+            release.context, release.reach, release.logs, torch.from_numpy(table.steps)
+        )
+        walk = Walk(table, CodingTables.from_arrays(release.arrays), runner.classes)
+        release.analysis.to(device)
+        release.synthesis.to(device)
+        _ENGINES[key] = Engine(release, table, walk, device)
+    return _ENGINES[key]

@@ -1,0 +1,114 @@
+"""Reading inputs whole and writing outputs whole or not at all. Standard library only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from .errors import InputError, OutputError, ResourceError, UsageError
+
+PART_SUFFIX = ".sic-part"
+
+
+def read_input(name: str, most: int) -> bytes:
+    """Bytes of a file, or of standard input for `-`.
+
+    Raises InputError for what is missing, unreadable or not a regular file, ResourceError beyond
+    `most` bytes.
+    """
+    if name == "-":
+        data = sys.stdin.buffer.read(most + 1)
+    else:
+        try:
+            mode = os.stat(name).st_mode
+            if stat.S_ISDIR(mode):
+                raise InputError(f"{shown(name)}: is a folder, not a file")
+            if not stat.S_ISREG(mode):
+                raise InputError(f"{shown(name)}: is not a regular file")
+            with open(name, "rb") as file:
+                data = file.read(most + 1)
+        except OSError as error:
+            raise InputError(f"{shown(name)}: {error.strerror}") from None
+        except ValueError as error:  # a NUL in the name
+            raise InputError(f"{shown(name)}: {error}") from None
+    if len(data) > most:
+        raise ResourceError(f"{shown(name)}: more than {most} bytes")
+    return data
+
+
+def check_output(output: str, source: str, force: bool) -> None:
+    """Raise before any work is done if the output could not be written afterwards."""
+    if output == "-":
+        if sys.stdout.isatty() and not force:
+            raise UsageError("will not write binary data to a terminal", "use -o FILE")
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise OutputError(f"{shown(output)}: is a folder")
+    if path.exists():
+        if source != "-" and os.path.exists(source) and os.path.samefile(source, path):
+            raise OutputError(f"{shown(output)}: is the input itself")
+        if path.is_file() and not force:
+            raise OutputError(f"{shown(output)}: exists", "use --force to replace it")
+    parent = path.parent
+    if not parent.is_dir():
+        raise OutputError(f"{shown(output)}: there is no folder {shown(str(parent))}")
+    if path.is_file() or not path.exists():
+        if not os.access(parent, os.W_OK):
+            raise OutputError(f"{shown(output)}: the folder is not writable")
+
+
+def write_output(output: str, data: bytes) -> None:
+    """Write all of `data`, or leave what was there: a temporary file beside it, then a rename.
+
+    What is not a regular file (a device, a pipe) is written straight. Raises OutputError;
+    BrokenPipeError passes through.
+    """
+    try:
+        if output == "-":
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return
+        target = os.path.realpath(output)
+        if os.path.exists(target) and not os.path.isfile(target):
+            with open(target, "wb") as device:
+                device.write(data)
+            return
+        _replace(target, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+        raise OutputError(f"{shown(output)}: {reason}") from None
+
+
+def _replace(target: str, data: bytes) -> None:
+    folder, name = os.path.split(target)
+    try:
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        mode = 0o666 & ~mask
+    handle, part = tempfile.mkstemp(PART_SUFFIX, f".{name[:200]}.", folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, mode)
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def shown(name: str) -> str:
+    """A path as messages show it: control characters escaped."""
+    if name == "-":
+        return "standard input"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)

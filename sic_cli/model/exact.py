@@ -1,0 +1,125 @@
+"""Running the integer context network, and proving that this machine runs it exactly.
+
+Everything here happens on the CPU in float32 on whole numbers below 2**24. Whatever could make a sum
+inexact is shut out: autocast, NNPACK (its Winograd and FFT kernels were measured inexact) and batches.
+A small network of known result is run once per process before anything is coded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import ResourceError
+from .context import ACTIVATION_MAX, EXACT, FEATURE_MAX, ContextWeights, features, logits, trunk
+
+CLASS_SHIFT = 9
+"""Logits of 2**11 per unit become classes a quarter of a unit wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRange:
+    """How a logit becomes a class: (logit >> CLASS_SHIFT) + offset, held in 0..count - 1."""
+
+    offset: int
+    count: int
+
+
+ZERO = ClassRange(8, 56)
+SIGN = ClassRange(16, 32)
+INNER = ClassRange(8, 32)
+RANGES = (ZERO, SIGN, INNER)
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Inside, torch computes what it is told, in float32, without gradients."""
+    with (
+        torch.inference_mode(),
+        torch.autocast("cpu", enabled=False),
+        torch.backends.nnpack.flags(enabled=False),
+    ):
+        yield
+
+
+class ContextRunner:
+    """The context network of a release, ready to code with.
+
+    reach: whole float (C,); logs: whole float (256,); steps: octaves (S + 1, C) of the level table.
+    Raises ResourceError if this machine does not compute whole numbers exactly.
+    """
+
+    def __init__(self, weights: ContextWeights, reach: Tensor, logs: Tensor, steps: Tensor) -> None:
+        check_machine()
+        self._weights, self._reach, self._logs = weights, reach, logs
+        self._steps = steps.to(torch.float32)
+
+    def classes(
+        self, cells: NDArray[np.int32], step: int, channels: NDArray[np.intp]
+    ) -> NDArray[np.uint8]:
+        """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming step.
+
+        cells: int32 (C, h, w) before the step; channels: those that the step refines.
+        """
+        count = self._weights.exit.shape[0] // 3
+        rows = torch.from_numpy(np.concatenate([channels, channels + count, channels + 2 * count]))
+        with exact():
+            which = torch.tensor([step])
+            now = torch.from_numpy(cells).to(torch.float32)[None]
+            seen = features(now, self._steps[step][None], self._reach, self._logs)
+            active = trunk(self._weights, seen, which)
+            only = replace(
+                self._weights,
+                exit=self._weights.exit[rows],
+                exit_bias=self._weights.exit_bias[:, rows],
+            )
+            out = logits(only, active, which)[0].to(torch.int32).numpy()
+        parts = (out >> CLASS_SHIFT).reshape(3, len(channels), *cells.shape[1:])
+        for part, kind in zip(parts, RANGES, strict=True):
+            np.clip(part + kind.offset, 0, kind.count - 1, out=part)
+        return parts.astype(np.uint8)
+
+
+def largest_sums(weights: ContextWeights) -> dict[str, int]:
+    """The largest magnitude that any sum in the network can reach, by layer: all must be < 2**24."""
+
+    def most(kernel: Tensor, bias: Tensor | None, inputs: int) -> int:
+        total = kernel.abs().sum((1, 2, 3)) * inputs
+        return int((total if bias is None else total + bias.abs().amax(0)).max())
+
+    sums = {"entry": most(weights.entry, weights.entry_bias, FEATURE_MAX)}
+    for i, (mid, bias, back) in enumerate(
+        zip(weights.mid, weights.mid_bias, weights.back, strict=True)
+    ):
+        sums[f"mid{i}"] = most(mid, bias, ACTIVATION_MAX)
+        sums[f"back{i}"] = most(back, None, ACTIVATION_MAX)
+    sums["exit"] = most(weights.exit, weights.exit_bias, ACTIVATION_MAX)
+    return sums
+
+
+@cache
+def check_machine() -> None:
+    """Compare convolutions of whole numbers with 64-bit integers; raise ResourceError if they differ."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, ACTIVATION_MAX + 1, (1, 96, 12, 12))
+    w = rng.integers(-40, 41, (32, 96, 3, 3))
+    with exact():
+        got = torch.nn.functional.conv2d(
+            torch.from_numpy(x).float(), torch.from_numpy(w).float(), padding=1
+        ).numpy()
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    want = np.einsum("bchwij,ocij->bohw", windows, w)
+    if int(np.abs(want).max()) >= EXACT or not np.array_equal(got, want):
+        raise ResourceError(
+            "this machine does not add whole numbers exactly in float32; sic would write files "
+            "that others cannot read",
+            "run `sic doctor`, and report the processor and the torch version",
+        )

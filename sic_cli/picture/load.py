@@ -1,0 +1,107 @@
+"""Picture file -> pixels, upright, with its colour profile; or one clear refusal."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import InputError, ResourceError
+from .kinds import READERS, kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """pixels: uint8 (H, W, 3), all three equal if `grey`. icc: profile or None. notices: sentences
+    on what was left out."""
+
+    pixels: NDArray[np.uint8]
+    grey: bool
+    icc: bytes | None
+    notices: tuple[str, ...] = ()
+
+
+def load(data: bytes, name: str, max_side: int, max_pixels: int) -> Picture:
+    """Decode a picture file.
+
+    name: for messages. Raises InputError for what is not a whole picture of a kind that sic encodes,
+    ResourceError for one that is too large (before its pixels are read).
+    """
+    if not data:
+        raise InputError(f"{name}: empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=READERS) as picture:
+                _check_size(picture, name, max_side, max_pixels)
+                _check_kind(picture, name)
+                picture.load()
+                return _upright(picture, name)
+        except UnidentifiedImageError:
+            raise InputError(
+                f"{name}: not a picture that sic reads", f"readable are {', '.join(READERS)}"
+            ) from None
+        except Image.DecompressionBombError:
+            raise ResourceError(f"{name}: more than {max_pixels} pixels") from None
+        except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+            raise InputError(f"{name}: broken picture ({error})") from None
+
+
+def _check_size(picture: Image.Image, name: str, max_side: int, max_pixels: int) -> None:
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise InputError(f"{name}: has no pixels")
+    if max(width, height) > max_side or width * height > max_pixels:
+        raise ResourceError(
+            f"{name}: {width}x{height} pixels; the limits are {max_side} a side and "
+            f"{max_pixels} in all"
+        )
+
+
+def _check_kind(picture: Image.Image, name: str) -> None:
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":
+        raise InputError(f"{name}: has {frames} frames; sic encodes single pictures")
+    if _deep(picture):
+        raise InputError(
+            f"{name}: has more than 8 bits per sample, which sic does not encode yet",
+            "convert it to 8 bits first",
+        )
+
+
+def _deep(picture: Image.Image) -> bool:
+    """True for 16-bit colour, which Pillow would turn to 8 bits without a word."""
+    for tile in picture.tile:
+        raw = tile[3] if len(tile) > 3 else None
+        first = raw if isinstance(raw, str) else raw[0] if isinstance(raw, tuple) and raw else ""
+        if isinstance(first, str) and ";16" in first:
+            return True
+    bits = getattr(picture, "tag_v2", {}).get(258, (8,))
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+
+
+def _upright(picture: Image.Image, name: str) -> Picture:
+    upright = ImageOps.exif_transpose(picture)
+    icc = picture.info.get("icc_profile") or None
+    lost = [k for k in ("exif", "xmp") if picture.info.get(k)]
+    notices = (f"{name}: {' and '.join(lost)} metadata not carried over",) if lost else ()
+    if upright.has_transparency_data:
+        layered = upright.convert("RGBA")
+        if layered.getchannel("A").getextrema() != (255, 255):
+            raise InputError(
+                f"{name}: has transparency, which sic does not encode yet",
+                "flatten it on a background first",
+            )
+        upright = layered.convert("L" if upright.mode in ("L", "LA") else "RGB")
+    kind = kind_of(upright.mode)
+    if not kind.accepted:
+        raise InputError(f"{name}: {kind.text}, which sic does not encode yet")
+    grey = upright.mode in ("L", "1")
+    pixels = np.asarray(upright.convert("L" if grey else "RGB"))
+    if grey:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return Picture(np.ascontiguousarray(pixels), grey, icc, notices)

@@ -1,0 +1,1 @@
+"""Releases: folders of trained weights, found by name or by the id in a file."""

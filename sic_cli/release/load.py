@@ -1,0 +1,96 @@
+"""A release's weights file -> networks and tables in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from ..errors import ModelError
+from ..model.context import ContextWeights
+from ..model.transforms import Analysis, Synthesis
+from .card import WEIGHTS, Card
+from .digest import read_checked
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything a release holds.
+
+    integers: arrays by name: level table (`unit`, `octaves`), coding tables, context features;
+    centre, spread: float32 (K, C); psnr_fit: float32 (K, 2), see codec/encode.py.
+    """
+
+    card: Card
+    analysis: Analysis
+    synthesis: Synthesis
+    context: ContextWeights
+    reach: Tensor
+    logs: Tensor
+    arrays: dict[str, NDArray[np.int64]]
+    unit: NDArray[np.float32]
+    octaves: NDArray[np.int8]
+    centre: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    psnr_fit: NDArray[np.float32]
+
+
+def _network(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
+    own = {k[len(prefix) :]: v.float() for k, v in tensors.items() if k.startswith(prefix)}
+    module.load_state_dict(own)
+    module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:
+    def whole(name: str) -> Tensor:
+        return tensors[f"context.{name}"].to(torch.float32)
+
+    return ContextWeights(
+        whole("entry"),
+        whole("entry_bias"),
+        tuple(whole(f"mid.{i}") for i in range(depth)),
+        tuple(whole(f"mid_bias.{i}") for i in range(depth)),
+        tuple(whole(f"back.{i}") for i in range(depth)),
+        whole("exit"),
+        whole("exit_bias"),
+    )
+
+
+_LOADED: dict[str, Loaded] = {}
+
+
+def load(card: Card) -> Loaded:
+    """Read, check and build, once per process and digest. Raises ModelError if anything is wrong."""
+    if card.digest not in _LOADED:
+        _LOADED[card.digest] = _load(card)
+    return _LOADED[card.digest]
+
+
+def _load(card: Card) -> Loaded:
+    data = read_checked(card.folder / WEIGHTS, card.digest)
+    try:
+        tensors = load_tensors(data)
+        analysis, synthesis = Analysis(card.config), Synthesis(card.config)
+        _network(analysis, tensors, "analysis.")
+        _network(synthesis, tensors, "synthesis.")
+        arrays = {k[7:]: v.numpy().astype(np.int64) for k, v in tensors.items() if k.startswith("tables.")}
+        return Loaded(
+            card=card,
+            analysis=analysis,
+            synthesis=synthesis,
+            context=_context(tensors, card.config.context_blocks),
+            reach=tensors["reach"].float(),
+            logs=tensors["logs"].float(),
+            arrays=arrays,
+            unit=tensors["unit"].float().numpy(),
+            octaves=tensors["octaves"].numpy().astype(np.int8),
+            centre=tensors["centre"].float().numpy(),
+            spread=tensors["spread"].float().numpy(),
+            psnr_fit=tensors["psnr_fit"].float().numpy(),
+        )
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})") from None

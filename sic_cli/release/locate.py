@@ -1,0 +1,58 @@
+"""Finding releases: those in the wheel (or the source tree), and folders named by the user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import ModelError
+from .card import CARD, Card, read_card
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def folders() -> list[Path]:
+    """Places that hold releases, first come first: SIC_MODEL_PATH, the wheel, the source tree."""
+    named = [Path(p) for p in os.environ.get("SIC_MODEL_PATH", "").split(os.pathsep) if p]
+    return [*named, PACKAGE / "weights", PACKAGE.parent / "weights"]
+
+
+def releases() -> list[Card]:
+    """Every release on this machine, in the order of their places and names; broken ones left out."""
+    found: dict[bytes, Card] = {}
+    for folder in folders():
+        if not folder.is_dir():
+            continue
+        for path in sorted(folder.iterdir(), reverse=True):
+            if (path / CARD).is_file():
+                try:
+                    card = read_card(path)
+                except ModelError:
+                    continue
+                found.setdefault(card.id, card)
+    return list(found.values())
+
+
+def find(name: str | None = None) -> Card:
+    """A release by name or folder; without one, the newest. Raises ModelError if there is none."""
+    if name and (Path(name) / CARD).is_file():
+        return read_card(Path(name))
+    known = releases()
+    for card in known:
+        if name is None or card.name == name:
+            return card
+    if name is None:
+        raise ModelError("no weights on this machine", "reinstall sic, or set SIC_MODEL_PATH")
+    names = ", ".join(c.name for c in known) or "none"
+    raise ModelError(f"no weights named {name}; here are: {names}")
+
+
+def find_id(model: bytes) -> Card:
+    """The release that a file was made with. Raises ModelError naming the id."""
+    for card in releases():
+        if card.id == model:
+            return card
+    raise ModelError(
+        f"the file was made with model {model.hex()}, which is not on this machine",
+        "install the sic release that has it, or set SIC_MODEL_PATH to a folder with its weights",
+    )

@@ -1,0 +1,177 @@
+"""A checkpoint -> a release folder: rounded networks, fitted tables, card and learning curve."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import Tensor
+
+from ..cells import quantise
+from ..codec.coding_tables import CodingTables
+from ..codec.encode import latent_psnr
+from ..codec.engine import Engine
+from ..codec.walk import Walk
+from ..errors import ModelError
+from ..model.codec_model import CodecModel
+from ..model.context import EXACT, ContextWeights
+from ..model.exact import ContextRunner, largest_sums
+from ..release.card import CARD, WEIGHTS, Card
+from ..release.load import Loaded
+from .data import Crops
+from .fit_tables import fit, plain_arrays
+from .state import load_model, table_of
+
+
+def context_tensors(weights: ContextWeights) -> dict[str, Tensor]:
+    """int8 weights and int32 biases by name. Raises ModelError if a sum could reach 2**24."""
+    sums = largest_sums(weights)
+    worst = max(sums, key=lambda k: sums[k])
+    if sums[worst] >= EXACT:
+        raise ModelError(f"context network: sums in {worst} may reach {sums[worst]}, 2**24 or more")
+    named = {
+        "entry": weights.entry,
+        "entry_bias": weights.entry_bias,
+        "exit": weights.exit,
+        "exit_bias": weights.exit_bias,
+    }
+    for i, (mid, bias, back) in enumerate(
+        zip(weights.mid, weights.mid_bias, weights.back, strict=True)
+    ):
+        named |= {f"mid.{i}": mid, f"mid_bias.{i}": bias, f"back.{i}": back}
+    kinds = {k: torch.int32 if "bias" in k else torch.int8 for k in named}
+    return {f"context.{k}": v.detach().to(kinds[k]).contiguous() for k, v in named.items()}
+
+
+def build_engine(model: CodecModel, arrays: dict[str, NDArray[np.int64]]) -> Engine:
+    """An engine for a model in memory, its transforms rounded to fp16 as a release stores them."""
+    table, levels, channels = table_of(model), model.config.levels, model.config.channels
+    with torch.no_grad():
+        for p in (*model.analysis.parameters(), *model.synthesis.parameters(), model.centre):
+            p.copy_(p.half().float())
+        weights = model.context.weights()
+    card = Card("in-memory", Path(), "0" * 64, levels, model.config, {})
+    release = Loaded(
+        card=card,
+        analysis=model.analysis.eval().requires_grad_(False),
+        synthesis=model.synthesis.eval().requires_grad_(False),
+        context=weights,
+        reach=model.reach,
+        logs=model.logs,
+        arrays=arrays,
+        unit=model.unit.numpy(),
+        octaves=table.octaves,
+        centre=model.centre.detach().numpy(),
+        spread=np.full((levels, channels), 0.3, np.float32),
+        psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
+    )
+    runner = ContextRunner(weights, model.reach, model.logs, torch.from_numpy(table.steps))
+    walk = Walk(table, CodingTables.from_arrays(arrays), runner.classes)
+    return Engine(release, table, walk, torch.device("cpu"))
+
+
+def spreads(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """float32 (K, C): mean magnitude inside cell 0, in units of its half width."""
+    table = machine.table
+    out = np.full((table.levels, table.channels), 0.3, np.float32)
+    magnitude = np.abs(np.concatenate([v.reshape(table.channels, -1) for v in latents], 1))
+    for level in range(1, table.levels + 1):
+        ratio = magnitude / table.width(level)[:, None]
+        inside = ratio < 1
+        mean = (ratio * inside).sum(1) / np.maximum(1, inside.sum(1))
+        out[level - 1] = np.clip(mean, 0.01, 0.5)
+    return out
+
+
+def psnr_fit(
+    machine: Engine, crops: list[NDArray[np.uint8]], latents: list[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """float32 (K, 2): slope and offset from the latent's PSNR to that of the pixels, by level."""
+    fitted = []
+    for level in range(1, machine.table.levels + 1):
+        seen, true = [], []
+        for pixels, latent in zip(crops, latents, strict=True):
+            cells = machine.cells(latent)
+            at = quantise.at_octaves(cells, machine.table, machine.table.octaves[level - 1])
+            place = machine.place(at, level, "mean", 0)
+            error = float(np.square(latent - place, dtype=np.float64).sum() / (latent[0].size * 768))
+            out = machine.synthesise(place, level, *pixels.shape[:2])
+            mse = np.square(out.astype(np.float64) - pixels).mean()
+            seen.append(latent_psnr(error))
+            true.append(10 * np.log10(255**2 / max(mse, 1e-3)))
+        slope, offset = np.polyfit(seen, true, 1)
+        fitted.append((slope, offset))
+    return np.array(fitted, np.float32)
+
+
+def export(
+    checkpoint: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, count: int = 96
+) -> Card:
+    """Write the release `out` from a checkpoint's averaged parameters.
+
+    pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384.
+    """
+    model, average, progress = load_model(checkpoint)
+    model.load_state_dict({**model.state_dict(), **average})
+    machine = build_engine(model, plain_arrays())
+    source = Crops(pictures, 384, seed=1)
+    crops = [np.ascontiguousarray(source.one()) for _ in range(count)]
+    latents = [machine.analyse(c) for c in crops]
+    runner = ContextRunner(
+        machine.release.context, model.reach, model.logs, torch.from_numpy(machine.table.steps)
+    )
+    arrays = fit(machine.table, runner.classes, (machine.cells(v) for v in latents))
+    tensors: dict[str, Tensor] = {}
+    for part in ("analysis", "synthesis"):
+        state = getattr(model, part).state_dict()
+        tensors |= {f"{part}.{k}": v.half().contiguous() for k, v in state.items()}
+    tensors |= context_tensors(machine.release.context)
+    tensors |= {f"tables.{k}": torch.from_numpy(v.astype(np.int32)) for k, v in arrays.items()}
+    tensors |= {
+        "reach": model.reach.to(torch.int8),
+        "logs": model.logs.to(torch.int16),
+        "unit": model.unit.clone(),
+        "octaves": model.octaves.to(torch.int8),
+        "centre": model.centre.detach().half(),
+        "spread": torch.from_numpy(spreads(machine, latents)).half(),
+        "psnr_fit": torch.from_numpy(psnr_fit(machine, crops[:48], latents[:48])),
+    }
+    data = save(tensors)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / WEIGHTS).write_bytes(data)
+    facts: dict[str, Any] = {
+        "crops": progress.crops,
+        "steps": progress.steps,
+        "hours": round(progress.hours, 3),
+        "data_digest": progress.notes.get("data", ""),
+        "largest_sum": max(largest_sums(machine.release.context).values()),
+    }
+    digest = hashlib.sha256(data).hexdigest()
+    (out / CARD).write_text(card_text(name, digest, model, facts), encoding="utf-8")
+    curve = checkpoint.parent / "training.jsonl"
+    if curve.exists():
+        shutil.copy(curve, out / "training.jsonl")
+    return Card(name, out, digest, model.config.levels, model.config, facts)
+
+
+def card_text(name: str, digest: str, model: CodecModel, facts: dict[str, Any]) -> str:
+    """The card as TOML. JSON's numbers, strings and lists are TOML's too."""
+    rows = [
+        f"name = {json.dumps(name)}",
+        f"digest = {json.dumps(digest)}",
+        f"default_level = {model.config.levels}",
+        "",
+        "[model]",
+        *(f"{k} = {json.dumps(v)}" for k, v in model.config.to_dict().items()),
+        "",
+        "[facts]",
+        *(f"{k} = {json.dumps(v)}" for k, v in facts.items()),
+    ]
+    return "\n".join(rows) + "\n"

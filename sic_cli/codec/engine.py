@@ -92,25 +92,30 @@ class Engine:
         return whole[:height, :width]
 
 
-def engine(card: Card, device: str = "cpu") -> Engine:
-    """A release on a device; loaded once per process."""
-    return _engine(card.digest, card, pick_device(device))
-
-
 _ENGINES: dict[tuple[str, str], Engine] = {}
 
 
-def _engine(digest: str, card: Card, device: torch.device) -> Engine:
-    key = (digest, str(device))
+def engine(card: Card, device: str = "cpu") -> Engine:
+    """A release on a device; built once per process."""
+    where = pick_device(device)
+    key = (card.digest, str(where))
     if key not in _ENGINES:
         release = load(card)
-        config = card.config
-        table = build(release.unit, release.octaves, config.groups, config.lead)
-        runner = ContextRunner(
-            release.context, release.reach, release.logs, torch.from_numpy(table.steps)
-        )
-        walk = Walk(table, CodingTables.from_arrays(release.arrays), runner.classes)
-        release.analysis.to(device)
-        release.synthesis.to(device)
-        _ENGINES[key] = Engine(release, table, walk, device)
+        table = table_of(release)
+        walk = Walk(table, CodingTables.from_arrays(release.arrays), context_runner(release).classes)
+        release.analysis.to(where)
+        release.synthesis.to(where)
+        _ENGINES[key] = Engine(release, table, walk, where)
     return _ENGINES[key]
+
+
+def table_of(release: Loaded) -> LevelTable:
+    """The level table of a release."""
+    config = release.card.config
+    return build(release.unit, release.octaves, config.groups, config.lead)
+
+
+def context_runner(release: Loaded) -> ContextRunner:
+    """The context network of a release; always on the CPU."""
+    steps = torch.from_numpy(table_of(release).steps)
+    return ContextRunner(release.context, release.reach, release.logs, steps)

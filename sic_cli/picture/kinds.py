@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-READERS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF", "QOI", "JPEG2000", "TGA")
+READERS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF", "QOI", "JPEG2000", "TGA")
 """Pillow's readers that sic lets near a file; the others parse formats that hold no photographs."""
 
 

@@ -60,17 +60,8 @@ def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:
     )
 
 
-_LOADED: dict[str, Loaded] = {}
-
-
 def load(card: Card) -> Loaded:
-    """Read, check and build, once per process and digest. Raises ModelError if anything is wrong."""
-    if card.digest not in _LOADED:
-        _LOADED[card.digest] = _load(card)
-    return _LOADED[card.digest]
-
-
-def _load(card: Card) -> Loaded:
+    """Read, check and build. Raises ModelError if digest or contents are wrong."""
     data = read_checked(card.folder / WEIGHTS, card.digest)
     try:
         tensors = load_tensors(data)

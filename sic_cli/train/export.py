@@ -17,12 +17,12 @@ from torch import Tensor
 from ..cells import quantise
 from ..codec.coding_tables import CodingTables
 from ..codec.encode import latent_psnr
-from ..codec.engine import Engine
+from ..codec.engine import Engine, context_runner
 from ..codec.walk import Walk
 from ..errors import ModelError
 from ..model.codec_model import CodecModel
 from ..model.context import EXACT, ContextWeights
-from ..model.exact import ContextRunner, largest_sums
+from ..model.exact import largest_sums
 from ..release.card import CARD, WEIGHTS, Card
 from ..release.load import Loaded
 from .data import Crops
@@ -72,8 +72,7 @@ def build_engine(model: CodecModel, arrays: dict[str, NDArray[np.int64]]) -> Eng
         spread=np.full((levels, channels), 0.3, np.float32),
         psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
     )
-    runner = ContextRunner(weights, model.reach, model.logs, torch.from_numpy(table.steps))
-    walk = Walk(table, CodingTables.from_arrays(arrays), runner.classes)
+    walk = Walk(table, CodingTables.from_arrays(arrays), context_runner(release).classes)
     return Engine(release, table, walk, torch.device("cpu"))
 
 
@@ -120,14 +119,30 @@ def export(
     """
     model, average, progress = load_model(checkpoint)
     model.load_state_dict({**model.state_dict(), **average})
-    machine = build_engine(model, plain_arrays())
     source = Crops(pictures, 384, seed=1)
     crops = [np.ascontiguousarray(source.one()) for _ in range(count)]
+    facts = {
+        "crops": progress.crops,
+        "steps": progress.steps,
+        "hours": round(progress.hours, 3),
+        "data_digest": progress.notes.get("data", ""),
+    }
+    card = write_release(model, crops, out, name, facts)
+    curve = checkpoint.parent / "training.jsonl"
+    if curve.exists():
+        shutil.copy(curve, out / "training.jsonl")
+    return card
+
+
+def write_release(
+    model: CodecModel, crops: list[NDArray[np.uint8]], out: Path, name: str, facts: dict[str, Any]
+) -> Card:
+    """Fit tables and estimates of a model to crops, and write its folder."""
+    machine = build_engine(model, plain_arrays())
     latents = [machine.analyse(c) for c in crops]
-    runner = ContextRunner(
-        machine.release.context, model.reach, model.logs, torch.from_numpy(machine.table.steps)
+    arrays = fit(
+        machine.table, context_runner(machine.release).classes, (machine.cells(v) for v in latents)
     )
-    arrays = fit(machine.table, runner.classes, (machine.cells(v) for v in latents))
     tensors: dict[str, Tensor] = {}
     for part in ("analysis", "synthesis"):
         state = getattr(model, part).state_dict()
@@ -146,18 +161,9 @@ def export(
     data = save(tensors)
     out.mkdir(parents=True, exist_ok=True)
     (out / WEIGHTS).write_bytes(data)
-    facts: dict[str, Any] = {
-        "crops": progress.crops,
-        "steps": progress.steps,
-        "hours": round(progress.hours, 3),
-        "data_digest": progress.notes.get("data", ""),
-        "largest_sum": max(largest_sums(machine.release.context).values()),
-    }
+    facts = facts | {"largest_sum": max(largest_sums(machine.release.context).values())}
     digest = hashlib.sha256(data).hexdigest()
     (out / CARD).write_text(card_text(name, digest, model, facts), encoding="utf-8")
-    curve = checkpoint.parent / "training.jsonl"
-    if curve.exists():
-        shutil.copy(curve, out / "training.jsonl")
     return Card(name, out, digest, model.config.levels, model.config, facts)
 
 

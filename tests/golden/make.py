@@ -1,0 +1,96 @@
+"""Write golden files for the weights of a release: `python -m tests.golden.make NAME`.
+
+Files are only ever added: those of older releases must decode for ever. `bad` files are written once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sic_cli.bitstream.fields import CHUNK_ICC, Chunk
+from sic_cli.bitstream.reader import parse
+from sic_cli.bitstream.writer import write
+from sic_cli.codec.decode import decode
+from sic_cli.codec.encode import encode
+from sic_cli.release.locate import find
+from tests.tiny import made_picture
+
+HERE = Path(__file__).parent
+
+
+def good(name: str) -> dict[str, bytes]:
+    card = find(name)
+    photo = np.asarray(Image.open(HERE.parent / "pictures" / "parrots.png").convert("RGB"))
+    grey = np.repeat(photo[100:180, 200:297, 1:2], 3, axis=2)
+    return {
+        f"{name}-photo.sic": encode(np.ascontiguousarray(photo[150:310, 250:460]), card),
+        f"{name}-grey.sic": encode(grey, card, grey=True),
+        f"{name}-one-pixel.sic": encode(photo[:1, :1], card),
+        f"{name}-level3-icc.sic": encode(photo[:33, :65], card, level=3, chunks=(Chunk(CHUNK_ICC, b"a profile"),)),
+        f"{name}-noise.sic": encode(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8), card),
+        f"{name}-made.sic": encode(made_picture(64, 120, 4), card, seed=77),
+    }
+
+
+def bad(whole: bytes) -> dict[str, tuple[bytes, int]]:
+    """Name -> (file, exit code of `sic decode`)."""
+    parsed = parse(whole)
+    ends, first = parsed.ends, parsed.header_end
+    flip = bytearray(whole)
+    flip[ends[1] + 12] ^= 4
+    swapped = whole[:first] + whole[ends[0] : ends[1]] + whole[first : ends[0]] + whole[ends[1] :]
+    wrong = [replace(layer, digest=layer.digest ^ 1) if layer.level == 3 else layer for layer in parsed.layers]
+    header = parsed.header
+    return {
+        "empty.sic": (b"", 5),
+        "signature-only.sic": (whole[:8], 5),
+        "text-mode.sic": (whole.replace(b"\r\n", b"\n"), 5),
+        "not-sic.sic": (b"\x89PNG\r\n\x1a\n" + whole[8:], 5),
+        "future-version.sic": (whole[:8] + b"\x09" + whole[9:], 5),
+        "unknown-flag.sic": (whole[:9] + b"\x80" + whole[10:], 5),
+        "damaged-header.sic": (whole[:11] + bytes((whole[11] ^ 1,)) + whole[12:], 5),
+        "header-only.sic": (whole[:first], 5),
+        "cut-in-layer-1.sic": (whole[: ends[0] - 1], 5),
+        "cut-in-layer-3.sic": (whole[: ends[2] - 1], 3),
+        "flipped-in-layer-3.sic": (bytes(flip), 3),
+        "swapped-layers.sic": (swapped, 5),
+        "wrong-digest-3.sic": (write(header, [], wrong), 3),
+        "unknown-model.sic": (write(replace(header, model=bytes(8)), [], parsed.layers), 6),
+        "critical-chunk.sic": (write(header, [Chunk(b"Evil", b"")], parsed.layers), 5),
+        "huge.sic": (write(replace(header, width=65535, height=65535), [], parsed.layers), 7),
+        "long-varint.sic": (whole[:10] + b"\xff" * 6 + whole[10:], 5),
+        "trailing.sic": (whole + b"rubbish", 0),
+    }
+
+
+def main() -> None:
+    name = sys.argv[1]
+    path = HERE / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for file, data in good(name).items():
+        if file in manifest["good"]:
+            continue
+        (HERE / "good" / file).write_bytes(data)
+        parsed = parse(data)
+        made = decode(parsed)
+        manifest["good"][file] = {
+            "level": made.level,
+            "shape": list(made.pixels.shape),
+            "mean": round(float(made.pixels.mean()), 2),
+            "digests": [layer.digest for layer in parsed.layers],
+        }
+    if name == "tiny" and not manifest["bad"]:
+        for file, (data, code) in bad(encode(made_picture(70, 93, 5), find(name))).items():
+            (HERE / "bad" / file).write_bytes(data)
+            manifest["bad"][file] = code
+    path.write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

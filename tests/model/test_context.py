@@ -1,0 +1,108 @@
+"""The integer network: exact whatever the order of sums, equal to its trained form, provably bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sic_cli.codec.engine import context_runner, table_of
+from sic_cli.errors import ModelError
+from sic_cli.model.context import EXACT, ContextNet, features, logits, magnitude_logs, trunk
+from sic_cli.model.exact import check_machine, exact, largest_sums
+from sic_cli.release.card import Card
+from sic_cli.release.load import load
+from sic_cli.train.export import context_tensors
+from tests.tiny import CONFIG
+
+
+def integer_context(release, cells: np.ndarray, step: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """FORMAT.md section 6.4 in numpy int64: an independent count of the same logits."""
+    w, table = release.context, table_of(release)
+    reach = release.reach.numpy().astype(int)
+    lift = reach - table.steps[step].astype(int)
+    m = np.minimum(np.abs(cells), 255)
+    value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(int) * np.sign(cells)
+    log = np.clip(release.logs.numpy().astype(int)[m] + 16 * lift[:, None, None], 1, 127)
+    seen = np.concatenate([value, np.where(cells != 0, log, 0)])
+
+    def conv(kernel: torch.Tensor, x: np.ndarray) -> np.ndarray:
+        k = kernel.numpy().astype(np.int64)
+        pad = k.shape[2] // 2
+        padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+        view = np.lib.stride_tricks.sliding_window_view(padded, k.shape[2:], axis=(1, 2))
+        return np.einsum("oijk,ihwjk->ohw", k, view)
+
+    def r(v: np.ndarray) -> np.ndarray:
+        return (v + 64) >> 7
+
+    def bias(b: torch.Tensor) -> np.ndarray:
+        return b[step].numpy().astype(np.int64)[:, None, None]
+
+    x = r(conv(w.entry, seen) + bias(w.entry_bias))
+    for mid, mid_bias, back in zip(w.mid, w.mid_bias, w.back, strict=True):
+        h = np.clip(r(conv(mid, np.clip(x, 0, 255)) + bias(mid_bias)), 0, 255)
+        x = x + r(conv(back, h))
+    return conv(w.exit, np.clip(x, 0, 255)) + bias(w.exit_bias)
+
+
+@pytest.mark.parametrize("which", ["tiny", "shipped"])
+def test_the_network_is_the_one_that_the_format_describes(which: str, request: pytest.FixtureRequest) -> None:
+    release = load(request.getfixturevalue(which))
+    table, rng = table_of(release), np.random.default_rng(2)
+    for step in range(0, len(table.step_level), 3):
+        cells = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
+        cells[table.steps[step] < 0] = 0
+        want = integer_context(release, cells, step)
+        channels = np.arange(table.channels)
+        got = context_runner(release).classes(cells, step, channels)
+        zero, sign, inner = (want >> 9).reshape(3, table.channels, 6, 5)
+        assert np.array_equal(got[0], np.clip(zero + 8, 0, 55))
+        assert np.array_equal(got[1], np.clip(sign + 16, 0, 31))
+        assert np.array_equal(got[2], np.clip(inner + 8, 0, 31))
+
+
+def test_the_trained_form_and_the_integers_agree_to_the_last_bit() -> None:
+    torch.manual_seed(0)
+    net = ContextNet(CONFIG, 9)
+    cells = torch.from_numpy((np.random.default_rng(0).laplace(size=(2, 8, 5, 6)) * 2).astype(np.int32)).float()
+    octave, reach, step = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
+    seen = features(cells, octave, reach, magnitude_logs())
+    trained = net(seen, step).detach() * 2048
+    with exact():
+        whole = logits(net.weights(), trunk(net.weights(), seen, step), step)
+    assert torch.equal(trained, whole) and torch.equal(whole, whole.round())
+
+
+@pytest.mark.parametrize("which", ["tiny", "shipped"])
+def test_no_sum_of_a_release_can_reach_2_to_24(which: str, request: pytest.FixtureRequest) -> None:
+    assert max(largest_sums(load(request.getfixturevalue(which)).context).values()) < EXACT
+
+
+def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
+    net = ContextNet(replace(CONFIG, context_width=600), 9)
+    with torch.no_grad():
+        net.exit.fill_(1.0)
+    with pytest.raises(ModelError, match="exit may reach"):
+        context_tensors(net.weights())
+
+
+def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
+    release = load(tiny)
+    runner, cells = context_runner(release), np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32)
+    channels = np.arange(8)
+    want = runner.classes(cells, 6, channels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(runner.classes(cells, 6, channels), want)
+
+
+def test_this_machine_adds_whole_numbers_exactly() -> None:
+    check_machine.cache_clear()
+    check_machine()
+
+
+def test_sums_beyond_2_to_24_would_be_noticed() -> None:
+    """The proof has power: float32 does lose whole numbers above the bound."""
+    assert (torch.tensor(float(EXACT)) + 1).item() == EXACT

@@ -1,0 +1,131 @@
+"""Pictures in and out: kinds, orientation, profiles, refusals."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sic_cli.errors import InputError, OutputError, ResourceError, UsageError
+from sic_cli.picture.load import load
+from sic_cli.picture.save import format_for, save
+from tests.tiny import made_picture
+
+LIMITS = (65535, 178_000_000)
+
+
+def file_of(image: Image.Image, format_: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format_, **options)
+    return out.getvalue()
+
+
+RGB = Image.fromarray(made_picture(20, 31, 1))
+
+
+@pytest.mark.parametrize("format_", ["PNG", "BMP", "TIFF", "PPM", "TGA", "QOI"])
+def test_lossless_formats_come_in_exactly(format_: str) -> None:
+    assert np.array_equal(load(file_of(RGB, format_), "x", *LIMITS).pixels, np.asarray(RGB))
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "AVIF", "GIF"])
+def test_other_formats_come_in(format_: str) -> None:
+    assert load(file_of(RGB, format_), "x", *LIMITS).pixels.shape == (20, 31, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_grey_is_marked_grey(mode: str) -> None:
+    got = load(file_of(RGB.convert(mode), "PNG"), "x", *LIMITS)
+    assert got.grey and np.ptp(got.pixels, axis=2).max() == 0
+    assert np.array_equal(got.pixels[..., 0], np.asarray(RGB.convert(mode).convert("L")))
+
+
+def test_palettes_become_colours() -> None:
+    picture = RGB.convert("P", palette=Image.Palette.ADAPTIVE)
+    assert np.array_equal(load(file_of(picture, "PNG"), "x", *LIMITS).pixels, np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_orientation_is_applied(turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    got = load(file_of(RGB, "PNG", exif=exif), "x", *LIMITS).pixels
+    assert got.shape[:2] == ((31, 20) if turn >= 5 else (20, 31))
+    back = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, 1), 7: lambda a: np.rot90(a, 2).transpose(1, 0, 2), 8: lambda a: np.rot90(a, -1)}
+    assert np.array_equal(back[turn](got), np.asarray(RGB))
+
+
+def test_profiles_are_kept() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    got = load(file_of(RGB, "PNG", icc_profile=profile), "x", *LIMITS)
+    assert got.icc == profile
+    assert Image.open(io.BytesIO(save(got.pixels, "PNG", got.icc))).info["icc_profile"] == profile
+
+
+def frames() -> bytes:
+    return file_of(RGB, "GIF", save_all=True, append_images=[RGB.rotate(90)])
+
+
+def see_through() -> Image.Image:
+    picture = RGB.convert("RGBA")
+    picture.putpixel((3, 4), (1, 2, 3, 7))
+    return picture
+
+
+def deep_colour() -> bytes:
+    """A 16-bit RGB PNG, which Pillow reads as 8 bits without a word."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress(b"".join(b"\0" + bytes(4 * 6) for _ in range(4)))
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "empty"),
+        (b"this is no picture", "not a picture"),
+        (file_of(RGB, "PNG")[:200], "broken"),
+        (file_of(RGB, "JPEG")[:400], "broken"),
+        (frames(), "2 frames"),
+        (file_of(see_through(), "PNG"), "transparency"),
+        (file_of(RGB.convert("CMYK"), "JPEG"), "CMYK"),
+        (file_of(Image.fromarray(np.zeros((4, 4), np.uint16)), "PNG"), "8 bits"),
+        (file_of(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "8 bits"),
+        (deep_colour(), "8 bits"),
+    ],
+)
+def test_what_is_not_supported_is_refused_in_one_sentence(data: bytes, text: str) -> None:
+    with pytest.raises(InputError, match=text) as caught:
+        load(data, "name", *LIMITS)
+    assert str(caught.value).startswith("name: ") and "\n" not in str(caught.value)
+
+
+def test_opaque_transparency_is_dropped() -> None:
+    got = load(file_of(RGB.convert("RGBA"), "PNG"), "x", *LIMITS)
+    assert np.array_equal(got.pixels, np.asarray(RGB))
+
+
+def test_too_large_pictures_are_refused_by_their_header() -> None:
+    with pytest.raises(ResourceError, match="31x20"):
+        load(file_of(RGB, "PNG"), "x", 30, 10**6)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tiff", "ppm", "bmp"])
+def test_pictures_go_out(suffix: str) -> None:
+    data = save(np.asarray(RGB), format_for(f"a.{suffix}", None), None)
+    assert Image.open(io.BytesIO(data)).size == RGB.size
+
+
+def test_formats_that_cannot_be_written() -> None:
+    with pytest.raises(UsageError, match=r"\.sic"):
+        format_for("a.sic", None)
+    with pytest.raises(OutputError, match="JPEG"):
+        save(np.zeros((1, 70000, 3), np.uint8), "JPEG", None)

@@ -1,0 +1,116 @@
+"""Who may import whom, and what the quick commands must not import: package.md's tables as tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "sic_cli"
+ROOMS = {
+    "errors": (set(), set()),
+    "files": ({"errors"}, set()),
+    "bitstream": ({"errors"}, set()),
+    "entropy": ({"errors"}, {"numpy", "constriction"}),
+    "cells": ({"errors"}, {"numpy"}),
+    "picture": ({"errors"}, {"numpy", "PIL"}),
+    "model": ({"errors", "cells"}, {"torch", "numpy"}),
+    "release": ({"errors", "model"}, {"torch", "numpy", "safetensors"}),
+    "codec": (
+        {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
+        {"numpy", "torch"},
+    ),
+    "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips"}),
+    "train": (
+        {"errors", "cells", "model", "entropy", "codec", "release", "picture"},
+        {"numpy", "torch", "PIL", "safetensors"},
+    ),
+}
+"""Room -> (rooms it may import, packages beside the standard library)."""
+
+LIGHT = {  # files that the quick commands load: the standard library alone
+    "model/config.py",
+    "release/card.py",
+    "release/digest.py",
+    "release/locate.py",
+}
+
+
+def imports_of(path: Path) -> tuple[set[str], set[str]]:
+    """(rooms of the package, other top-level packages) that a file imports, at any depth."""
+    rooms, others = set(), set()
+    depth = len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            others |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0:
+                others.add((node.module or "").split(".")[0])
+            elif node.level == depth:
+                names = [node.module] if node.module else [n.name for n in node.names]
+                rooms |= {n.split(".")[0] for n in names if n and not n.startswith("__")}
+    return rooms, others - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_rooms_import_only_what_they_may(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room in ("cli", "__init__", "__main__"):
+        return
+    rooms, others = imports_of(path)
+    allowed_rooms, allowed_others = ROOMS[room]
+    assert rooms <= allowed_rooms | {room}, rooms
+    assert others <= allowed_others, others
+    if str(path.relative_to(PACKAGE)) in LIGHT:
+        assert not others
+
+
+def test_constriction_is_imported_in_one_place() -> None:
+    users = [p.name for p in PACKAGE.rglob("*.py") if "constriction" in imports_of(p)[1]]
+    assert sorted(users) == ["__init__.py", "range_coder.py"]  # the first only looks whether it is there
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["encode", "--help"], ["models"], ["info", "FILE"], ["info", "--json", "FILE"], ["truncate", "FILE", "-l", "2", "-o", "OUT"], ["verify", "FILE"]],
+    ids=" ".join,
+)
+def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(arguments: list[str], coded: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.sic").write_bytes(coded)
+    names = {"FILE": str(tmp_path / "a.sic"), "OUT": str(tmp_path / "b.sic")}
+    code = (
+        "import sys\nfrom sic_cli.cli.main import main\n"
+        f"try:\n    main({[names.get(a, a) for a in arguments]!r})\n"
+        "except SystemExit as e:\n    assert not e.code, e.code\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'constriction', 'safetensors'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_unpickles_or_evaluates() -> None:
+    """No pickle, no torch.load, no eval in the package."""
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        assert not imports_of(path)[1] & {"pickle", "marshal", "shelve", "joblib"}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func)
+                assert name not in ("eval", "exec", "torch.load", "np.load", "compile"), f"{path}: {name}"
+
+
+def test_files_stay_readable() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 350, path
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{path} does not say why it exists"
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sic_cli, sys; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,6 +1,6 @@
 """The first five minutes: encode a photograph, look at four levels of the one file, on one page.
 
-    python benchmarks/demo.py OUT [PICTURE]
+python benchmarks/demo.py OUT [PICTURE]
 """
 
 from __future__ import annotations
@@ -47,10 +47,20 @@ def main() -> None:
         reference = picture.pixels[:, :, 0] if picture.grey else picture.pixels
         text = f"{level:>5} {size:>8} {size * 8 / (width * height):>7.3f} {psnr(reference, pixels):>6.2f}"
         print(text)
-        figures.append((f"level{level:02}.png", f"level {level}: {size} bytes, {text.split()[2]} bpp, {text.split()[3]} dB"))
+        figures.append(
+            (
+                f"level{level:02}.png",
+                f"level {level}: {size} bytes, {text.split()[2]} bpp, {text.split()[3]} dB",
+            )
+        )
     figures.append(("original.png", f"original: {width * height * 3} bytes of pixels"))
-    blocks = "".join(f'<figure><img src="{f}" alt=""><figcaption>{html.escape(t)}</figcaption></figure>' for f, t in figures)
-    page = PAGE.format(name=html.escape(source.name), width=width, height=height, size=len(data), figures=blocks)
+    blocks = "".join(
+        f'<figure><img src="{f}" alt=""><figcaption>{html.escape(t)}</figcaption></figure>'
+        for f, t in figures
+    )
+    page = PAGE.format(
+        name=html.escape(source.name), width=width, height=height, size=len(data), figures=blocks
+    )
     (out / "index.html").write_text(page, encoding="utf-8")
     print(f"pictures and page: {out / 'index.html'}")
 

@@ -66,7 +66,11 @@ def main() -> None:
             guess[row, level - 1] = parsed.layers[level - 1].psnr / 4
             if distance:
                 lpips[row, level - 1] = distance(pixels, out)
-        print(path.name, *(f"{b:.3f}/{q:.2f}" for b, q in zip(rate[row], quality[row], strict=True)), flush=True)
+        print(
+            path.name,
+            *(f"{b:.3f}/{q:.2f}" for b, q in zip(rate[row], quality[row], strict=True)),
+            flush=True,
+        )
     falls = sum(int((np.diff(q) <= 0).any()) for q in quality)
     near = float((np.abs(guess - quality) <= 0.5).mean() * 100)
     mean = [a.mean(0) for a in (rate, quality, lpips, ideal)]
@@ -78,7 +82,9 @@ def main() -> None:
     ]
     for k in range(levels):
         over = f"{(mean[0][k] / mean[3][k] - 1) * 100:+.2f} %"
-        lines.append(f"| {k + 1} | {mean[0][k]:.4f} | {mean[1][k]:.2f} | {mean[2][k]:.4f} | {mean[3][k]:.4f} | {over} |")
+        lines.append(
+            f"| {k + 1} | {mean[0][k]:.4f} | {mean[1][k]:.2f} | {mean[2][k]:.4f} | {mean[3][k]:.4f} | {over} |"
+        )
     lines += [
         "",
         "| at bpp | " + " | ".join(f"{r:.2f}" for r in RATES) + " |",
@@ -92,7 +98,11 @@ def main() -> None:
     print("\n".join(lines))
     if not options.dry:
         readme = card.folder / "README.md"
-        text = readme.read_text(encoding="utf-8") if readme.exists() else f"# {card.name}\n\n<!-- table -->\n"
+        text = (
+            readme.read_text(encoding="utf-8")
+            if readme.exists()
+            else f"# {card.name}\n\n<!-- table -->\n"
+        )
         head, _, _ = text.partition("<!-- table -->")
         readme.write_text(head + "<!-- table -->\n" + "\n".join(lines) + "\n", encoding="utf-8")
         with open(HERE / "results" / f"rate-{card.name}.csv", "w", newline="") as file:
@@ -100,7 +110,15 @@ def main() -> None:
             table.writerow(["picture", "level", "bpp", "psnr", "lpips"])
             for row, path in enumerate(paths):
                 for k in range(levels):
-                    table.writerow([path.name, k + 1, f"{rate[row, k]:.5f}", f"{quality[row, k]:.3f}", f"{lpips[row, k]:.4f}"])
+                    table.writerow(
+                        [
+                            path.name,
+                            k + 1,
+                            f"{rate[row, k]:.5f}",
+                            f"{quality[row, k]:.3f}",
+                            f"{lpips[row, k]:.4f}",
+                        ]
+                    )
 
 
 def information(card: object, pixels: np.ndarray) -> np.ndarray:
@@ -114,9 +132,17 @@ def information(card: object, pixels: np.ndarray) -> np.ndarray:
     release, total = machine.release, np.zeros(table.levels)
     for step, level in enumerate(table.step_level):
         before, after = (table.steps[i].astype(np.int32) for i in (step, step + 1))
-        parent, child = at_octaves(cells, table, table.steps[step]), at_octaves(cells, table, table.steps[step + 1])
+        parent, child = (
+            at_octaves(cells, table, table.steps[step]),
+            at_octaves(cells, table, table.steps[step + 1]),
+        )
         with exact():
-            seen = features(torch.from_numpy(parent).float()[None], torch.from_numpy(before).float()[None], release.reach, release.logs)
+            seen = features(
+                torch.from_numpy(parent).float()[None],
+                torch.from_numpy(before).float()[None],
+                release.reach,
+                release.logs,
+            )
             which = torch.tensor([step])
             out = logits(release.context, trunk(release.context, seen, which), which)[0] / LOGIT_ONE
         zero, sign, inner = (v.double().numpy() for v in out.chunk(3))

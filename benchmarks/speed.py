@@ -1,6 +1,6 @@
 """Times and memory on a 768x512 picture: whole processes, and inside one after the weights are loaded.
 
-    python benchmarks/speed.py [PICTURE] [--threads N]
+python benchmarks/speed.py [PICTURE] [--threads N]
 """
 
 from __future__ import annotations
@@ -90,10 +90,15 @@ def inside(options: argparse.Namespace, coded: Path) -> None:
         ("decode, level 6", lambda: decode(parsed, level=6)),
         ("  analysis", lambda: machine.analyse(picture.pixels)),
         ("  symbols of 16 levels", lambda: decode_cells(machine, parsed, parsed.level)),
-        ("  one context step", lambda: machine.release and machine.walk._classes(zero, last, channels)),
+        (
+            "  one context step",
+            lambda: machine.release and machine.walk._classes(zero, last, channels),
+        ),
         ("  synthesis", lambda: machine.synthesise(placed, parsed.level, height, width)),
     ]
-    print(f"\nafter load, {width}x{height}, {torch.get_num_threads()} threads, coder {coder_name()}")
+    print(
+        f"\nafter load, {width}x{height}, {torch.get_num_threads()} threads, coder {coder_name()}"
+    )
     print(f"{'':<34} {'median ms':>10} {'spread':>8}")
     for name, work in rows:
         median, spread = median_ms(work, options.runs)

@@ -57,9 +57,8 @@ def check_output(output: str, source: str, force: bool) -> None:
     parent = path.parent
     if not parent.is_dir():
         raise OutputError(f"{shown(output)}: there is no folder {shown(str(parent))}")
-    if path.is_file() or not path.exists():
-        if not os.access(parent, os.W_OK):
-            raise OutputError(f"{shown(output)}: the folder is not writable")
+    if (path.is_file() or not path.exists()) and not os.access(parent, os.W_OK):
+        raise OutputError(f"{shown(output)}: the folder is not writable")
 
 
 def write_output(output: str, data: bytes) -> None:

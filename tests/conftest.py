@@ -16,10 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["SIC_MODEL_PATH"] = str(ROOT / "tests" / "weights")
 
+import torch  # noqa: E402
+
 from sic_cli.codec.encode import encode  # noqa: E402
 from sic_cli.release.card import Card  # noqa: E402
 from sic_cli.release.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +34,9 @@ def tiny() -> Card:
 @pytest.fixture(scope="session")
 def shipped() -> Card:
     """The newest weights that ship with the package."""
-    cards = [p for p in sorted((ROOT / "weights").iterdir(), reverse=True) if (p / "card.toml").is_file()]
+    cards = [
+        p for p in sorted((ROOT / "weights").iterdir(), reverse=True) if (p / "card.toml").is_file()
+    ]
     return find(str(cards[0]))
 
 
@@ -45,7 +51,7 @@ def coded(tiny: Card, picture: np.ndarray) -> bytes:
 
 
 @pytest.fixture
-def sic() -> Callable[..., "Outcome"]:
+def sic() -> Callable[..., Outcome]:
     """Run the command line in this process, with the error handling of `main`."""
     return run_main
 
@@ -62,7 +68,10 @@ def run_main(*arguments: str, stdin: bytes = b"") -> Outcome:
 
     from sic_cli.cli.main import main
 
-    @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+    @click.command(
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+        add_help_option=False,
+    )
     @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
     def shell(rest: tuple[str, ...]) -> None:
         main(list(rest))
@@ -73,7 +82,9 @@ def run_main(*arguments: str, stdin: bytes = b"") -> Outcome:
     return Outcome(result.exit_code, result.stdout_bytes, result.stderr)
 
 
-def run_process(*arguments: str, env: dict[str, str] | None = None, stdin: bytes = b"", timeout: float = 120) -> Outcome:
+def run_process(
+    *arguments: str, env: dict[str, str] | None = None, stdin: bytes = b"", timeout: float = 120
+) -> Outcome:
     done = subprocess.run(
         [sys.executable, "-m", "sic_cli", *arguments],
         capture_output=True,

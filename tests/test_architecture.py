@@ -57,7 +57,9 @@ def imports_of(path: Path) -> tuple[set[str], set[str]]:
     return rooms, others - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
 def test_rooms_import_only_what_they_may(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if room in ("cli", "__init__", "__main__"):
@@ -72,15 +74,29 @@ def test_rooms_import_only_what_they_may(path: Path) -> None:
 
 def test_constriction_is_imported_in_one_place() -> None:
     users = [p.name for p in PACKAGE.rglob("*.py") if "constriction" in imports_of(p)[1]]
-    assert sorted(users) == ["__init__.py", "range_coder.py"]  # the first only looks whether it is there
+    assert sorted(users) == [
+        "__init__.py",
+        "range_coder.py",
+    ]  # the first only looks whether it is there
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["encode", "--help"], ["models"], ["info", "FILE"], ["info", "--json", "FILE"], ["truncate", "FILE", "-l", "2", "-o", "OUT"], ["verify", "FILE"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["encode", "--help"],
+        ["models"],
+        ["info", "FILE"],
+        ["info", "--json", "FILE"],
+        ["truncate", "FILE", "-l", "2", "-o", "OUT"],
+        ["verify", "FILE"],
+    ],
     ids=" ".join,
 )
-def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(arguments: list[str], coded: bytes, tmp_path: Path) -> None:
+def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(
+    arguments: list[str], coded: bytes, tmp_path: Path
+) -> None:
     (tmp_path / "a.sic").write_bytes(coded)
     names = {"FILE": str(tmp_path / "a.sic"), "OUT": str(tmp_path / "b.sic")}
     code = (
@@ -102,7 +118,9 @@ def test_nothing_unpickles_or_evaluates() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                assert name not in ("eval", "exec", "torch.load", "np.load", "compile"), f"{path}: {name}"
+                assert name not in ("eval", "exec", "torch.load", "np.load", "compile"), (
+                    f"{path}: {name}"
+                )
 
 
 def test_files_stay_readable() -> None:

@@ -42,7 +42,9 @@ def made_picture(height: int, width: int, seed: int) -> np.ndarray:
     out = np.zeros((height, width, 3))
     for _ in range(6):
         cy, cx, size = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(5, 40)
-        out += np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * size**2))[..., None] * rng.uniform(-90, 120, 3)
+        out += np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * size**2))[..., None] * rng.uniform(
+            -90, 120, 3
+        )
     out += np.where(x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1) > 0, 60, 0)[..., None]
     out += 80 + rng.normal(0, 4, (height, width, 3))
     return out.clip(0, 255).astype(np.uint8)
@@ -52,7 +54,7 @@ def main() -> None:
     torch.manual_seed(3)
     torch.set_num_threads(1)
     pictures = [made_picture(128, 128, seed) for seed in range(12)]
-    model = new_model(CONFIG, Crops(pictures, 64, 0))
+    model = new_model(CONFIG, Crops(pictures, 64, 0), 20_000)
     card = write_release(model, pictures, FOLDER / "tiny", "tiny", {"made": "by tests/tiny.py"})
     print(card.id.hex())
 

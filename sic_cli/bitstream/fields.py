@@ -52,15 +52,29 @@ HEADER_FIELDS = (
 CHUNK_FIELDS = (
     Field("type", 4, 0, 2**32 - 1, "four letters; first letter upper case: critical"),
     Field("length", 0, 0, MAX_CHUNKS_BYTES, "bytes of data"),
-    Field("crc", CRC_BYTES, 0, 2**32 - 1, "CRC-32 of type, length and data, continued from the header's"),
+    Field(
+        "crc",
+        CRC_BYTES,
+        0,
+        2**32 - 1,
+        "CRC-32 of type, length and data, continued from the header's",
+    ),
 )
 
 LAYER_FIELDS = (
     Field("level", 1, 1, MAX_LEVELS, "level that this layer completes: 1, 2, 3, ..."),
     Field("psnr", 1, 0, 255, "expected PSNR at this level in quarter decibels; 0: not known"),
-    Field("digest", 4, 0, 2**32 - 1, "CRC-32 over the decoded cells, continued from layer to layer"),
+    Field(
+        "digest", 4, 0, 2**32 - 1, "CRC-32 over the decoded cells, continued from layer to layer"
+    ),
     Field("length", 0, 0, MAX_FILE, "bytes of payload"),
-    Field("crc", CRC_BYTES, 0, 2**32 - 1, "CRC-32 of the fields above and the payload, continued from the header's"),
+    Field(
+        "crc",
+        CRC_BYTES,
+        0,
+        2**32 - 1,
+        "CRC-32 of the fields above and the payload, continued from the header's",
+    ),
 )
 
 CHUNK_ICC = b"iCCP"

@@ -140,7 +140,9 @@ def _read_chunk(data: bytes, place: int, header_crc: int) -> tuple[Chunk, int]:
         raise CorruptError(f"damaged chunk {name} at byte {place}: wrong checksum")
     chunk = Chunk(type_, body)
     if chunk.critical and type_ not in KNOWN_CHUNKS:
-        raise VersionError(f"critical chunk {name} at byte {place} is unknown", "install a newer sic")
+        raise VersionError(
+            f"critical chunk {name} at byte {place} is unknown", "install a newer sic"
+        )
     return chunk, end
 
 

@@ -14,6 +14,7 @@ channel gains.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def build(
     now = np.full(channels, NOT_SENT, dtype=np.int32)
     steps, step_level = [now.copy()], []
     edges = (0, *groups, channels)
-    parts = [np.arange(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [np.arange(a, b) for a, b in pairwise(edges)]
     first = octaves[0].astype(np.int32)
     for turn in range(max(len(parts), lead + 1)):
         for place, part in enumerate(parts):

@@ -16,7 +16,8 @@ FIRST_CUT_MAX = 256
 
 def shifted(cells: Cells, shift: NDArray[np.int32]) -> Cells:
     """Cells `shift` (C,) octaves coarser."""
-    return np.sign(cells) * (np.abs(cells) >> shift[:, None, None])
+    coarser: Cells = np.sign(cells) * (np.abs(cells) >> shift[:, None, None])
+    return coarser
 
 
 def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
@@ -27,7 +28,8 @@ def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
     most = ((FIRST_CUT_MAX + 1) << np.where(sent, octave - first, 0)) - 1
     magnitude = np.abs(latent) / table.width(table.levels)[:, None, None]
     magnitude = np.minimum(magnitude, most[:, None, None]).astype(np.int32)
-    return (np.sign(latent).astype(np.int32) * magnitude).astype(np.int32)
+    cells: Cells = np.sign(latent).astype(np.int32) * magnitude
+    return cells
 
 
 def at_octaves(cells: Cells, table: LevelTable, octaves: NDArray[np.int8]) -> Cells:
@@ -35,7 +37,8 @@ def at_octaves(cells: Cells, table: LevelTable, octaves: NDArray[np.int8]) -> Ce
     wanted = octaves.astype(np.int32)
     shift = table.octaves[-1].astype(np.int32) - wanted
     sent = wanted != NOT_SENT
-    return shifted(cells, np.where(sent, shift, 0)) * sent[:, None, None]
+    coarser: Cells = shifted(cells, np.where(sent, shift, 0)) * sent[:, None, None]
+    return coarser
 
 
 def middle(

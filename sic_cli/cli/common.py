@@ -48,9 +48,28 @@ def _verbosity(name: str) -> Callable[[click.Context, click.Parameter, Any], Non
 def global_options(function: F) -> F:
     """Options that stand before or after the command."""
     for option in (
-        click.option("--traceback", is_flag=True, expose_value=False, callback=_verbosity("traceback"), help="Show Python tracebacks of errors."),
-        click.option("--quiet", is_flag=True, expose_value=False, callback=_verbosity("quiet"), help="Only errors."),
-        click.option("-v", "--verbose", count=True, expose_value=False, callback=_verbosity("verbose"), help="Say more."),
+        click.option(
+            "--traceback",
+            is_flag=True,
+            expose_value=False,
+            callback=_verbosity("traceback"),
+            help="Show Python tracebacks of errors.",
+        ),
+        click.option(
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_verbosity("quiet"),
+            help="Only errors.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            expose_value=False,
+            callback=_verbosity("verbose"),
+            help="Say more.",
+        ),
     ):
         function = option(function)
     return function
@@ -59,15 +78,24 @@ def global_options(function: F) -> F:
 def run_options(function: F) -> F:
     """--device and --threads."""
     for option in (
-        click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads (0: all)."),
-        click.option("-d", "--device", default="auto", callback=_device, help="auto, cpu, cuda or cuda:N.", show_default=True),
+        click.option(
+            "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads (0: all)."
+        ),
+        click.option(
+            "-d",
+            "--device",
+            default="auto",
+            callback=_device,
+            help="auto, cpu, cuda or cuda:N.",
+            show_default=True,
+        ),
     ):
         function = option(function)
     return function
 
 
 def _device(_: click.Context, __: click.Parameter, value: str) -> str:
-    kind, _, index = value.partition(":")
+    kind, index = (value.split(":", 1) + [""])[:2]
     if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
         raise click.BadParameter("must be auto, cpu, cuda or cuda:N")
     return value
@@ -106,5 +134,3 @@ def one_of(**given: object) -> None:
     named = [f"--{k.replace('_', '-')}" for k, v in given.items() if v is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} exclude each other")
-
-

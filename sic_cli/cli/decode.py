@@ -16,10 +16,24 @@ from .common import MESSAGES, global_options, run_options, set_threads
 @click.command(short_help="Decode a .sic file into a picture.")
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", help="File to write, or - (default: INPUT with .png).")
-@click.option("-l", "--level", type=click.IntRange(1, 64), help="Decode at this level (default: the highest).")
-@click.option("--format", "format_", help="png, jpg, webp, avif, tiff, ppm, ... (default: by suffix, else png).")
-@click.option("--details", type=click.Choice(["mean", "sample"]), default="mean", help="The most faithful picture, or one that the file allows, by --seed.", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: from the file).")
+@click.option(
+    "-l", "--level", type=click.IntRange(1, 64), help="Decode at this level (default: the highest)."
+)
+@click.option(
+    "--format",
+    "format_",
+    help="png, jpg, webp, avif, tiff, ppm, ... (default: by suffix, else png).",
+)
+@click.option(
+    "--details",
+    type=click.Choice(["mean", "sample"]),
+    default="mean",
+    help="The most faithful picture, or one that the file allows, by --seed.",
+    show_default=True,
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: from the file)."
+)
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 @run_options
@@ -61,7 +75,9 @@ def command(
 
     kind = format_for(output if output != "-" else "", format_)
     if level is not None and level > parsed.header.levels:
-        raise TargetError(f"level {level} was asked for, and the model has 1 to {parsed.header.levels}")
+        raise TargetError(
+            f"level {level} was asked for, and the model has 1 to {parsed.header.levels}"
+        )
 
     from ..codec.decode import decode
 

@@ -19,11 +19,25 @@ MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 @click.command(short_help="Encode a picture into a .sic file.")
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", help="File to write, or - (default: INPUT with .sic).")
-@click.option("-l", "--level", type=click.IntRange(1, 64), help="Write levels 1..LEVEL (default: all).")
+@click.option(
+    "-l", "--level", type=click.IntRange(1, 64), help="Write levels 1..LEVEL (default: all)."
+)
 @click.option("--target-size", type=Size(), help="At most this many bytes, such as 40k.")
-@click.option("--target-bpp", type=click.FloatRange(0, min_open=True), help="At most this many bits per pixel.")
-@click.option("--metadata", type=click.Choice(["all", "none"]), default="all", help="Keep the colour profile, or not.", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details.")
+@click.option(
+    "--target-bpp",
+    type=click.FloatRange(0, min_open=True),
+    help="At most this many bits per pixel.",
+)
+@click.option(
+    "--metadata",
+    type=click.Choice(["all", "none"]),
+    default="all",
+    help="Keep the colour profile, or not.",
+    show_default=True,
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."
+)
 @click.option("-m", "--model", help="Weights: a name from `sic models`, or a folder.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 @run_options
@@ -65,7 +79,9 @@ def command(
     chunks: tuple[Chunk, ...] = ()
     if picture.icc and metadata == "all":
         if len(picture.icc) > MAX_CHUNKS_BYTES:
-            raise TargetError(f"{shown(source)}: colour profile of {len(picture.icc)} bytes", "--metadata none")
+            raise TargetError(
+                f"{shown(source)}: colour profile of {len(picture.icc)} bytes", "--metadata none"
+            )
         chunks = (Chunk(CHUNK_ICC, picture.icc),)
 
     from ..codec.encode import encode

@@ -49,7 +49,10 @@ def document(source: str, parsed: Parsed) -> dict[str, Any]:
         "levels_total": header.levels,
         "levels": levels,
         "header_bytes": parsed.header_end,
-        "meta": [{"kind": KINDS.get(c.type, c.type.decode()), "bytes": len(c.data)} for c in parsed.chunks],
+        "meta": [
+            {"kind": KINDS.get(c.type, c.type.decode()), "bytes": len(c.data)}
+            for c in parsed.chunks
+        ],
         "seed": header.seed,
         "file_bytes": parsed.size,
         "truncated": parsed.fault_kind == "cut",
@@ -72,14 +75,20 @@ def command(source: str, as_json: bool) -> None:
         click.echo(json.dumps(facts))
         return
     model = facts["model"]
-    click.echo(f"{shown(source)}: {facts['width_px']}x{facts['height_px']}{' grey' if facts['grey'] else ''}, {facts['file_bytes']} bytes, format {facts['format_version']}")
-    click.echo(f"model {model['name'] or 'not here'} ({model['id']}), level {parsed.level} of {facts['levels_total']}")
+    click.echo(
+        f"{shown(source)}: {facts['width_px']}x{facts['height_px']}{' grey' if facts['grey'] else ''}, {facts['file_bytes']} bytes, format {facts['format_version']}"
+    )
+    click.echo(
+        f"model {model['name'] or 'not here'} ({model['id']}), level {parsed.level} of {facts['levels_total']}"
+    )
     for meta in facts["meta"]:
         click.echo(f"{meta['kind']}: {meta['bytes']} bytes")
     if facts["levels"]:
         click.echo(f"{'level':>5} {'bytes':>10} {'total':>10} {'bpp':>8} {'PSNR':>7}")
     for row in facts["levels"]:
         psnr = f"{row['expected_psnr_db']:7.2f}" if row["expected_psnr_db"] else "      -"
-        click.echo(f"{row['level']:>5} {row['layer_bytes']:>10} {row['total_bytes']:>10} {row['total_bpp']:>8.4f} {psnr}")
+        click.echo(
+            f"{row['level']:>5} {row['layer_bytes']:>10} {row['total_bytes']:>10} {row['total_bpp']:>8.4f} {psnr}"
+        )
     if parsed.fault:
         click.echo(f"notice: {parsed.fault}")

@@ -76,7 +76,15 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show version, format and torch.")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show version, format and torch.",
+)
 @global_options
 def cli() -> None:
     """sic: pictures that can be cut.
@@ -102,13 +110,14 @@ def main(arguments: list[str] | None = None) -> None:
     except SicError as error:
         fail(str(error), error.name, error.exit_code, error.hint)
     except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sic"
+        command = (
+            error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sic"
+        )
         fail(error.format_message(), "usage", 2, f"see {command} --help")
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted", "interrupted", INTERRUPTED)
     except (ClosedPipe, BrokenPipeError):
-        sys.stdout = open(os.devnull, "w")
-        os._exit(CLOSED_PIPE)
+        os._exit(CLOSED_PIPE)  # at once: an exit that flushes stdout would fail again
     except MemoryError:
         fail("out of memory", "resources", 7)
     except OSError as error:

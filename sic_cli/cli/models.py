@@ -23,4 +23,6 @@ def command(verify: bool) -> None:
         if verify:
             read_checked(card.folder / WEIGHTS, card.digest)
         state = " (digest right)" if verify else ""
-        click.echo(f"{card.name}  {card.id.hex()}  {card.config.levels} levels  {card.folder}{state}")
+        click.echo(
+            f"{card.name}  {card.id.hex()}  {card.config.levels} levels  {card.folder}{state}"
+        )

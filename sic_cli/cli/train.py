@@ -40,18 +40,51 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @command.command()
 @click.option("--packed", required=True, help="Folder from `sic train pack`.")
 @click.option("--out", required=True, help="Folder of the run; resumed if it holds a checkpoint.")
-@click.option("--validation", help="Folder of pictures to evaluate on (never trained on).", required=True)
-@click.option("--minutes", type=float, default=60.0, show_default=True, help="Wall time of this run.")
+@click.option(
+    "--validation", help="Folder of pictures to evaluate on (never trained on).", required=True
+)
+@click.option(
+    "--minutes", type=float, default=60.0, show_default=True, help="Wall time of this run."
+)
 @click.option("--final", is_flag=True, help="Let the learning rate fall to nothing at the end.")
-@click.option("--stage", type=click.Choice(["joint", "decoder", "context"]), default="joint", show_default=True)
+@click.option(
+    "--stage",
+    type=click.Choice(["joint", "decoder", "context"]),
+    default="joint",
+    show_default=True,
+)
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="CPU processes that average their gradients.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads per process.")
-@click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Crops per process and step.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="CPU processes that average their gradients.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Threads per process.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Crops per process and step.",
+)
 @click.option("--crop", type=click.IntRange(32), default=256, show_default=True)
 @click.option("--lr", type=float, default=1e-3, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--perceptual", type=float, default=0.0, show_default=True, help="Weight of the perceptual loss (stage 3).")
+@click.option(
+    "--perceptual",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Weight of the perceptual loss (stage 3).",
+)
 @click.option("--backbones", help="Folder with the perceptual networks' weights.")
 @click.option("--evaluate-minutes", type=float, default=10.0, show_default=True)
 @click.option("--checkpoint-minutes", type=float, default=3.0, show_default=True)
@@ -106,10 +139,18 @@ def run(
 
 @command.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--packed", required=True, type=click.Path(path_type=Path), help="Folder from `sic train pack`.")
+@click.option(
+    "--packed", required=True, type=click.Path(path_type=Path), help="Folder from `sic train pack`."
+)
 @click.option("--name", required=True, help="Name of the release.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("weights"), show_default=True)
-@click.option("--crops", type=click.IntRange(8), default=96, show_default=True, help="Crops that tables are fitted to.")
+@click.option(
+    "--crops",
+    type=click.IntRange(8),
+    default=96,
+    show_default=True,
+    help="Crops that tables are fitted to.",
+)
 @global_options
 def export(checkpoint: Path, packed: Path, name: str, out: Path, crops: int) -> None:
     """Write the release OUT/NAME from a checkpoint."""

@@ -17,7 +17,9 @@ from .common import MESSAGES, Size, global_options, one_of
 @click.option("-o", "--output", required=True, help="File to write, or -.")
 @click.option("-l", "--level", type=click.IntRange(1, 64), help="Keep levels 1..LEVEL.")
 @click.option("--target-size", type=Size(), help="Keep as many levels as fit into this size.")
-@click.option("--target-bpp", type=click.FloatRange(0, min_open=True), help="The same in bits per pixel.")
+@click.option(
+    "--target-bpp", type=click.FloatRange(0, min_open=True), help="The same in bits per pixel."
+)
 @click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 @global_options
 def command(
@@ -51,4 +53,6 @@ def command(
     assert level is not None
     made = truncate(data, level)
     write_output(output, made)
-    MESSAGES.detail(f"{shown(source)}: level {parsed.level} -> {level}, {len(data)} -> {len(made)} bytes")
+    MESSAGES.detail(
+        f"{shown(source)}: level {parsed.level} -> {level}, {len(data)} -> {len(made)} bytes"
+    )

@@ -28,9 +28,13 @@ def command(source: str, deep: bool, as_json: bool, device: str, threads: int) -
     """
     parsed = parse(read_input(source, MAX_FILE))
     checks: list[dict[str, Any]] = [{"name": "header", "ok": True, "detail": None}]
-    checks += [{"name": f"layer {layer.level}", "ok": True, "detail": None} for layer in parsed.layers]
+    checks += [
+        {"name": f"layer {layer.level}", "ok": True, "detail": None} for layer in parsed.layers
+    ]
     if parsed.fault:
-        checks.append({"name": "rest", "ok": parsed.fault_kind == "trailing", "detail": parsed.fault})
+        checks.append(
+            {"name": "rest", "ok": parsed.fault_kind == "trailing", "detail": parsed.fault}
+        )
     good, wrong = parsed.level, None
     if deep and parsed.level:
         from ..codec.decode import decode_cells, file_engine
@@ -52,7 +56,11 @@ def command(source: str, deep: bool, as_json: bool, device: str, threads: int) -
         click.echo(json.dumps(facts))
     else:
         how = "decoded and compared" if deep else "checksums right"
-        click.echo(f"{shown(source)}: levels 1 to {good} {how}" if good else f"{shown(source)}: no whole level")
+        click.echo(
+            f"{shown(source)}: levels 1 to {good} {how}"
+            if good
+            else f"{shown(source)}: no whole level"
+        )
     if wrong:
         raise CheckError(f"{shown(source)}: {wrong}")
     parsed.require_level()

@@ -68,5 +68,5 @@ def block_arrays(zero: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         if size > 1:
             stay_all = (1 - leave) ** size
             flag[index] = min(TOTAL - 1, max(1, round((1 - stay_all) * TOTAL)))
-            first[index, :size] = whole_weights((1 - leave) ** np.arange(size))
+            first[index, :size] = whole_weights((1 - leave) ** np.arange(size, dtype=np.float64))
     return {"block": block, "flag": flag, "first": first}

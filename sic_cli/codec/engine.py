@@ -74,7 +74,9 @@ class Engine:
             return details.sample(cells, self.table, level, self.release.spread[level - 1], seed)
         return quantise.middle(cells, self.table, level, self.release.centre[level - 1])
 
-    def synthesise(self, latent: NDArray[np.float32], level: int, height: int, width: int) -> Pixels:
+    def synthesise(
+        self, latent: NDArray[np.float32], level: int, height: int, width: int
+    ) -> Pixels:
         """Latent at `level` -> pixels uint8 (height, width, 3)."""
         which = torch.tensor([level - 1], device=self.device)
         cell = torch.from_numpy(self.table.width(level))[None].to(self.device)
@@ -102,7 +104,9 @@ def engine(card: Card, device: str = "cpu") -> Engine:
     if key not in _ENGINES:
         release = load(card)
         table = table_of(release)
-        walk = Walk(table, CodingTables.from_arrays(release.arrays), context_runner(release).classes)
+        walk = Walk(
+            table, CodingTables.from_arrays(release.arrays), context_runner(release).classes
+        )
         release.analysis.to(where)
         release.synthesis.to(where)
         _ENGINES[key] = Engine(release, table, walk, where)

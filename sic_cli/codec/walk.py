@@ -93,7 +93,7 @@ class Walk:
         split = ~leaving
         outer = self._group(
             inner[split],
-            None if child is None else np.abs(child[split]) & 1,
+            None if child is None else (np.abs(child[split]) & 1).astype(np.int32),
             lambda index, count, known: coder.code(self._tables.inner[index], count, known),
         )
         was = parent[split]
@@ -118,17 +118,20 @@ class Walk:
         """Count up the cell numbers of a first cut: "larger still?" until no, or FIRST_CUT_MAX."""
         where = np.flatnonzero(open_)
         classes, numbers = inner.reshape(-1)[where], made.reshape(-1)
-        known = None if child is None else np.abs(child.reshape(-1)[where])
+        known: Symbols | None = None
+        if child is not None:
+            known = np.abs(child.reshape(-1)[where]).astype(np.int32)
         for size in range(1, FIRST_CUT_MAX):
             if not len(where):
                 break
             larger = self._group(
                 classes,
                 None if known is None else (known > size).astype(np.int32),
-                lambda index, count, known: coder.code(self._tables.more[index], count, known),
+                lambda index, count, told: coder.code(self._tables.more[index], count, told),
             ).astype(bool)
             where, classes = where[larger], classes[larger]
-            known = None if known is None else known[larger]
+            if known is not None:
+                known = known[larger]
             numbers[where] += np.sign(numbers[where])
 
     @staticmethod
@@ -155,9 +158,7 @@ def _blocks(coder: Coder, tables: BlockTables, count: int, known: Symbols | None
     if tables.flag is None or tables.first is None:
         return coder.code(tables.single, count, known)
     rows = None if known is None else known[: whole * size].reshape(whole, size)
-    flags = coder.code(
-        tables.flag, whole, None if rows is None else rows.any(1).astype(np.int32)
-    )
+    flags = coder.code(tables.flag, whole, None if rows is None else rows.any(1).astype(np.int32))
     hit = np.flatnonzero(flags)
     hits = None if rows is None else rows[hit]
     first = coder.code(

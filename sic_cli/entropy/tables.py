@@ -38,6 +38,8 @@ def whole_weights(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """Round probabilities to a valid table; used when tables are fitted, never when coding."""
     share = np.asarray(probabilities, dtype=np.float64)
     share = share / share.sum()
-    weights = np.maximum(1, np.floor(share * (TOTAL - len(share))).astype(np.int64))
+    weights: NDArray[np.int64] = np.maximum(
+        1, np.floor(share * (TOTAL - len(share))).astype(np.int64)
+    )
     weights[int(np.argmax(weights))] += TOTAL - int(weights.sum())
     return weights

@@ -18,7 +18,10 @@ from torch import Tensor
 
 from ..errors import ModelError
 
-SCHEMAS = {"nms": "(Tensor dets, Tensor scores, float t) -> Tensor", "qnms": "(Tensor dets, Tensor scores, float t) -> Tensor"}
+SCHEMAS = {
+    "nms": "(Tensor dets, Tensor scores, float t) -> Tensor",
+    "qnms": "(Tensor dets, Tensor scores, float t) -> Tensor",
+}
 
 
 def import_lpips() -> Any:

@@ -23,7 +23,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """x: float (B, width, h, w); level: int64 (B,), row of `gain`."""
         h = self.first(x) * self.gain[level][:, :, None, None]
-        return x + self.second(F.gelu(h, approximate="tanh"))
+        out: Tensor = x + self.second(F.gelu(h, approximate="tanh"))
+        return out
 
 
 def zero(layer: nn.Conv2d) -> None:

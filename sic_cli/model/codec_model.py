@@ -18,6 +18,12 @@ class CodecModel(nn.Module):
     reach: whole float (C,); logs: whole float (256,): see `context.features`.
     """
 
+    reach: Tensor
+    logs: Tensor
+    unit: Tensor
+    octaves: Tensor
+    steps: Tensor
+
     def __init__(self, config: ModelConfig, table: LevelTable) -> None:
         super().__init__()
         self.config = config

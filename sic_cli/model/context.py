@@ -102,7 +102,9 @@ class ContextNet(nn.Module):
         wide, depth, c = config.context_width, config.context_blocks, config.channels
 
         def conv(inputs: int, outputs: int, k: int, gain: float) -> nn.Parameter:
-            return nn.Parameter(torch.randn(outputs, inputs, k, k) * gain / math.sqrt(inputs * k * k))
+            return nn.Parameter(
+                torch.randn(outputs, inputs, k, k) * gain / math.sqrt(inputs * k * k)
+            )
 
         self.entry = conv(2 * c, wide, 1, 0.5)
         self.entry_bias = nn.Parameter(torch.zeros(steps, wide))
@@ -117,7 +119,11 @@ class ContextNet(nn.Module):
 
         def whole(parameter: Tensor, one: int, most: float) -> Tensor:
             scaled = (parameter * one).clamp(-most, most)
-            return floor_through(scaled + 0.5) if torch.is_grad_enabled() else torch.floor(scaled + 0.5)
+            return (
+                floor_through(scaled + 0.5)
+                if torch.is_grad_enabled()
+                else torch.floor(scaled + 0.5)
+            )
 
         def weight(parameter: Tensor) -> Tensor:
             return whole(parameter, 2**WEIGHT_SHIFT, 127)

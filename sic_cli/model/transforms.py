@@ -20,6 +20,8 @@ PIXEL_SCALE = 64.0
 class Analysis(nn.Module):
     """Pixels -> latent: `A patch + scale * net(patch)`."""
 
+    scale: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.linear = nn.Parameter(torch.zeros(config.channels, PATCH))
@@ -37,7 +39,8 @@ class Analysis(nn.Module):
         for block in self.blocks:
             h = block(h, only)
         straight = F.conv2d(patches, self.linear[:, :, None, None])
-        return straight + self.exit(h) * self.scale[None, :, None, None]
+        latent: Tensor = straight + self.exit(h) * self.scale[None, :, None, None]
+        return latent
 
 
 class Synthesis(nn.Module):
@@ -46,6 +49,8 @@ class Synthesis(nn.Module):
     The network sees the dequantised latent in units of its usual spread, the same in units of its
     cell (so it knows how sure each value is), and the level.
     """
+
+    scale: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -56,13 +61,15 @@ class Synthesis(nn.Module):
         self.entry_level = nn.Parameter(torch.zeros(config.levels, wide))
         self.blocks = nn.ModuleList(Block(wide, config.levels) for _ in range(config.blocks))
         self.exit = nn.Conv2d(wide, PATCH + 16 * config.head_features, 1)
-        self.head_in = nn.Conv2d(48 + config.head_features, head, 3, padding=1, padding_mode="replicate")
+        self.head_in = nn.Conv2d(
+            48 + config.head_features, head, 3, padding=1, padding_mode="replicate"
+        )
         self.head_gain = nn.Parameter(torch.ones(config.levels, head))
         self.head_out = nn.Conv2d(head, 48, 3, padding=1, padding_mode="replicate")
         zero(self.head_out)
         with torch.no_grad():
             self.exit.weight[:PATCH].zero_()
-            self.exit.bias.zero_()
+            nn.init.zeros_(self.exit.bias) if self.exit.bias is not None else None
 
     def forward(self, latent: Tensor, width: Tensor, level: Tensor) -> Tensor:
         """latent: float (B, C, h, w), 0 where not sent; width: float (B, C), cell widths (may be

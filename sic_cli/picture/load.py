@@ -75,13 +75,13 @@ def _check_kind(picture: Image.Image, name: str) -> None:
 
 def _deep(picture: Image.Image) -> bool:
     """True for 16-bit colour, which Pillow would turn to 8 bits without a word."""
-    for tile in picture.tile:
+    for tile in getattr(picture, "tile", ()):
         raw = tile[3] if len(tile) > 3 else None
         first = raw if isinstance(raw, str) else raw[0] if isinstance(raw, tuple) and raw else ""
         if isinstance(first, str) and ";16" in first:
             return True
     bits = getattr(picture, "tag_v2", {}).get(258, (8,))
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
 def _upright(picture: Image.Image, name: str) -> Picture:

@@ -42,7 +42,8 @@ class Loaded:
 def _network(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
     own = {k[len(prefix) :]: v.float() for k, v in tensors.items() if k.startswith(prefix)}
     module.load_state_dict(own)
-    module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    module.eval().requires_grad_(False)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:
@@ -68,7 +69,9 @@ def load(card: Card) -> Loaded:
         analysis, synthesis = Analysis(card.config), Synthesis(card.config)
         _network(analysis, tensors, "analysis.")
         _network(synthesis, tensors, "synthesis.")
-        arrays = {k[7:]: v.numpy().astype(np.int64) for k, v in tensors.items() if k.startswith("tables.")}
+        arrays = {
+            k[7:]: v.numpy().astype(np.int64) for k, v in tensors.items() if k.startswith("tables.")
+        }
         return Loaded(
             card=card,
             analysis=analysis,
@@ -84,4 +87,6 @@ def load(card: Card) -> Loaded:
             psnr_fit=tensors["psnr_fit"].float().numpy(),
         )
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})") from None
+        raise ModelError(
+            f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})"
+        ) from None

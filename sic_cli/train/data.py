@@ -101,7 +101,9 @@ class Crops:
             )
             crop = np.asarray(Image.open(file))
         elif kind < 0.12:
-            crop = np.asarray(Image.fromarray(np.ascontiguousarray(crop)).convert("L").convert("RGB"))
+            crop = np.asarray(
+                Image.fromarray(np.ascontiguousarray(crop)).convert("L").convert("RGB")
+            )
         return crop
 
     def batch(self, count: int) -> np.ndarray:

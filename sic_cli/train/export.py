@@ -100,7 +100,9 @@ def psnr_fit(
             cells = machine.cells(latent)
             at = quantise.at_octaves(cells, machine.table, machine.table.octaves[level - 1])
             place = machine.place(at, level, "mean", 0)
-            error = float(np.square(latent - place, dtype=np.float64).sum() / (latent[0].size * 768))
+            error = float(
+                np.square(latent - place, dtype=np.float64).sum() / (latent[0].size * 768)
+            )
             out = machine.synthesise(place, level, *pixels.shape[:2])
             mse = np.square(out.astype(np.float64) - pixels).mean()
             seen.append(latent_psnr(error))

@@ -51,14 +51,15 @@ class Run:
     threads: int = 1
     device: str = "cpu"
     final: bool = False
+    backbones: str | None = None
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
     port: int = 29517
 
 
-def new_model(config: ModelConfig, crops: Crops) -> CodecModel:
+def new_model(config: ModelConfig, crops: Crops, patches: int = 300_000) -> CodecModel:
     """A model at stage 1: the KLT, its level table, networks whose last layers are zero."""
-    first = beginning.klt(crops)
+    first = beginning.klt(crops, patches)
     table = beginning.level_table(config, first)
     model = CodecModel(config, table)
     std = first.std[: config.channels]
@@ -79,7 +80,9 @@ def optimisers_for(model: CodecModel, config: TrainConfig) -> list[torch.optim.O
     muon: dict[float, list[Tensor]] = {}
     adam: dict[float, list[Tensor]] = {}
     for name, p in model.named_parameters():
-        p.requires_grad_(not name.startswith(FROZEN[config.stage]) if FROZEN[config.stage] else True)
+        p.requires_grad_(
+            not name.startswith(FROZEN[config.stage]) if FROZEN[config.stage] else True
+        )
         if not p.requires_grad:
             continue
         factor = config.encoder_lr if name.startswith("analysis.") else 1.0
@@ -88,7 +91,11 @@ def optimisers_for(model: CodecModel, config: TrainConfig) -> list[torch.optim.O
         (muon if inside else adam).setdefault(factor, []).append(p)
     made: list[torch.optim.Optimizer] = []
     if muon:
-        made.append(Muon([{"params": ps, "lr": config.muon_lr * f} for f, ps in muon.items()], config.muon_lr))
+        made.append(
+            Muon(
+                [{"params": ps, "lr": config.muon_lr * f} for f, ps in muon.items()], config.muon_lr
+            )
+        )
     groups = [{"params": ps, "lr": config.lr * f} for f, ps in adam.items()]
     made.append(torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=1e-4))
     return made
@@ -106,11 +113,15 @@ def average_gradients(parameters: list[Tensor], stop: bool, group: int) -> bool:
     """Mean gradients over all processes; True if any process wants to stop."""
     if group == 1:
         return stop
-    flat = torch.cat([p.grad.reshape(-1) for p in parameters] + [torch.tensor([float(stop)])])
+    flat = torch.cat(
+        [p.grad.reshape(-1) for p in parameters if p.grad is not None]
+        + [torch.tensor([float(stop)])]
+    )
     dist.all_reduce(flat)
     flat /= group
     place = 0
     for p in parameters:
+        assert p.grad is not None
         p.grad.copy_(flat[place : place + p.numel()].view_as(p))
         place += p.numel()
     return bool(flat[-1] > 0)
@@ -129,19 +140,23 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         dist.init_process_group("gloo", rank=rank, world_size=run.processes)
     checkpoint = out / "checkpoint.safetensors"
     model, average, progress = load_model(checkpoint)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimisers = optimisers_for(model, config)
     load_optimisers(checkpoint, model, optimisers)
     base = [[g["lr"] for g in o.param_groups] for o in optimisers]
     live = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    average = {n: average.get(n, p.detach().clone()).to(device) for n, p in model.named_parameters()}
+    average = {
+        n: average.get(n, p.detach().clone()).to(device) for n, p in model.named_parameters()
+    }
     pictures, digest = open_packed(Path(run.packed))
     progress.notes["data"] = digest
     seed = config.seed + 1000 * progress.steps + rank
     crops, chance = Crops(pictures, config.crop, seed), np.random.default_rng(seed)
     valid = [read_rgb(p) for p in find_pictures(Path(run.validation))][::5][:8] if rank == 0 else []
     levels, steps = model.config.levels, len(model.step_level)
-    last_of = [max(i for i, k in enumerate(model.step_level) if k == level + 1) for level in range(levels)]
+    last_of = [
+        max(i for i, k in enumerate(model.step_level) if k == level + 1) for level in range(levels)
+    ]
     norms = torch.tensor(progress.norms or [0.0] * levels)
     hours, before = progress.hours, began
     saved = tested = time.time()
@@ -159,7 +174,11 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
                 group["lr"] = rate * factor
         pixels = torch.from_numpy(crops.batch(config.batch)).to(device).permute(0, 3, 1, 2)
         pixels = pixels.to(torch.float32).contiguous(memory_format=torch.channels_last) - 127.5
-        drawn = chance.permutation(levels)[: config.batch] if config.batch <= levels else chance.integers(0, levels, config.batch)
+        drawn = (
+            chance.permutation(levels)[: config.batch]
+            if config.batch <= levels
+            else chance.integers(0, levels, config.batch)
+        )
         level = torch.as_tensor(drawn, device=device)
         own = torch.tensor([last_of[k] for k in drawn])
         other = torch.from_numpy(chance.integers(0, steps, config.batch))
@@ -168,8 +187,10 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         cost = result.mse + slope(model, level) * result.rate
         for k, value in zip(drawn.tolist(), cost.tolist(), strict=True):
             norms[k] = value if norms[k] == 0 else 0.98 * norms[k] + 0.02 * value
-        loss = (cost / norms[level.cpu()].to(device)).mean() + config.bits_weight * result.bits.mean()
-        loss.backward()
+        loss = (
+            cost / norms[level.cpu()].to(device)
+        ).mean() + config.bits_weight * result.bits.mean()
+        loss.backward()  # type: ignore[no-untyped-call]
         stop = stopping["now"] or part >= 1
         stop = average_gradients(list(live.values()), stop, run.processes)
         norm = torch.nn.utils.clip_grad_norm_(live.values(), config.clip)
@@ -186,7 +207,16 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             history.append(float(loss.detach()))
             now = time.time()
             if stop or now - tested > 60 * run.evaluate_minutes:
-                report(out, model, average, valid, device, progress, hours + (now - before) / 3600, history)
+                report(
+                    out,
+                    model,
+                    average,
+                    valid,
+                    device,
+                    progress,
+                    hours + (now - before) / 3600,
+                    history,
+                )
                 history, tested = [], time.time()
             if stop or now - saved > 60 * run.checkpoint_minutes:
                 finish()
@@ -208,7 +238,15 @@ def report(
     history: list[float],
 ) -> None:
     """Evaluate the averaged parameters and append one line to the log."""
-    copy = CodecModel(model.config, build(model.unit.cpu().numpy(), model.octaves.cpu().to(torch.int8).numpy(), model.config.groups, model.config.lead))
+    copy = CodecModel(
+        model.config,
+        build(
+            model.unit.cpu().numpy(),
+            model.octaves.cpu().to(torch.int8).numpy(),
+            model.config.groups,
+            model.config.lead,
+        ),
+    )
     copy.load_state_dict({**model.state_dict(), **average})
     curve = evaluate(copy.to(device), valid, device)
     line = {
@@ -238,4 +276,4 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
     if run.processes == 1:
         worker(0, run, config)
     else:
-        mp.spawn(worker, (run, config), nprocs=run.processes)
+        mp.spawn(worker, (run, config), nprocs=run.processes)  # type: ignore[attr-defined, no-untyped-call]

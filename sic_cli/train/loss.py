@@ -96,5 +96,6 @@ def losses(model: CodecModel, pixels: Tensor, level: Tensor, steps: Tensor, froz
     decoded = model.synthesis(value, width, level)
     mse = (decoded - pixels).square().mean((1, 2, 3))
     rate = stand_in_rate(model, latent, guard) / area
-    bits = sum(layer_bits(model, known, steps[:, i]) for i in range(steps.shape[1])) / area
+    each = [layer_bits(model, known, steps[:, i]) for i in range(steps.shape[1])]
+    bits = torch.stack(each).sum(0) / area
     return Losses(mse, rate, bits, decoded)

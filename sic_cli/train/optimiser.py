@@ -18,7 +18,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def orthogonalise(matrix: Tensor, turns: int = 5) -> Tensor:
     """The nearest orthogonal-ish matrix (singular values in about 0.7..1.2)."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(turns):
@@ -34,7 +34,9 @@ class Muon(torch.optim.Optimizer):
     gives every process all updates.
     """
 
-    def __init__(self, params: Iterable[dict[str, object]], lr: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, params: Iterable[dict[str, object]], lr: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -43,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         rank, share = (dist.get_rank(), dist.get_world_size()) if several else (0, 1)
         live = [(p, g["lr"], g["momentum"]) for g in self.param_groups for p in g["params"]]
         updates = torch.zeros(sum(p.numel() for p, _, _ in live), device=live[0][0].device)
-        parts = updates.split([p.numel() for p, _, _ in live])
+        parts = torch.split(updates, [p.numel() for p, _, _ in live])
         for index, ((p, _, momentum), part) in enumerate(zip(live, parts, strict=True)):
             state = self.state[p]
             if not state:

@@ -40,7 +40,9 @@ def klt(crops: Crops, patches: int = 300_000) -> Start:
         total += rows.T @ rows
         seen += len(rows)
     variance, vectors = torch.linalg.eigh(total / seen)
-    return Start(vectors.flip(1).T.float().contiguous(), variance.flip(0).clamp_min(0.25).sqrt().float())
+    return Start(
+        vectors.flip(1).T.float().contiguous(), variance.flip(0).clamp_min(0.25).sqrt().float()
+    )
 
 
 def colour_channels(basis: Tensor, channels: int) -> NDArray[np.int8]:
@@ -54,7 +56,13 @@ def level_table(config: ModelConfig, start: Start) -> LevelTable:
     """The level table of a new model."""
     finer = colour_channels(start.basis, config.channels)
     return staggered(
-        config.channels, config.levels, config.widest, config.finest, finer, config.groups, config.lead
+        config.channels,
+        config.levels,
+        config.widest,
+        config.finest,
+        finer,
+        config.groups,
+        config.lead,
     )
 
 

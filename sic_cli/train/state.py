@@ -45,7 +45,7 @@ def save(
     """Write everything that `load` needs."""
     tensors = {f"model.{k}": v.detach().contiguous() for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v.contiguous() for k, v in average.items()}
-    names = {p: n for n, p in model.named_parameters()}
+    names: dict[Tensor, str] = {p: n for n, p in model.named_parameters()}
     for index, optimiser in enumerate(optimisers):
         for parameter, state in optimiser.state.items():
             for key, value in state.items():
@@ -86,6 +86,10 @@ def load_optimisers(path: Path, model: CodecModel, optimisers: list[torch.optim.
                 continue
             key, _, parameter = rest.partition(".")
             index, value = int(kind[9:]), file.get_tensor(name)
-            if index < len(optimisers) and parameter in parameters:
-                if any(parameters[parameter] is p for g in optimisers[index].param_groups for p in g["params"]):
-                    optimisers[index].state[parameters[parameter]][key] = value.to(parameters[parameter].device) if key != "step" else value
+            target = parameters.get(parameter)
+            if index >= len(optimisers) or target is None:
+                continue
+            groups = optimisers[index].param_groups
+            if any(target is p for group in groups for p in group["params"]):
+                on = target.device if key != "step" else value.device
+                optimisers[index].state[target][key] = value.to(on)

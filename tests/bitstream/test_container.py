@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,9 @@ headers = st.builds(
     seed=st.integers(0, 2**32 - 1),
 )
 chunk_lists = st.lists(
-    st.builds(Chunk, type=st.sampled_from([b"iCCP", b"abcd", b"zzZZ"]), data=st.binary(max_size=300)),
+    st.builds(
+        Chunk, type=st.sampled_from([b"iCCP", b"abcd", b"zzZZ"]), data=st.binary(max_size=300)
+    ),
     max_size=3,
 )
 
@@ -33,27 +37,40 @@ def files(draw: st.DrawFn) -> tuple[Header, list[Chunk], list[Layer]]:
     header = draw(headers)
     count = draw(st.integers(1, min(header.levels, 5)))
     layers = [
-        Layer(k, draw(st.binary(max_size=200)), draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 255)))
+        Layer(
+            k,
+            draw(st.binary(max_size=200)),
+            draw(st.integers(0, 2**32 - 1)),
+            draw(st.integers(0, 255)),
+        )
         for k in range(1, count + 1)
     ]
     return header, draw(chunk_lists), layers
 
 
 @given(files())
-def test_what_is_written_is_read_by_both_readers(made: tuple[Header, list[Chunk], list[Layer]]) -> None:
+def test_what_is_written_is_read_by_both_readers(
+    made: tuple[Header, list[Chunk], list[Layer]],
+) -> None:
     header, chunks, layers = made
     data = write(header, chunks, layers)
     parsed = parse(data)
     assert (parsed.header, list(parsed.chunks), list(parsed.layers)) == (header, chunks, layers)
     assert parsed.fault is None and parsed.ends[-1] == len(data)
     other = reference.read(data)
-    assert (other["width"], other["height"], other["grey"]) == (header.width, header.height, header.grey)
+    assert (other["width"], other["height"], other["grey"]) == (
+        header.width,
+        header.height,
+        header.grey,
+    )
     assert [row["payload"] for row in other["layers"]] == [layer.payload for layer in layers]  # type: ignore[attr-defined]
 
 
 @given(files(), st.data())
 @settings(max_examples=60)
-def test_every_prefix_has_the_level_of_its_whole_layers(made: tuple[Header, list[Chunk], list[Layer]], data: st.DataObject) -> None:
+def test_every_prefix_has_the_level_of_its_whole_layers(
+    made: tuple[Header, list[Chunk], list[Layer]], data: st.DataObject
+) -> None:
     header, chunks, layers = made
     whole = write(header, chunks, layers)
     ends, first = parse(whole).ends, parse(whole).header_end
@@ -72,7 +89,9 @@ def test_every_prefix_has_the_level_of_its_whole_layers(made: tuple[Header, list
 
 @given(files(), st.data())
 @settings(max_examples=200)
-def test_no_flipped_bit_goes_unnoticed(made: tuple[Header, list[Chunk], list[Layer]], data: st.DataObject) -> None:
+def test_no_flipped_bit_goes_unnoticed(
+    made: tuple[Header, list[Chunk], list[Layer]], data: st.DataObject
+) -> None:
     header, chunks, layers = made
     whole = write(header, chunks, layers)
     place = data.draw(st.integers(0, len(whole) * 8 - 1))
@@ -89,7 +108,9 @@ def test_no_flipped_bit_goes_unnoticed(made: tuple[Header, list[Chunk], list[Lay
 
 @given(files(), files())
 @settings(max_examples=40)
-def test_a_layer_of_another_file_is_not_accepted(a: tuple[Header, list[Chunk], list[Layer]], b: tuple[Header, list[Chunk], list[Layer]]) -> None:
+def test_a_layer_of_another_file_is_not_accepted(
+    a: tuple[Header, list[Chunk], list[Layer]], b: tuple[Header, list[Chunk], list[Layer]]
+) -> None:
     if a[0] == b[0]:
         return
     first, second = write(*a), write(*b)
@@ -114,7 +135,7 @@ def test_truncating_cuts_behind_a_layer() -> None:
     parsed = parse(whole)
     assert level_for_size(parsed, parsed.ends[1]) == 2
     assert level_for_size(parsed, parsed.ends[1] - 1) == 1
-    with pytest.raises(TargetError, match="smallest|level 1 takes"):
+    with pytest.raises(TargetError, match="level 1 takes"):
         level_for_size(parsed, 5)
     with pytest.raises(TargetError):
         truncate(whole[: parsed.ends[2]], 4)
@@ -156,7 +177,5 @@ def test_bytes_behind_the_last_layer_are_a_notice_only() -> None:
 @given(st.binary(max_size=400))
 @settings(max_examples=300)
 def test_rubbish_behind_a_signature_raises_only_our_errors(rubbish: bytes) -> None:
-    try:
+    with contextlib.suppress(SicError):
         parse(b"\x89SIC\r\n\x1a\n\x01\x00" + rubbish)
-    except SicError:
-        pass

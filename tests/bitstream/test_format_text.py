@@ -28,7 +28,9 @@ def test_every_declared_field_stands_in_the_text() -> None:
         row = rf"\| {field.name} \| {size} \|[^|]*\| {re.escape(field.meaning)} \|"
         assert re.search(row, TEXT), field
         if field.high not in (2**32 - 1, 2**64 - 1) and field.name not in ("type",):
-            assert re.search(rf"\| {field.name} \| {size} \| {field.low}\.\.{field.high} \|", TEXT), field
+            assert re.search(
+                rf"\| {field.name} \| {size} \| {field.low}\.\.{field.high} \|", TEXT
+            ), field
     assert fields.SIGNATURE.hex(" ").upper() in TEXT
     assert f"{fields.MAX_PIXELS:,}".replace(",", " ") in TEXT
 

@@ -71,7 +71,10 @@ def test_details_depend_on_seed_channel_and_place_alone() -> None:
     assert not np.array_equal(whole, details.draws((6, 9, 11), 8))
     assert details.draws((1, 1, 2), 7).tolist() == [[[1007064072, 1598449436]]]
     many = details.draws((4, 100, 100), 3) / 2.0**32
-    assert abs(many.mean() - 0.5) < 0.01 and abs(np.corrcoef(many[0].ravel(), many[1].ravel())[0, 1]) < 0.03
+    assert (
+        abs(many.mean() - 0.5) < 0.01
+        and abs(np.corrcoef(many[0].ravel(), many[1].ravel())[0, 1]) < 0.03
+    )
 
 
 def test_latents_beyond_the_first_cut_saturate() -> None:

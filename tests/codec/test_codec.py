@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ from sic_cli.train.fit_tables import frequencies, plain_arrays
 from tests.tiny import made_picture
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (37, 1), (7, 13), (16, 16), (17, 63), (64, 65), (90, 200)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 40), (37, 1), (7, 13), (16, 16), (17, 63), (64, 65), (90, 200)]
+)
 def test_symbols_round_trip_at_every_level_and_size(tiny: Card, size: tuple[int, int]) -> None:
     pixels = made_picture(*size, seed=sum(size))
     parsed = parse(encode(pixels, tiny))
@@ -46,9 +49,13 @@ def test_symbols_round_trip_at_every_level_and_size(tiny: Card, size: tuple[int,
 
 @given(st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 50), st.floats(0, 300))
 @settings(max_examples=25, deadline=None)
-def test_any_cells_survive_the_walk(tiny: Card, seed: int, height: int, width: int, scale: float) -> None:
+def test_any_cells_survive_the_walk(
+    tiny: Card, seed: int, height: int, width: int, scale: float
+) -> None:
     machine, rng = engine(tiny), np.random.default_rng(seed)
-    latent = (rng.laplace(size=(8, -(-height // 16), -(-width // 16))) * scale * 10).astype(np.float32)
+    latent = (rng.laplace(size=(8, -(-height // 16), -(-width // 16))) * scale * 10).astype(
+        np.float32
+    )
     goal = machine.cells(latent)
     made, read = np.zeros_like(goal), np.zeros_like(goal)
     for level in range(1, 6):
@@ -70,7 +77,9 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
         return (np.abs(cells.sum(0)) % most * np.ones(shape, int)).astype(np.uint8)
 
     walk = Walk(table, CodingTables.from_arrays(arrays), classes)
-    goal = finest((np.random.default_rng(0).laplace(size=(16, 6, 7)) * 30).astype(np.float32), table)
+    goal = finest(
+        (np.random.default_rng(0).laplace(size=(16, 6, 7)) * 30).astype(np.float32), table
+    )
     made, read = np.zeros_like(goal), np.zeros_like(goal)
     for level in range(1, 5):
         encoder = new_encoder()
@@ -84,7 +93,9 @@ def test_blocks_cost_symbols_but_no_bits() -> None:
     ones = frequencies(np.array([0.3, 0.02, 0.002, 1e-5]))
     arrays = block_arrays(ones)
     assert arrays["block"].tolist()[0] == 1 and arrays["block"][-1] == 64
-    for leave, size, flag, first in zip(ones / TOTAL, arrays["block"], arrays["flag"], arrays["first"], strict=True):
+    for leave, size, flag, first in zip(
+        ones / TOTAL, arrays["block"], arrays["flag"], arrays["first"], strict=True
+    ):
         if size > 1:
             empty = size * np.log2(1 - leave)
             assert np.log2(1 - flag / TOTAL) == pytest.approx(empty, abs=1e-4)
@@ -93,7 +104,9 @@ def test_blocks_cost_symbols_but_no_bits() -> None:
             assert one_at_2 == pytest.approx(2 * np.log2(1 - leave) + np.log2(leave), abs=0.02)
 
 
-def test_truncating_equals_encoding_at_that_level_and_a_raw_cut(tiny: Card, picture: np.ndarray, coded: bytes) -> None:
+def test_truncating_equals_encoding_at_that_level_and_a_raw_cut(
+    tiny: Card, picture: np.ndarray, coded: bytes
+) -> None:
     ends = parse(coded).ends
     for level in range(1, 6):
         direct = encode(picture, tiny, level=level)
@@ -111,7 +124,11 @@ def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> Non
             parsed = parse(coded[:cut])
             assert parsed.level == expect
             if expect:
-                cells, level, fault = decode_cells(machine, parsed, parsed.level) if cut % 50 == 0 else (known[expect], expect, None)
+                cells, level, fault = (
+                    decode_cells(machine, parsed, parsed.level)
+                    if cut % 50 == 0
+                    else (known[expect], expect, None)
+                )
                 assert level == expect and fault is None and np.array_equal(cells, known[expect])
                 tried += 1
         except CorruptError:
@@ -119,13 +136,15 @@ def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> Non
     assert tried > 100
 
 
-def test_the_same_picture_gives_the_same_bytes(tiny: Card, picture: np.ndarray, coded: bytes) -> None:
+def test_the_same_picture_gives_the_same_bytes(
+    tiny: Card, picture: np.ndarray, coded: bytes
+) -> None:
     assert encode(picture, tiny) == coded
 
 
 def test_quality_rises_with_the_level(tiny: Card, picture: np.ndarray, coded: bytes) -> None:
     got = [psnr(picture, decode(parse(coded), level=k).pixels) for k in range(1, 6)]
-    assert all(b > a for a, b in zip(got, got[1:], strict=False)), got
+    assert all(b > a for a, b in pairwise(got)), got
 
 
 def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:
@@ -135,7 +154,9 @@ def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:
     assert np.array_equal(a, b) and not np.array_equal(a, c) and not np.array_equal(a, mean)
 
 
-def test_plain_coder_files_are_the_same_files(tiny: Card, picture: np.ndarray, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_coder_files_are_the_same_files(
+    tiny: Card, picture: np.ndarray, coded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sic_cli.entropy
 
     monkeypatch.setattr(sic_cli.entropy, "coder_name", lambda: "plain")
@@ -176,7 +197,9 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tiny: Card) -> None:
         encode(np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (1, 70000, 3)), tiny)
 
 
-def test_a_level_that_is_not_there_is_a_target_error(tiny: Card, picture: np.ndarray, coded: bytes) -> None:
+def test_a_level_that_is_not_there_is_a_target_error(
+    tiny: Card, picture: np.ndarray, coded: bytes
+) -> None:
     with pytest.raises(TargetError):
         encode(picture, tiny, level=6)
     with pytest.raises(TargetError):
@@ -209,4 +232,8 @@ def test_golden_files_decode_to_their_symbols() -> None:
         parsed = parse((folder / "good" / name).read_bytes())
         assert [layer.digest for layer in parsed.layers] == facts["digests"]
         made = decode(parsed)
-        assert (made.fault, made.level, list(made.pixels.shape)) == (None, facts["level"], facts["shape"])
+        assert (made.fault, made.level, list(made.pixels.shape)) == (
+            None,
+            facts["level"],
+            facts["shape"],
+        )

@@ -29,7 +29,9 @@ def messages(draw: st.DrawFn) -> list[tuple[FrequencyTable, np.ndarray]]:
 
 @given(messages())
 @settings(max_examples=150, deadline=None)
-def test_both_coders_write_the_same_bytes_and_read_them(message: list[tuple[FrequencyTable, np.ndarray]]) -> None:
+def test_both_coders_write_the_same_bytes_and_read_them(
+    message: list[tuple[FrequencyTable, np.ndarray]],
+) -> None:
     payloads = []
     for name in CODERS:
         encoder = new_encoder(name)

@@ -32,8 +32,12 @@ def good(name: str) -> dict[str, bytes]:
         f"{name}-photo.sic": encode(np.ascontiguousarray(photo[150:310, 250:460]), card),
         f"{name}-grey.sic": encode(grey, card, grey=True),
         f"{name}-one-pixel.sic": encode(photo[:1, :1], card),
-        f"{name}-level3-icc.sic": encode(photo[:33, :65], card, level=3, chunks=(Chunk(CHUNK_ICC, b"a profile"),)),
-        f"{name}-noise.sic": encode(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8), card),
+        f"{name}-level3-icc.sic": encode(
+            photo[:33, :65], card, level=3, chunks=(Chunk(CHUNK_ICC, b"a profile"),)
+        ),
+        f"{name}-noise.sic": encode(
+            np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8), card
+        ),
         f"{name}-made.sic": encode(made_picture(64, 120, 4), card, seed=77),
     }
 
@@ -45,7 +49,10 @@ def bad(whole: bytes) -> dict[str, tuple[bytes, int]]:
     flip = bytearray(whole)
     flip[ends[1] + 12] ^= 4
     swapped = whole[:first] + whole[ends[0] : ends[1]] + whole[first : ends[0]] + whole[ends[1] :]
-    wrong = [replace(layer, digest=layer.digest ^ 1) if layer.level == 3 else layer for layer in parsed.layers]
+    wrong = [
+        replace(layer, digest=layer.digest ^ 1) if layer.level == 3 else layer
+        for layer in parsed.layers
+    ]
     header = parsed.header
     return {
         "empty.sic": (b"", 5),

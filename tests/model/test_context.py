@@ -24,7 +24,9 @@ def integer_context(release, cells: np.ndarray, step: int) -> np.ndarray:  # typ
     reach = release.reach.numpy().astype(int)
     lift = reach - table.steps[step].astype(int)
     m = np.minimum(np.abs(cells), 255)
-    value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(int) * np.sign(cells)
+    value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(
+        int
+    ) * np.sign(cells)
     log = np.clip(release.logs.numpy().astype(int)[m] + 16 * lift[:, None, None], 1, 127)
     seen = np.concatenate([value, np.where(cells != 0, log, 0)])
 
@@ -49,7 +51,9 @@ def integer_context(release, cells: np.ndarray, step: int) -> np.ndarray:  # typ
 
 
 @pytest.mark.parametrize("which", ["tiny", "shipped"])
-def test_the_network_is_the_one_that_the_format_describes(which: str, request: pytest.FixtureRequest) -> None:
+def test_the_network_is_the_one_that_the_format_describes(
+    which: str, request: pytest.FixtureRequest
+) -> None:
     release = load(request.getfixturevalue(which))
     table, rng = table_of(release), np.random.default_rng(2)
     for step in range(0, len(table.step_level), 3):
@@ -67,7 +71,9 @@ def test_the_network_is_the_one_that_the_format_describes(which: str, request: p
 def test_the_trained_form_and_the_integers_agree_to_the_last_bit() -> None:
     torch.manual_seed(0)
     net = ContextNet(CONFIG, 9)
-    cells = torch.from_numpy((np.random.default_rng(0).laplace(size=(2, 8, 5, 6)) * 2).astype(np.int32)).float()
+    cells = torch.from_numpy(
+        (np.random.default_rng(0).laplace(size=(2, 8, 5, 6)) * 2).astype(np.int32)
+    ).float()
     octave, reach, step = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
     seen = features(cells, octave, reach, magnitude_logs())
     trained = net(seen, step).detach() * 2048
@@ -91,7 +97,10 @@ def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
 
 def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
     release = load(tiny)
-    runner, cells = context_runner(release), np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32)
+    runner, cells = (
+        context_runner(release),
+        np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32),
+    )
     channels = np.arange(8)
     want = runner.classes(cells, 6, channels)
     with torch.autocast("cpu", torch.bfloat16):

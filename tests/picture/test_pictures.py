@@ -44,7 +44,9 @@ def test_grey_is_marked_grey(mode: str) -> None:
 
 def test_palettes_become_colours() -> None:
     picture = RGB.convert("P", palette=Image.Palette.ADAPTIVE)
-    assert np.array_equal(load(file_of(picture, "PNG"), "x", *LIMITS).pixels, np.asarray(picture.convert("RGB")))
+    assert np.array_equal(
+        load(file_of(picture, "PNG"), "x", *LIMITS).pixels, np.asarray(picture.convert("RGB"))
+    )
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -53,7 +55,16 @@ def test_orientation_is_applied(turn: int) -> None:
     exif[0x0112] = turn
     got = load(file_of(RGB, "PNG", exif=exif), "x", *LIMITS).pixels
     assert got.shape[:2] == ((31, 20) if turn >= 5 else (20, 31))
-    back = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, 1), 7: lambda a: np.rot90(a, 2).transpose(1, 0, 2), 8: lambda a: np.rot90(a, -1)}
+    back = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }
     assert np.array_equal(back[turn](got), np.asarray(RGB))
 
 
@@ -80,7 +91,9 @@ def deep_colour() -> bytes:
     import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = zlib.compress(b"".join(b"\0" + bytes(4 * 6) for _ in range(4)))
     head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)

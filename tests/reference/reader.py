@@ -72,7 +72,11 @@ def _read(b: bytes) -> dict[str, object]:
             size, j = varint(b, i + 6)
             payload = b[j + 4 : j + 4 + size]
             check = binascii.crc32(b[i:j] + payload, header_crc)
-            if len(payload) < size or len(b) < j + 4 or check != int.from_bytes(b[j : j + 4], "big"):
+            if (
+                len(payload) < size
+                or len(b) < j + 4
+                or check != int.from_bytes(b[j : j + 4], "big")
+            ):
                 break
         except (IndexError, ValueError):
             break

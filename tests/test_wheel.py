@@ -1,0 +1,51 @@
+"""The wheel holds the weights and the command: built, unpacked elsewhere, and used from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.tiny import made_picture
+
+
+def test_a_wheel_encodes_with_the_weights_inside_it(tmp_path: Path) -> None:
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = next(tmp_path.glob("sic-*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert any(n.startswith("sic_cli/weights/") and n.endswith("model.safetensors") for n in names)
+    assert "sic_cli/bitstream/FORMAT.md" in names and "sic_cli/py.typed" in names
+    assert not any("tests" in n.split("/")[0] for n in names)
+    Image.fromarray(made_picture(40, 50, 1)).save(tmp_path / "a.png")
+    for arguments in (
+        ["encode", "a.png", "-o", "a.sic"],
+        ["decode", "a.sic", "-o", "b.png", "-l", "4"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "sic_cli", *arguments],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "b.png") as picture:
+        assert picture.size == (50, 40)

@@ -1,0 +1,139 @@
+"""Training resumes where it was, and what it exports is what it trained."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sic_cli.model.codec_model import CodecModel
+from sic_cli.train.config import TrainConfig
+from sic_cli.train.data import Crops, open_packed, pack
+from sic_cli.train.evaluate import evaluate
+from sic_cli.train.loop import Run, new_model, optimisers_for, train
+from sic_cli.train.loss import layer_bits, losses
+from sic_cli.train.optimiser import orthogonalise
+from sic_cli.train.state import Progress, load_model, load_optimisers, save
+from tests.tiny import CONFIG, made_picture
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(4):
+        Image.fromarray(made_picture(150, 140, seed)).save(folder / f"{seed}.png")
+    pack(folder, tmp_path / "packed", workers=1)
+    return tmp_path
+
+
+@pytest.fixture
+def model() -> CodecModel:
+    torch.manual_seed(0)
+    return new_model(CONFIG, Crops([made_picture(128, 128, s) for s in range(4)], 64, 0), 3000)
+
+
+def one_step(model: CodecModel, optimisers: list[torch.optim.Optimizer], seed: int) -> float:
+    crops = Crops([made_picture(128, 128, s) for s in range(4)], 64, seed)
+    pixels = torch.from_numpy(crops.batch(2)).permute(0, 3, 1, 2).float() - 127.5
+    got = losses(model, pixels, torch.tensor([1, 4]), torch.tensor([[1, 3], [0, 5]]), frozen=False)
+    loss = (got.mse / 100 + got.rate).mean() + got.bits.mean()
+    loss.backward()
+    for optimiser in optimisers:
+        optimiser.step()
+    model.zero_grad()
+    return float(loss.detach())
+
+
+def test_a_model_at_the_start_is_a_klt(model: CodecModel) -> None:
+    basis = model.analysis.linear.detach()
+    assert torch.allclose(basis @ basis.T, torch.eye(len(basis)), atol=1e-3)
+    assert torch.equal(model.synthesis.linear.T, basis)
+
+
+def test_a_resumed_run_goes_on_exactly(model: CodecModel, tmp_path: Path) -> None:
+    config = TrainConfig(lr=1e-3)
+    optimisers = optimisers_for(model, config)
+    one_step(model, optimisers, 1)
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    save(tmp_path / "c.safetensors", model, average, optimisers, Progress(1, 2, 0.5, [1.0] * 5))
+    want = [one_step(model, optimisers, s) for s in (2, 3, 4)]
+    again, _, progress = load_model(tmp_path / "c.safetensors")
+    assert (progress.steps, progress.crops, progress.norms) == (1, 2, [1.0] * 5)
+    fresh = optimisers_for(again, config)
+    load_optimisers(tmp_path / "c.safetensors", again, fresh)
+    assert [one_step(again, fresh, s) for s in (2, 3, 4)] == want
+    for (name, a), (_, b) in zip(model.named_parameters(), again.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_a_few_steps_lower_the_loss(model: CodecModel) -> None:
+    optimisers = optimisers_for(model, TrainConfig(lr=2e-3, muon_lr=4e-3))
+    first = np.mean([one_step(model, optimisers, 5) for _ in range(2)])
+    for _ in range(25):
+        one_step(model, optimisers, 5)
+    assert one_step(model, optimisers, 5) < first
+
+
+def test_bits_of_all_steps_are_what_the_evaluation_counts(model: CodecModel) -> None:
+    picture = made_picture(64, 80, 3)
+    curve = evaluate(model, [picture], torch.device("cpu"))
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() - 127.5
+    with torch.no_grad():
+        latent = model.analysis(pixels)
+        total = sum(
+            layer_bits(model, latent, torch.tensor([s])).item()
+            for s in range(len(model.step_level))
+        )
+    assert curve.bpp[-1] == pytest.approx(total / (64 * 80), rel=1e-5)
+    assert all(b > a for a, b in pairwise(curve.psnr))
+
+
+def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
+    where = Run(
+        packed=str(packed / "packed"),
+        out=str(packed / "run"),
+        validation=str(packed / "pictures"),
+        minutes=0.02,
+        evaluate_minutes=9,
+    )
+    config = TrainConfig(batch=2, crop=64, warmup=2)
+    model = new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000)
+    (packed / "run").mkdir()
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    save(packed / "run" / "checkpoint.safetensors", model, average, [], Progress())
+    train(where, config, CONFIG)
+    first = load_model(packed / "run" / "checkpoint.safetensors")[2]
+    train(where, config, CONFIG)
+    second = load_model(packed / "run" / "checkpoint.safetensors")[2]
+    assert first.steps > 0 and second.steps > first.steps and second.crops == 2 * second.steps
+    assert len((packed / "run" / "training.jsonl").read_text().splitlines()) == 2
+
+
+def test_stages_freeze_what_they_say(model: CodecModel) -> None:
+    optimisers_for(model, TrainConfig(stage="decoder"))
+    live = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+    assert live == {"synthesis", "centre"}
+    optimisers_for(model, TrainConfig(stage="context"))
+    assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"context"}
+    optimisers_for(model, TrainConfig())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_muons_updates_are_nearly_orthogonal() -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(20, 50)))
+    assert values.min() > 0.3 and values.max() < 1.4
+
+
+def test_packed_pictures_are_the_pictures(packed: Path) -> None:
+    pictures, digest = open_packed(packed / "packed")
+    assert len(pictures) == 4 and len(digest) == 64
+    assert np.array_equal(pictures[2], made_picture(150, 140, 2))
+    assert Crops(pictures, 64, 1).batch(3).shape == (3, 64, 64, 3)
+    with pytest.raises(ValueError, match="crop"):
+        Crops(pictures, 512, 0)

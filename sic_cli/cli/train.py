@@ -163,3 +163,17 @@ def export(checkpoint: Path, packed: Path, name: str, out: Path, crops: int) -> 
     pictures, _ = open_packed(packed)
     card = export_release(checkpoint, pictures, out / name, name, crops)
     click.echo(f"{card.folder}: {card.id.hex()}")
+
+
+@command.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@global_options
+def shrink(checkpoint: Path, out: Path) -> None:
+    """Write the averaged weights of CHECKPOINT in half precision to OUT, to go on from elsewhere."""
+    if not checkpoint.is_file():
+        raise ModelError(f"{checkpoint}: no such checkpoint")
+
+    from ..train.state import save_small
+
+    save_small(out, checkpoint)

@@ -157,10 +157,13 @@ def _blocks(coder: Coder, tables: BlockTables, count: int, known: Symbols | None
     size, whole = tables.size, count // tables.size
     if tables.flag is None or tables.first is None:
         return coder.code(tables.single, count, known)
-    rows = None if known is None else known[: whole * size].reshape(whole, size)
-    flags = coder.code(tables.flag, whole, None if rows is None else rows.any(1).astype(np.int32))
+    rows: Symbols | None = None
+    if known is not None:
+        rows = known[: whole * size].reshape(whole, size)
+    any_leaves = None if rows is None else np.asarray(rows.any(1)).astype(np.int32)
+    flags = coder.code(tables.flag, whole, any_leaves)
     hit = np.flatnonzero(flags)
-    hits = None if rows is None else rows[hit]
+    hits: Symbols | None = None if rows is None else rows[hit].astype(np.int32)
     first = coder.code(
         tables.first, len(hit), None if hits is None else hits.argmax(1).astype(np.int32)
     )

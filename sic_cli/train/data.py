@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
@@ -109,3 +110,52 @@ class Crops:
     def batch(self, count: int) -> np.ndarray:
         """uint8 (count, size, size, 3)."""
         return np.stack([self.one() for _ in range(count)])
+
+
+class DeviceCrops:
+    """Crops cut on a GPU, all pictures in its memory: flips, turns, half sizes; no JPEG.
+
+    A batch is one gather: no picture ever passes through Python.
+    """
+
+    def __init__(
+        self, pictures: Sequence[np.ndarray], size: int, seed: int, device: torch.device
+    ) -> None:
+        usable = [p for p in pictures if min(p.shape[:2]) >= size]
+        if not usable:
+            raise ValueError(f"no picture is as large as a crop of {size} pixels")
+        flat = np.concatenate([np.asarray(p).reshape(-1) for p in usable])
+        self.pixels = torch.from_numpy(flat).to(device)
+        shapes = torch.tensor([p.shape[:2] for p in usable])
+        self.rows, self.columns = (shapes[:, i].to(device) for i in (0, 1))
+        sizes = shapes.prod(1) * 3
+        self.offsets = (sizes.cumsum(0) - sizes).to(device)
+        self.size, self.device = size, device
+        self.chance = torch.Generator(device=device).manual_seed(seed)
+
+    def batch(self, count: int) -> torch.Tensor:
+        """float (count, 3, size, size), values 0..255."""
+
+        def uniform() -> torch.Tensor:
+            return torch.rand(count, generator=self.chance, device=self.device)
+
+        which = (uniform() * len(self.rows)).long()
+        rows, columns = self.rows[which], self.columns[which]
+        roomy = torch.minimum(rows, columns) >= 2 * self.size
+        step = torch.where(roomy & (uniform() < 0.25), 2, 1)
+        top = (uniform() * (rows - step * self.size + 1)).long()
+        left = (uniform() * (columns - step * self.size + 1)).long()
+        line = torch.arange(self.size, device=self.device)
+        colour = torch.arange(3, device=self.device)
+        mean = torch.zeros(count, 3, self.size, self.size, device=self.device)
+        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            y = top[:, None] + line[None] * step[:, None] + dy * (step[:, None] - 1)
+            x = left[:, None] + line[None] * step[:, None] + dx * (step[:, None] - 1)
+            place = (
+                self.offsets[which][:, None, None]
+                + (y[:, :, None] * columns[:, None, None] + x[:, None, :]) * 3
+            )
+            mean += self.pixels[place[:, None] + colour[None, :, None, None]].float() / 4
+        mirrored = torch.where((uniform() < 0.5)[:, None, None, None], mean.flip(3), mean)
+        turned = mirrored.transpose(2, 3)
+        return torch.where((uniform() < 0.25)[:, None, None, None], turned, mirrored).round()

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cells.levels import build
@@ -26,10 +27,11 @@ from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
 from . import start as beginning
 from .config import TrainConfig
-from .data import Crops, find_pictures, open_packed, read_rgb
+from .data import Crops, DeviceCrops, find_pictures, open_packed, read_rgb
 from .evaluate import evaluate
 from .loss import losses, slope
 from .optimiser import Muon
+from .perceptual import Perceptual
 from .state import Progress, load_model, load_optimisers, save
 
 FROZEN = {
@@ -151,19 +153,23 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
     pictures, digest = open_packed(Path(run.packed))
     progress.notes["data"] = digest
     seed = config.seed + 1000 * progress.steps + rank
-    crops, chance = Crops(pictures, config.crop, seed), np.random.default_rng(seed)
-    valid = [read_rgb(p) for p in find_pictures(Path(run.validation))][::5][:8] if rank == 0 else []
+    crops = crops_for(pictures, config.crop, seed, device)
+    chance = np.random.default_rng(seed)
+    perceptual = None
+    if config.perceptual and run.backbones:
+        perceptual = Perceptual(Path(run.backbones)).to(device)
+    valid = validation_pictures(Path(run.validation)) if rank == 0 else []
     levels, steps = model.config.levels, len(model.step_level)
-    last_of = [
-        max(i for i, k in enumerate(model.step_level) if k == level + 1) for level in range(levels)
-    ]
-    norms = torch.tensor(progress.norms or [0.0] * levels)
-    hours, before = progress.hours, began
-    saved = tested = time.time()
-    history: list[float] = []
+    last_of = torch.tensor([model.step_level[::-1].index(k + 1) for k in range(levels)])
+    last_of = steps - 1 - last_of
+    norms = torch.tensor(progress.norms or [0.0] * 2 * levels, device=device)
+    norms = torch.cat([norms, norms.new_zeros(2 * levels - len(norms))]).view(2, levels)
+    hours, saved, tested = progress.hours, time.time(), time.time()
+    recent: list[Tensor] = []
 
     def finish() -> None:
-        progress.norms, progress.hours = norms.tolist(), hours + (time.time() - before) / 3600
+        progress.norms = norms.flatten().tolist()
+        progress.hours = hours + (time.time() - began) / 3600
         save(checkpoint, model, average, optimisers, progress)
 
     while True:
@@ -172,52 +178,42 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         for optimiser, rates in zip(optimisers, base, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-        pixels = torch.from_numpy(crops.batch(config.batch)).to(device).permute(0, 3, 1, 2)
-        pixels = pixels.to(torch.float32).contiguous(memory_format=torch.channels_last) - 127.5
-        drawn = (
-            chance.permutation(levels)[: config.batch]
-            if config.batch <= levels
-            else chance.integers(0, levels, config.batch)
-        )
-        level = torch.as_tensor(drawn, device=device)
-        own = torch.tensor([last_of[k] for k in drawn])
+        pixels = next_batch(crops, config.batch, device)
+        drawn = torch.from_numpy(draw_levels(chance, levels, config.batch))
         other = torch.from_numpy(chance.integers(0, steps, config.batch))
-        counted = torch.stack([own, other], 1).to(device)
+        level = drawn.to(device)
+        counted = torch.stack([last_of[drawn], other], 1).to(device)
         result = losses(model, pixels, level, counted, frozen=config.stage != "joint")
         cost = result.mse + slope(model, level) * result.rate
-        for k, value in zip(drawn.tolist(), cost.tolist(), strict=True):
-            norms[k] = value if norms[k] == 0 else 0.98 * norms[k] + 0.02 * value
-        loss = (
-            cost / norms[level.cpu()].to(device)
-        ).mean() + config.bits_weight * result.bits.mean()
+        follow(norms[0], level, cost.detach())
+        loss = (cost / norms[0][level]).mean() + config.bits_weight * result.bits.mean()
+        if perceptual is not None:
+            distance = perceptual(result.pixels, pixels)
+            follow(norms[1], level, distance.detach())
+            loss = loss + config.perceptual * (distance / norms[1][level]).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         stop = stopping["now"] or part >= 1
         stop = average_gradients(list(live.values()), stop, run.processes)
-        norm = torch.nn.utils.clip_grad_norm_(live.values(), config.clip)
-        if torch.isfinite(norm):
-            for optimiser in optimisers:
-                optimiser.step()
+        norm = torch.nn.utils.clip_grad_norm_(live.values(), config.clip, error_if_nonfinite=False)
+        for p in live.values():
+            if p.grad is not None:  # a step that went wrong counts for nothing
+                p.grad.copy_(torch.where(torch.isfinite(norm), p.grad, 0.0))
+        for optimiser in optimisers:
+            optimiser.step()
         model.zero_grad(set_to_none=True)
         progress.steps += 1
         progress.crops += config.batch * run.processes
         weight = 1 - min(config.ema, 1 - 1 / (1 + progress.steps / 10))
-        for name, p in live.items():
-            average[name].lerp_(p.detach(), weight)
+        torch._foreach_lerp_(
+            [average[n] for n in live], [p.detach() for p in live.values()], weight
+        )
+        recent.append(loss.detach())
         if rank == 0:
-            history.append(float(loss.detach()))
             now = time.time()
             if stop or now - tested > 60 * run.evaluate_minutes:
-                report(
-                    out,
-                    model,
-                    average,
-                    valid,
-                    device,
-                    progress,
-                    hours + (now - before) / 3600,
-                    history,
-                )
-                history, tested = [], time.time()
+                spent = hours + (now - began) / 3600
+                report(out, model, average, valid, device, progress, spent, recent)
+                recent, tested = [], time.time()
             if stop or now - saved > 60 * run.checkpoint_minutes:
                 finish()
                 saved = time.time()
@@ -225,6 +221,45 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             break
     if run.processes > 1:
         dist.destroy_process_group()
+
+
+def crops_for(
+    pictures: list[np.ndarray], size: int, seed: int, device: torch.device
+) -> Crops | DeviceCrops:
+    """Crops cut where the model trains."""
+    if device.type == "cuda":
+        return DeviceCrops(pictures, size, seed, device)
+    return Crops(pictures, size, seed)
+
+
+def next_batch(crops: Crops | DeviceCrops, count: int, device: torch.device) -> Tensor:
+    """float (count, 3, size, size) in [-127.5, 127.5]."""
+    if isinstance(crops, DeviceCrops):
+        pixels = crops.batch(count)
+    else:
+        pixels = torch.from_numpy(crops.batch(count)).to(device).permute(0, 3, 1, 2).float()
+    return pixels.contiguous(memory_format=torch.channels_last) - 127.5
+
+
+def draw_levels(chance: np.random.Generator, levels: int, count: int) -> NDArray[np.int64]:
+    """`count` levels from 0, as evenly spread as their number allows."""
+    turns = -(-count // levels)
+    return np.concatenate([chance.permutation(levels) for _ in range(turns)])[:count]
+
+
+def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:
+    """Running mean of a loss by level; its first value counts in full."""
+    total = torch.zeros_like(norms).index_add_(0, level, value)
+    count = torch.zeros_like(norms).index_add_(0, level, torch.ones_like(value))
+    mean = total / count.clamp_min(1)
+    moved = torch.where(norms == 0, mean, norms.lerp(mean, 0.02))
+    norms.copy_(torch.where(count > 0, moved, norms))
+
+
+def validation_pictures(folder: Path) -> list[np.ndarray]:
+    """Eight pictures of a folder, evenly chosen."""
+    paths = find_pictures(folder)
+    return [read_rgb(p) for p in paths[:: max(1, len(paths) // 8)]][:8]
 
 
 def report(
@@ -235,7 +270,7 @@ def report(
     device: torch.device,
     progress: Progress,
     hours: float,
-    history: list[float],
+    recent: list[Tensor],
 ) -> None:
     """Evaluate the averaged parameters and append one line to the log."""
     copy = CodecModel(
@@ -253,7 +288,7 @@ def report(
         "hours": round(hours, 4),
         "steps": progress.steps,
         "crops": progress.crops,
-        "loss": round(sum(history) / max(1, len(history)), 4),
+        "loss": round(float(torch.stack(recent).mean()), 4),
         "psnr_at": [round(v, 3) for v in curve.at()],
         "bpp": [round(v, 4) for v in curve.bpp],
         "psnr": [round(v, 3) for v in curve.psnr],

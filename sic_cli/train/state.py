@@ -53,13 +53,28 @@ def save(
                 tensors[f"optimiser{index}.{key}.{names[parameter]}"] = value
     facts = {
         "config": json.dumps(model.config.to_dict()),
-        "progress": json.dumps(
-            {k: getattr(progress, k) for k in ("steps", "crops", "hours", "norms", "notes")}
-        ),
+        "progress": _facts(progress),
     }
     part = path.with_suffix(".part")
     save_file({k: v.cpu() for k, v in tensors.items()}, part, facts)
     os.replace(part, path)
+
+
+def save_small(path: Path, checkpoint: Path) -> None:
+    """The averaged parameters of a checkpoint alone, in half precision: what travels between machines.
+
+    `load_model` reads it like any checkpoint; optimisers start anew.
+    """
+    model, average, progress = load_model(checkpoint)
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"model.{k}": v.half() for k, v in average.items()}
+    facts = {"config": json.dumps(model.config.to_dict()), "progress": _facts(progress)}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, path, facts)
+
+
+def _facts(progress: Progress) -> str:
+    names = ("steps", "crops", "hours", "norms", "notes")
+    return json.dumps({k: getattr(progress, k) for k in names})
 
 
 def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:

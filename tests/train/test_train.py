@@ -12,12 +12,12 @@ from PIL import Image
 
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.train.config import TrainConfig
-from sic_cli.train.data import Crops, open_packed, pack
+from sic_cli.train.data import Crops, DeviceCrops, open_packed, pack
 from sic_cli.train.evaluate import evaluate
-from sic_cli.train.loop import Run, new_model, optimisers_for, train
+from sic_cli.train.loop import Run, draw_levels, follow, new_model, optimisers_for, train
 from sic_cli.train.loss import layer_bits, losses
 from sic_cli.train.optimiser import orthogonalise
-from sic_cli.train.state import Progress, load_model, load_optimisers, save
+from sic_cli.train.state import Progress, load_model, load_optimisers, save, save_small
 from tests.tiny import CONFIG, made_picture
 
 
@@ -137,3 +137,47 @@ def test_packed_pictures_are_the_pictures(packed: Path) -> None:
     assert Crops(pictures, 64, 1).batch(3).shape == (3, 64, 64, 3)
     with pytest.raises(ValueError, match="crop"):
         Crops(pictures, 512, 0)
+
+
+def test_weights_that_travelled_in_half_precision_go_on(model: CodecModel, tmp_path: Path) -> None:
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    save(tmp_path / "c.safetensors", model, average, [], Progress(5, 40, 0.1))
+    save_small(tmp_path / "s.safetensors", tmp_path / "c.safetensors")
+    again, nothing, progress = load_model(tmp_path / "s.safetensors")
+    assert nothing == {} and progress.crops == 40
+    for (name, a), (_, b) in zip(model.named_parameters(), again.named_parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4), name
+    one_step(again, optimisers_for(again, TrainConfig()), 1)
+
+
+def test_crops_cut_on_the_device_come_from_the_pictures() -> None:
+    ramp = np.arange(80 * 90 * 3, dtype=np.uint32).reshape(80, 90, 3) % 251
+    crops = DeviceCrops([ramp.astype(np.uint8)], 48, 1, torch.device("cpu"))
+    got = crops.batch(40).numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(ramp, (48, 48), axis=(0, 1))
+    known = {w.tobytes() for row in windows.astype(np.uint8) for w in row}
+    found = 0
+    for crop in got.astype(np.uint8):
+        turns = (
+            crop,
+            crop[:, :, ::-1],
+            crop.transpose(0, 2, 1),
+            crop.transpose(0, 2, 1)[:, :, ::-1],
+        )
+        found += any(np.ascontiguousarray(t).tobytes() in known for t in turns)
+    assert found == 40
+    small = DeviceCrops([np.full((100, 100, 3), 77, np.uint8)], 48, 1, torch.device("cpu"))
+    assert (small.batch(30) == 77).all()
+
+
+def test_running_means_follow_each_level_alone() -> None:
+    norms = torch.zeros(3)
+    follow(norms, torch.tensor([0, 0, 2]), torch.tensor([2.0, 4.0, 10.0]))
+    assert norms.tolist() == [3.0, 0.0, 10.0]
+    follow(norms, torch.tensor([2]), torch.tensor([20.0]))
+    assert norms.tolist() == pytest.approx([3.0, 0.0, 10.2])
+
+
+def test_levels_are_drawn_evenly() -> None:
+    drawn = draw_levels(np.random.default_rng(0), 16, 40)
+    assert len(drawn) == 40 and np.bincount(drawn).min() >= 2

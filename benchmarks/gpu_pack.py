@@ -47,15 +47,18 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     (out / "validation").mkdir(parents=True)
     shutil.copytree(ROOT / "sic_cli", out / "sic_cli", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(data / "train" / f"shard-{shard}", out / "pictures")
+    shutil.copytree(
+        data / "train" / f"shard-{shard}", out / "pictures", copy_function=shutil.copyfile
+    )
+    (out / "pictures").chmod(0o755)  # the source may be read-only
     for path in sorted((data / "holdout").glob("*.png"))[::5][:8]:
         shutil.copy(path, out / "validation")
     checkpoint = run / "checkpoint.safetensors"
     if checkpoint.exists():
         save_small(out / "start.safetensors", checkpoint)
     backbones = data / "backbones"
-    net = torch.load(backbones / "alexnet_features_imagenet.pth", weights_only=True)
-    heads = torch.load(backbones / "lpips_v0.1_lin_alex.pth", weights_only=True)
+    net = torch.load(backbones / "alexnet_features_imagenet.pth", weights_only=True, map_location="cpu")
+    heads = torch.load(backbones / "lpips_v0.1_lin_alex.pth", weights_only=True, map_location="cpu")
     tensors = {k: v.half().contiguous() for k, v in net.items()}
     tensors |= {f"lin{i}": heads[f"lin{i}.model.1.weight"].half().contiguous() for i in range(5)}
     save_file(tensors, out / "lpips.safetensors")

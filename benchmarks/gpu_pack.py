@@ -57,7 +57,9 @@ def main() -> None:
     if checkpoint.exists():
         save_small(out / "start.safetensors", checkpoint)
     backbones = data / "backbones"
-    net = torch.load(backbones / "alexnet_features_imagenet.pth", weights_only=True, map_location="cpu")
+    net = torch.load(
+        backbones / "alexnet_features_imagenet.pth", weights_only=True, map_location="cpu"
+    )
     heads = torch.load(backbones / "lpips_v0.1_lin_alex.pth", weights_only=True, map_location="cpu")
     tensors = {k: v.half().contiguous() for k, v in net.items()}
     tensors |= {f"lin{i}": heads[f"lin{i}.model.1.weight"].half().contiguous() for i in range(5)}

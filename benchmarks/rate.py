@@ -21,6 +21,7 @@ from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
+from sic_cli.codec.information import information
 from sic_cli.measure.psnr import psnr
 from sic_cli.picture.load import load
 from sic_cli.release.locate import find
@@ -58,7 +59,7 @@ def main() -> None:
         pixels = load(path.read_bytes(), path.name, 65535, 178_000_000).pixels
         parsed = parse(encode(pixels, card))
         area = pixels.shape[0] * pixels.shape[1]
-        ideal[row] = information(card, pixels) / area
+        ideal[row] = information(engine(card), pixels) / area
         for level in range(1, levels + 1):
             out = decode(parsed, level=level).pixels
             rate[row, level - 1] = parsed.ends[level - 1] * 8 / area
@@ -105,6 +106,7 @@ def main() -> None:
         )
         head, _, _ = text.partition("<!-- table -->")
         readme.write_text(head + "<!-- table -->\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        (HERE / "results").mkdir(exist_ok=True)
         with open(HERE / "results" / f"rate-{card.name}.csv", "w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["picture", "level", "bpp", "psnr", "lpips"])
@@ -119,47 +121,6 @@ def main() -> None:
                             f"{lpips[row, k]:.4f}",
                         ]
                     )
-
-
-def information(card: object, pixels: np.ndarray) -> np.ndarray:
-    """Bits up to each level that the context network's own logits say the cells hold."""
-    from sic_cli.cells.quantise import at_octaves
-    from sic_cli.model.context import LOGIT_ONE, features, logits, trunk
-    from sic_cli.model.exact import exact
-
-    machine = engine(card)  # type: ignore[arg-type]
-    cells, table = machine.cells(machine.analyse(pixels)), machine.table
-    release, total = machine.release, np.zeros(table.levels)
-    for step, level in enumerate(table.step_level):
-        before, after = (table.steps[i].astype(np.int32) for i in (step, step + 1))
-        parent, child = (
-            at_octaves(cells, table, table.steps[step]),
-            at_octaves(cells, table, table.steps[step + 1]),
-        )
-        with exact():
-            seen = features(
-                torch.from_numpy(parent).float()[None],
-                torch.from_numpy(before).float()[None],
-                release.reach,
-                release.logs,
-            )
-            which = torch.tensor([step])
-            out = logits(release.context, trunk(release.context, seen, which), which)[0] / LOGIT_ONE
-        zero, sign, inner = (v.double().numpy() for v in out.chunk(3))
-        cost = lambda x: np.logaddexp(0, x) / math.log(2)  # noqa: E731
-        cut = (after > before)[:, None, None]
-        first = cut & (before < 0)[:, None, None]
-        leaving = cut & (parent == 0)
-        bits = np.where(leaving, cost(np.where(child == 0, -zero, zero)), 0).sum()
-        alive = leaving & (child != 0)
-        bits += np.where(alive, cost(np.where(child > 0, -sign, sign)), 0).sum()
-        split = cut & (parent != 0)
-        outer = np.abs(child) & 1
-        bits += np.where(split, cost(np.where(outer == 1, inner, -inner)), 0).sum()
-        more = np.maximum(np.abs(child) - 1, 0)
-        bits += np.where(first & alive, more * cost(inner) + cost(-inner), 0).sum()
-        total[level - 1] += bits
-    return total.cumsum()
 
 
 if __name__ == "__main__":

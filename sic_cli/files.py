@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -21,7 +22,12 @@ def read_input(name: str, most: int) -> bytes:
     `most` bytes.
     """
     if name == "-":
-        data = sys.stdin.buffer.read(most + 1)
+        try:
+            if sys.stdin is None:
+                raise InputError("standard input is closed")
+            data = sys.stdin.buffer.read(most + 1)
+        except OSError as error:
+            raise InputError(f"standard input: {error.strerror}") from None
     else:
         try:
             mode = os.stat(name).st_mode
@@ -43,10 +49,22 @@ def read_input(name: str, most: int) -> bytes:
 def check_output(output: str, source: str, force: bool) -> None:
     """Raise before any work is done if the output could not be written afterwards."""
     if output == "-":
+        if sys.stdout is None:
+            raise OutputError("standard output is closed")
         if sys.stdout.isatty() and not force:
             raise UsageError("will not write binary data to a terminal", "use -o FILE")
         return
+    try:
+        _check_path(output, source, force)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(f"{shown(output)}: {reason}") from None
+
+
+def _check_path(output: str, source: str, force: bool) -> None:
     path = Path(output)
+    if output.endswith(("/", os.sep)):
+        raise OutputError(f"{shown(output)}: names a folder, not a file")
     if path.is_dir():
         raise OutputError(f"{shown(output)}: is a folder")
     if path.exists():
@@ -77,7 +95,7 @@ def write_output(output: str, data: bytes) -> None:
             with open(target, "wb") as device:
                 device.write(data)
             return
-        _replace(target, data)
+        replace_file(target, data)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -85,15 +103,16 @@ def write_output(output: str, data: bytes) -> None:
         raise OutputError(f"{shown(output)}: {reason}") from None
 
 
-def _replace(target: str, data: bytes) -> None:
-    folder, name = os.path.split(target)
+def replace_file(target: str, data: bytes) -> None:
+    """Put `data` in the place of the regular file `target`, whole or not at all. Raises OSError."""
+    folder = os.path.dirname(target)
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
     except FileNotFoundError:
         mask = os.umask(0)
         os.umask(mask)
         mode = 0o666 & ~mask
-    handle, part = tempfile.mkstemp(PART_SUFFIX, f".{name[:200]}.", folder)
+    handle, part = tempfile.mkstemp(PART_SUFFIX, ".", folder)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -102,7 +121,8 @@ def _replace(target: str, data: bytes) -> None:
         os.chmod(part, mode)
         os.replace(part, target)
     except BaseException:
-        os.unlink(part)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
         raise
 
 

@@ -27,7 +27,7 @@ ROOMS = {
     ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips"}),
     "train": (
-        {"errors", "cells", "model", "entropy", "codec", "release", "picture"},
+        {"errors", "files", "cells", "model", "entropy", "codec", "release", "picture"},
         {"numpy", "torch", "PIL", "safetensors"},
     ),
 }

@@ -19,6 +19,7 @@ MAX_SIDE = 65_535  # larger sides overflow what picture formats around us can ho
 MAX_PIXELS = 178_000_000  # twice the size at which Pillow warns of decompression bombs
 MAX_LEVELS = 64  # chunk types begin at 65 ("A")
 MAX_CHUNKS_BYTES = 16 << 20  # profiles and metadata of honest cameras stay far below
+MAX_CHUNKS = 256  # there are only a few kinds
 MAX_VARINT = 5  # bytes; holds 35 bits
 
 FLAG_GREY = 1

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import CorruptError, VersionError
+from ..errors import CorruptError, ResourceError, VersionError
 from .fields import (
     CHUNK_ICC,
     CRC_BYTES,
     FLAG_GREY,
     HEADER_FIELDS,
     KNOWN_FLAGS,
+    MAX_CHUNKS,
     MAX_CHUNKS_BYTES,
     MAX_FILE,
     MAX_LEVELS,
+    MAX_PIXELS,
     MODEL_BYTES,
     SIGNATURE,
     VERSION,
@@ -67,7 +69,8 @@ class Parsed:
 def read_header(data: bytes) -> tuple[Header, int, int]:
     """Header, the byte behind it and its CRC.
 
-    Raises CorruptError, or VersionError where a newer sic is needed.
+    Raises CorruptError, VersionError where a newer sic is needed, ResourceError for a size above
+    the format's limit.
     """
     if not data:
         raise CorruptError("empty file")
@@ -105,6 +108,10 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
             raise EOFError("header checksum")
     except EOFError as missing:
         raise CorruptError(f"too short: it ends inside the header ({missing})") from None
+    if values["width"] * values["height"] > MAX_PIXELS:
+        raise ResourceError(
+            f"{values['width']}x{values['height']} pixels, allowed are {MAX_PIXELS} in all"
+        )
     check = crc(data[start:place])
     if check != int.from_bytes(data[place : place + CRC_BYTES], "big"):
         raise CorruptError(f"damaged header: wrong checksum at byte {place}")
@@ -153,6 +160,8 @@ def _read_layer(data: bytes, place: int, level: int, header_crc: int) -> tuple[L
     if len(data) < place + 6:
         raise EOFError(f"layer {level}")
     length, head_end = get_varint(data, place + 6, f"length of layer {level}")
+    if length > MAX_FILE:
+        raise CorruptError(f"layer {level} at byte {place} claims {length} bytes")
     end = head_end + CRC_BYTES + length
     if end > len(data):
         raise EOFError(f"layer {level}")
@@ -174,12 +183,15 @@ def parse(data: bytes) -> Parsed:
         raise CorruptError(f"file of {len(data)} bytes, allowed are {MAX_FILE}")
     header, place, header_crc = read_header(data)
     chunks: list[Chunk] = []
+    start = place
     try:
         while place < len(data) and data[place] > MAX_LEVELS:
             chunk, place = _read_chunk(data, place, header_crc)
             chunks.append(chunk)
-            if sum(len(c.data) for c in chunks) > MAX_CHUNKS_BYTES:
-                raise CorruptError(f"chunks of more than {MAX_CHUNKS_BYTES} bytes")
+            if len(chunks) > MAX_CHUNKS or place - start > MAX_CHUNKS_BYTES:
+                raise CorruptError(
+                    f"more than {MAX_CHUNKS} chunks or {MAX_CHUNKS_BYTES} bytes of them"
+                )
     except EOFError as missing:
         raise CorruptError(f"too short: it ends inside {missing}") from None
     header_end, layers, ends = place, list[Layer](), list[int]()

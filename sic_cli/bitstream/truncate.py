@@ -18,12 +18,21 @@ def level_for_size(parsed: Parsed, most: int) -> int:
     return fitting[-1]
 
 
-def truncate(data: bytes, level: int) -> bytes:
+def level_within(parsed: Parsed, size: int | None, bpp: float | None) -> int:
+    """The highest level of at most `size` bytes or `bpp` bits per pixel; the highest if neither is
+    given. Raises as `level_for_size`."""
+    if bpp is not None:
+        size = int(bpp * parsed.header.width * parsed.header.height / 8)
+    return parsed.level if size is None else level_for_size(parsed, size)
+
+
+def truncate(data: bytes, level: int, parsed: Parsed | None = None) -> bytes:
     """The first `level` layers: byte for byte what encoding to that level gives.
 
-    Raises TargetError if the file has fewer whole layers, CorruptError if it has none.
+    parsed: what `parse(data)` gave, if it is known. Raises TargetError if the file has fewer whole
+    layers, CorruptError if it has none.
     """
-    parsed = parse(data)
+    parsed = parsed or parse(data)
     parsed.require_level()
     if level > parsed.level:
         raise TargetError(

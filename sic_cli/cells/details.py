@@ -49,4 +49,7 @@ def sample(
     scale = np.maximum(spread.astype(np.float64), 1e-3)[:, None, None]
     inside = np.minimum(-scale * np.log1p(-uniform * (1 - np.exp(-1 / scale))), 1 - 1e-6)
     place = np.where(cells == 0, side * inside, np.sign(cells) * (np.abs(cells) + uniform))
-    return (place * width[:, None, None]).astype(np.float32)
+    made = (place * width[:, None, None]).astype(np.float32)
+    edge = ((np.abs(cells) + 1) * width[:, None, None]).astype(np.float32)
+    most = np.nextafter(edge, np.float32(0))  # rounding may reach the next cell, and must not
+    return np.clip(made, -most, most)

@@ -46,5 +46,6 @@ def middle(
 ) -> NDArray[np.float32]:
     """float32 (C, h, w): where `mean` details put each latent. centre: (C,) place inside a cell."""
     width = np.where(np.isinf(table.width(level)), 0, table.width(level)).astype(np.float32)
-    size = np.abs(cells) + centre[:, None, None]
-    return (np.sign(cells) * size * width[:, None, None]).astype(np.float32)
+    size = np.abs(cells).astype(np.float32) + centre[:, None, None]
+    value: NDArray[np.float32] = (np.sign(cells) * size * width[:, None, None]).astype(np.float32)
+    return value

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import click
 
-from ..errors import UsageError
+from ..bitstream.fields import MAX_FILE
+from ..bitstream.reader import Parsed, parse
+from ..errors import InputError, SicError, UsageError
+from ..files import read_input, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -85,7 +90,7 @@ def run_options(function: F) -> F:
             "-d",
             "--device",
             default="auto",
-            callback=_device,
+            callback=one_device,
             help="auto, cpu, cuda or cuda:N.",
             show_default=True,
         ),
@@ -94,9 +99,8 @@ def run_options(function: F) -> F:
     return function
 
 
-def _device(_: click.Context, __: click.Parameter, value: str) -> str:
-    kind, index = (value.split(":", 1) + [""])[:2]
-    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+def one_device(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", value):
         raise click.BadParameter("must be auto, cpu, cuda or cuda:N")
     return value
 
@@ -109,7 +113,7 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-class Size(click.ParamType[int]):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """100k = 100 000, 100KiB = 102 400, a bare number = bytes."""
 
     name = "size"
@@ -127,6 +131,49 @@ class Size(click.ParamType[int]):
         if not math.isfinite(number) or number < 1:
             self.fail(f"{value!r} is not a positive size", param, ctx)
         return int(number)
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """Bits per pixel: a finite number above 0."""
+
+    name = "bpp"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"{value!r} is not a positive number", param, ctx)
+        return number
+
+
+def open_sic(source: str) -> tuple[bytes, Parsed]:
+    """Bytes and contents of a .sic file; whatever is wrong with it is said with its name."""
+    data = read_input(source, MAX_FILE)
+    try:
+        return data, parse(data)
+    except SicError as error:
+        raise type(error)(f"{shown(source)}: {error}", error.hint) from None
+
+
+def require_level(source: str, parsed: Parsed) -> None:
+    """Raise CorruptError, with the file's name, unless there is at least level 1."""
+    try:
+        parsed.require_level()
+    except SicError as error:
+        raise type(error)(f"{shown(source)}: {error}", error.hint) from None
+
+
+def beside(source: str, suffix: str) -> str:
+    """The output that belongs to an input when none was named."""
+    if source == "-":
+        raise UsageError("standard input needs -o FILE or -o -")
+    if not PurePath(source).name or "/" in suffix:
+        raise InputError(f"{shown(source) or 'an empty name'}: is not a file")
+    return str(PurePath(source).with_suffix(suffix))
 
 
 def one_of(**given: object) -> None:

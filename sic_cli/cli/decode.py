@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 import click
 
-from ..bitstream.fields import CHUNK_ICC, MAX_FILE
-from ..bitstream.reader import parse
-from ..errors import CorruptError, PartialError, TargetError, UsageError
-from ..files import check_output, read_input, shown, write_output
-from .common import MESSAGES, global_options, run_options, set_threads
+from ..bitstream.fields import CHUNK_ICC
+from ..errors import CorruptError, PartialError, TargetError
+from ..files import check_output, shown, write_output
+from .common import (
+    MESSAGES,
+    beside,
+    global_options,
+    open_sic,
+    require_level,
+    run_options,
+    set_threads,
+)
 
 
-@click.command(short_help="Decode a .sic file into a picture.")
+@click.command()
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", help="File to write, or - (default: INPUT with .png).")
 @click.option(
@@ -61,17 +66,14 @@ def command(
       sic decode photo.sic --details sample --seed 7 -o other.png
     """
     if output is None:
-        if source == "-":
-            raise UsageError("standard input needs -o FILE or -o -")
-        output = str(PurePath(source).with_suffix(f".{format_ or 'png'}"))
+        output = beside(source, f".{format_ or 'png'}")
     check_output(output, source, force)
-    data = read_input(source, MAX_FILE)
-    parsed = parse(data)
-    parsed.require_level()
-    if strict and parsed.fault:
+    _, parsed = open_sic(source)
+    require_level(source, parsed)
+    if strict and parsed.fault and parsed.fault_kind != "trailing":
         raise CorruptError(f"{shown(source)}: {parsed.fault}")
 
-    from ..picture.save import format_for, save
+    from ..picture.save import KEEPS_ICC, format_for, save
 
     kind = format_for(output if output != "-" else "", format_)
     if level is not None and level > parsed.header.levels:
@@ -85,7 +87,10 @@ def command(
     made = decode(parsed, level=level, device=device, details=details, seed=seed)
     if strict and made.fault:
         raise CorruptError(f"{shown(source)}: {made.fault}")
-    write_output(output, save(made.pixels, kind, parsed.chunk(CHUNK_ICC)))
+    icc = parsed.chunk(CHUNK_ICC)
+    if icc and kind not in KEEPS_ICC:
+        MESSAGES.notice(f"{shown(output)}: {kind} files hold no colour profile", "W-meta-lost")
+    write_output(output, save(made.pixels, kind, icc))
     MESSAGES.detail(f"{shown(source)}: level {made.level} of {parsed.header.levels}")
     if made.fault is None and parsed.fault_kind == "trailing":
         MESSAGES.notice(f"{shown(source)}: {parsed.fault}", "W-trailing")

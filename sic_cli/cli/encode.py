@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 import click
 
 from ..bitstream.fields import CHUNK_ICC, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, Chunk
 from ..bitstream.reader import parse
-from ..bitstream.truncate import level_for_size
-from ..errors import TargetError, UsageError
+from ..bitstream.truncate import level_within
+from ..errors import TargetError
 from ..files import check_output, read_input, shown, write_output
-from .common import MESSAGES, Size, global_options, one_of, run_options, set_threads
+from .common import (
+    MESSAGES,
+    Rate,
+    Size,
+    beside,
+    global_options,
+    one_of,
+    run_options,
+    set_threads,
+)
 
 MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 
 
-@click.command(short_help="Encode a picture into a .sic file.")
+@click.command()
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", help="File to write, or - (default: INPUT with .sic).")
 @click.option(
@@ -25,7 +32,7 @@ MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 @click.option("--target-size", type=Size(), help="At most this many bytes, such as 40k.")
 @click.option(
     "--target-bpp",
-    type=click.FloatRange(0, min_open=True),
+    type=Rate(),
     help="At most this many bits per pixel.",
 )
 @click.option(
@@ -65,17 +72,15 @@ def command(
     """
     one_of(target_size=target_size, target_bpp=target_bpp)
     if output is None:
-        if source == "-":
-            raise UsageError("standard input needs -o FILE or -o -")
-        output = str(PurePath(source).with_suffix(".sic"))
+        output = beside(source, ".sic")
     check_output(output, source, force)
     data = read_input(source, MAX_INPUT)
 
     from ..picture.load import load
 
     picture = load(data, shown(source), MAX_SIDE, MAX_PIXELS)
-    for notice in picture.notices:
-        MESSAGES.detail(notice)
+    for notice in picture.notices if metadata == "all" else ():
+        MESSAGES.notice(notice, "W-meta-lost")
     chunks: tuple[Chunk, ...] = ()
     if picture.icc and metadata == "all":
         if len(picture.icc) > MAX_CHUNKS_BYTES:
@@ -98,11 +103,8 @@ def command(
         chunks=chunks,
     )
     height, width = picture.pixels.shape[:2]
-    if target_bpp is not None:
-        target_size = int(target_bpp * width * height / 8)
     parsed = parse(made)
-    if target_size is not None:
-        made = made[: parsed.ends[level_for_size(parsed, target_size) - 1]]
+    made = made[: parsed.ends[level_within(parsed, target_size, target_bpp) - 1]]
     write_output(output, made)
     reached = sum(end <= len(made) for end in parsed.ends)
     MESSAGES.detail(

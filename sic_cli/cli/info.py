@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import CHUNK_ICC, MAX_FILE
-from ..bitstream.reader import Parsed, parse
+from ..bitstream.fields import CHUNK_ICC
+from ..bitstream.reader import Parsed
 from ..errors import ModelError
-from ..files import read_input, shown
+from ..files import shown
 from ..release.locate import find_id
-from .common import global_options
+from .common import global_options, open_sic, require_level
 
 KINDS = {CHUNK_ICC: "icc"}
 
@@ -40,6 +40,10 @@ def document(source: str, parsed: Parsed) -> dict[str, Any]:
         "schema": "sic.info/1",
         "ok": parsed.level > 0 and parsed.fault_kind in ("", "trailing"),
         "input": source,
+        "output": None,
+        "code": 0 if parsed.level else 5,
+        "error": None if parsed.level else {"name": "corrupt", "text": parsed.fault, "hint": None},
+        "warnings": [],
         "format_version": header.version,
         "width_px": header.width,
         "height_px": header.height,
@@ -60,7 +64,7 @@ def document(source: str, parsed: Parsed) -> dict[str, Any]:
     }
 
 
-@click.command(short_help="Show what a .sic file holds.")
+@click.command()
 @click.argument("source", metavar="INPUT")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document (schema sic.info/1).")
 @global_options
@@ -69,10 +73,11 @@ def command(source: str, as_json: bool) -> None:
 
     PSNR is what the encoder expected. What a level does not send is invented by the decoder.
     """
-    parsed = parse(read_input(source, MAX_FILE))
+    _, parsed = open_sic(source)
     facts = document(source, parsed)
     if as_json:
         click.echo(json.dumps(facts))
+        require_level(source, parsed)
         return
     model = facts["model"]
     click.echo(
@@ -92,3 +97,4 @@ def command(source: str, as_json: bool) -> None:
         )
     if parsed.fault:
         click.echo(f"notice: {parsed.fault}")
+    require_level(source, parsed)

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import SicError
+from ..errors import PartialError, SicError
+from ..files import shown
 from .common import MESSAGES, global_options
 
 COMMANDS = {
@@ -44,6 +45,12 @@ class Lazy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:  # --help and --version write while options are read
+            raise ClosedPipe from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -100,15 +107,22 @@ def _terminate(signum: int, _: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run, and exit with a documented code."""
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
     MESSAGES.quiet, MESSAGES.verbose = False, 0
     MESSAGES.traceback = bool(os.environ.get("SIC_TRACEBACK"))
     try:
         code = cli.main(args=arguments, prog_name="sic", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
+    except PartialError as error:
+        MESSAGES.notice(str(error), "W-truncated")
+        sys.exit(error.exit_code)
     except SicError as error:
         fail(str(error), error.name, error.exit_code, error.hint)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         command = (
             error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "sic"
@@ -123,10 +137,11 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         code = 9 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 1
         fail(str(error), "output" if code == 9 else "failed", code)
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError" and "alloc" not in str(error):
-            raise
-        fail("out of memory", "resources", 7)
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+            fail("out of memory", "resources", 7)
+        text = f"{type(error).__name__}: {error}"
+        fail(text, "bug", 1, "please report this with the output of --traceback")
 
 
 def fail(text: str, name: str, code: int, hint: str | None = None) -> None:
@@ -135,7 +150,7 @@ def fail(text: str, name: str, code: int, hint: str | None = None) -> None:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"sic: error: {text} [{name}]", err=True)
+    click.echo(f"sic: error: {shown(text)} [{name}]", err=True)
     if hint:
         click.echo(f"  hint: {hint}", err=True)
     sys.exit(code)

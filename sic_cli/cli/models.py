@@ -11,7 +11,7 @@ from ..release.locate import releases
 from .common import global_options
 
 
-@click.command(short_help="List the weights on this machine.")
+@click.command()
 @click.option("--verify", is_flag=True, help="Read the weights and compare their digests.")
 @global_options
 def command(verify: bool) -> None:

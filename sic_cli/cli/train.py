@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from ..errors import InputError, ModelError
-from .common import global_options
+from ..errors import InputError, ModelError, UsageError
+from .common import global_options, one_device
 
 
-@click.group(short_help="Train or continue a model, and export weights.")
+@click.group()
 @global_options
 def command() -> None:
     """Train or continue a model, and export weights.
@@ -44,7 +44,11 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     "--validation", help="Folder of pictures to evaluate on (never trained on).", required=True
 )
 @click.option(
-    "--minutes", type=float, default=60.0, show_default=True, help="Wall time of this run."
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Wall time of this run.",
 )
 @click.option("--final", is_flag=True, help="Let the learning rate fall to nothing at the end.")
 @click.option(
@@ -53,7 +57,7 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     default="joint",
     show_default=True,
 )
-@click.option("--device", default="cpu", show_default=True)
+@click.option("--device", default="cpu", callback=one_device, show_default=True)
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
@@ -114,6 +118,9 @@ def run(
     if not Path(validation).is_dir():
         raise InputError(f"{validation}: no such folder")
 
+    if crop % 16:
+        raise UsageError(f"--crop {crop}: must be a multiple of 16")
+    from ..codec.engine import pick_device
     from ..model.config import ModelConfig
     from ..train.config import TrainConfig
     from ..train.loop import Run, train
@@ -128,7 +135,7 @@ def run(
         minutes=minutes,
         processes=processes,
         threads=threads,
-        device=device,
+        device=str(pick_device(device)),
         final=final,
         checkpoint_minutes=checkpoint_minutes,
         evaluate_minutes=evaluate_minutes,

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import click
 
-from ..bitstream.fields import MAX_FILE
-from ..bitstream.reader import parse
-from ..bitstream.truncate import level_for_size, truncate
+from ..bitstream.truncate import level_within, truncate
 from ..errors import CorruptError, UsageError
-from ..files import check_output, read_input, shown, write_output
-from .common import MESSAGES, Size, global_options, one_of
+from ..files import check_output, shown, write_output
+from .common import MESSAGES, Rate, Size, global_options, one_of, open_sic, require_level
 
 
-@click.command(short_help="Cut a .sic file to a lower level, without decoding.")
+@click.command()
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", required=True, help="File to write, or -.")
 @click.option("-l", "--level", type=click.IntRange(1, 64), help="Keep levels 1..LEVEL.")
 @click.option("--target-size", type=Size(), help="Keep as many levels as fit into this size.")
-@click.option(
-    "--target-bpp", type=click.FloatRange(0, min_open=True), help="The same in bits per pixel."
-)
+@click.option("--target-bpp", type=Rate(), help="The same in bits per pixel.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 @global_options
 def command(
@@ -38,20 +34,15 @@ def command(
     if level is None and target_size is None and target_bpp is None:
         raise UsageError("say how much to keep: --level, --target-size or --target-bpp")
     check_output(output, source, force)
-    data = read_input(source, MAX_FILE)
-    parsed = parse(data)
-    parsed.require_level()
+    data, parsed = open_sic(source)
+    require_level(source, parsed)
     if parsed.fault_kind == "damage":
         wanted = level if level is not None else parsed.level
         if wanted > parsed.level:
             raise CorruptError(f"{shown(source)}: {parsed.fault}")
         MESSAGES.notice(f"{shown(source)}: {parsed.fault}", "W-truncated")
-    if target_bpp is not None:
-        target_size = int(target_bpp * parsed.header.width * parsed.header.height / 8)
-    if target_size is not None:
-        level = level_for_size(parsed, target_size)
-    assert level is not None
-    made = truncate(data, level)
+    level = level or level_within(parsed, target_size, target_bpp)
+    made = truncate(data, level, parsed)
     write_output(output, made)
     MESSAGES.detail(
         f"{shown(source)}: level {parsed.level} -> {level}, {len(data)} -> {len(made)} bytes"

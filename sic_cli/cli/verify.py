@@ -7,14 +7,12 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import MAX_FILE
-from ..bitstream.reader import parse
 from ..errors import CheckError, CorruptError, PartialError
-from ..files import read_input, shown
-from .common import global_options, run_options, set_threads
+from ..files import shown
+from .common import global_options, open_sic, require_level, run_options, set_threads
 
 
-@click.command(short_help="Check a .sic file.")
+@click.command()
 @click.argument("source", metavar="INPUT")
 @click.option("--deep", is_flag=True, help="Decode all symbols and compare their digests.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document (schema sic.verify/1).")
@@ -26,7 +24,7 @@ def command(source: str, deep: bool, as_json: bool, device: str, threads: int) -
     \b
     Exit codes: 0 whole; 3 cut or damaged, but some levels are whole; 5 no level is; 11 symbols differ.
     """
-    parsed = parse(read_input(source, MAX_FILE))
+    _, parsed = open_sic(source)
     checks: list[dict[str, Any]] = [{"name": "header", "ok": True, "detail": None}]
     checks += [
         {"name": f"layer {layer.level}", "ok": True, "detail": None} for layer in parsed.layers
@@ -42,13 +40,17 @@ def command(source: str, deep: bool, as_json: bool, device: str, threads: int) -
         set_threads(threads)
         try:
             _, good, wrong = decode_cells(file_engine(parsed, device), parsed, parsed.level)
-        except CorruptError as error:
+        except (CheckError, CorruptError) as error:
             good, wrong = 0, str(error)
         checks.append({"name": "symbols", "ok": wrong is None, "detail": wrong})
     facts = {
         "schema": "sic.verify/1",
         "ok": all(c["ok"] for c in checks) and good > 0,
         "input": source,
+        "output": None,
+        "code": 11 if wrong else 0 if parsed.fault_kind in ("", "trailing") else 3,
+        "error": {"name": "check", "text": wrong, "hint": None} if wrong else None,
+        "warnings": [],
         "checks": checks,
         "last_good_level": good,
     }
@@ -63,6 +65,6 @@ def command(source: str, deep: bool, as_json: bool, device: str, threads: int) -
         )
     if wrong:
         raise CheckError(f"{shown(source)}: {wrong}")
-    parsed.require_level()
+    require_level(source, parsed)
     if parsed.fault and parsed.fault_kind != "trailing":
         raise PartialError(f"{shown(source)}: {parsed.fault}")

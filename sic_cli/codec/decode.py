@@ -9,7 +9,7 @@ import numpy as np
 from ..bitstream.reader import Parsed
 from ..cells.quantise import Cells
 from ..entropy import new_decoder
-from ..errors import CorruptError, ModelError, TargetError
+from ..errors import CheckError, CorruptError, ModelError, TargetError
 from ..release.locate import find_id
 from .encode import check_size
 from .engine import Engine, Pixels, engine
@@ -36,7 +36,8 @@ def decode(
 ) -> Decoded:
     """The picture at `level` (default: the highest whole one).
 
-    Raises CorruptError if there is no whole level, TargetError if the file is whole and does not
+    Raises CorruptError if there is no whole level, CheckError if level 1 decodes to other symbols
+    than were written, TargetError if the file is whole and does not
     reach `level`, ModelError if its model is not here.
     """
     parsed.require_level()
@@ -70,7 +71,7 @@ def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, in
     """Cells at `level`, or at the last level whose symbols match their digest.
 
     -> cells, the level that they belong to, and what stopped it, if anything did.
-    Raises CorruptError if not even level 1 matches.
+    Raises CheckError if not even level 1 matches.
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
@@ -86,7 +87,7 @@ def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, in
             fault = f"layer {layer.level}: {error}"
         if fault:
             if layer.level == 1:
-                raise CorruptError(fault)
+                raise CheckError(fault)
             return cells, layer.level - 1, fault
         cells = finer
     return cells, level, None

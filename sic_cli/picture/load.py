@@ -38,7 +38,7 @@ def load(data: bytes, name: str, max_side: int, max_pixels: int) -> Picture:
         try:
             with Image.open(io.BytesIO(data), formats=READERS) as picture:
                 _check_size(picture, name, max_side, max_pixels)
-                _check_kind(picture, name)
+                _check_kind(picture, name, data[:65536])
                 picture.load()
                 return _upright(picture, name)
         except UnidentifiedImageError:
@@ -47,7 +47,9 @@ def load(data: bytes, name: str, max_side: int, max_pixels: int) -> Picture:
             ) from None
         except Image.DecompressionBombError:
             raise ResourceError(f"{name}: more than {max_pixels} pixels") from None
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        except (InputError, ResourceError, MemoryError):
+            raise
+        except Exception as error:  # readers of damaged files raise whatever they run into
             raise InputError(f"{name}: broken picture ({error})") from None
 
 
@@ -62,24 +64,39 @@ def _check_size(picture: Image.Image, name: str, max_side: int, max_pixels: int)
         )
 
 
-def _check_kind(picture: Image.Image, name: str) -> None:
+def _check_kind(picture: Image.Image, name: str, head: bytes) -> None:
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":
         raise InputError(f"{name}: has {frames} frames; sic encodes single pictures")
-    if _deep(picture):
+    if _deep(picture, head):
         raise InputError(
             f"{name}: has more than 8 bits per sample, which sic does not encode yet",
             "convert it to 8 bits first",
         )
 
 
-def _deep(picture: Image.Image) -> bool:
-    """True for 16-bit colour, which Pillow would turn to 8 bits without a word."""
+def _bits_of(head: bytes, format_: str) -> int:
+    """Bits per sample that the head of a JPEG 2000 or AVIF file states; 8 if it does not."""
+    if format_ == "AVIF":  # the box `pixi`: version and flags, number of channels, bits of each
+        place = head.find(b"pixi")
+        return head[place + 9] if place >= 0 and len(head) > place + 9 else 8
+    place = head.find(b"\xff\x4f\xff\x51")  # SOC, SIZ; bits - 1 of component 1 stand 42 bytes on
+    return (head[place + 42] & 127) + 1 if place >= 0 and len(head) > place + 42 else 8
+
+
+def _deep(picture: Image.Image, head: bytes) -> bool:
+    """True for more than 8 bits per sample, which Pillow would cut to 8 without a word."""
+    if picture.format == "BMP":
+        return False  # "BGR;16" is 5, 6 and 5 bits
     for tile in getattr(picture, "tile", ()):
-        raw = tile[3] if len(tile) > 3 else None
-        first = raw if isinstance(raw, str) else raw[0] if isinstance(raw, tuple) and raw else ""
-        if isinstance(first, str) and ";16" in first:
-            return True
+        raw = tile[3] if len(tile) > 3 else ()
+        for value in raw if isinstance(raw, tuple) else (raw,):
+            if isinstance(value, str) and ";16" in value:
+                return True
+            if picture.format == "PPM" and isinstance(value, int) and value > 255:
+                return True
+    if picture.format in ("JPEG2000", "AVIF") and _bits_of(head, picture.format) > 8:
+        return True
     bits = getattr(picture, "tag_v2", {}).get(258, (8,))
     return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 

@@ -21,6 +21,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """How each format is written, where Pillow's own default loses more than people expect."""
 
 
+KEEPS_ICC = {"PNG", "JPEG", "WEBP", "AVIF", "TIFF"}
+"""Formats in which Pillow writes a colour profile."""
+
+OTHER_SIZES = {"ICO", "ICNS"}
+"""Formats that do not keep the size of a picture."""
+
+
 def format_for(output: str, wanted: str | None) -> str:
     """Pillow's name of the format: `wanted` (a suffix without dot), else by the output's suffix,
     else PNG. Raises UsageError for one that Pillow does not write."""
@@ -29,7 +36,7 @@ def format_for(output: str, wanted: str | None) -> str:
     if not suffix:
         return "PNG"
     name = Image.registered_extensions().get(suffix)
-    if name is None or name not in Image.SAVE:
+    if name is None or name not in Image.SAVE or name in OTHER_SIZES:
         raise UsageError(
             f"cannot write a picture as {suffix}", "use .png, .jpg, .webp, .avif, .tiff or .ppm"
         )

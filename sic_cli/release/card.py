@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Card:
-    """folder: where the release lies; digest: SHA-256 (hex) of its weights file."""
+    """folder: where the release lies; digest: SHA-256 (hex) of its weights file; number: releases
+    count upwards, and the highest is the default."""
 
     name: str
     folder: Path
     digest: str
-    default_level: int
+    number: int
     config: ModelConfig
     facts: dict[str, Any]
 
@@ -35,11 +37,13 @@ def read_card(folder: Path) -> Card:
     """Raises ModelError if there is no valid card."""
     try:
         values = tomllib.loads((folder / CARD).read_text(encoding="utf-8"))
+        if not re.fullmatch("[0-9a-f]{64}", str(values["digest"])):
+            raise ValueError("the digest is not 64 hexadecimal digits")
         return Card(
             name=str(values["name"]),
             folder=folder,
             digest=str(values["digest"]),
-            default_level=int(values["default_level"]),
+            number=int(values["number"]),
             config=ModelConfig.from_dict(values["model"]),
             facts=values.get("facts", {}),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,25 +19,27 @@ def folders() -> list[Path]:
 
 
 def releases() -> list[Card]:
-    """Every release on this machine, in the order of their places and names; broken ones left out."""
+    """Every release on this machine, newest first within each place; broken ones left out."""
     found: dict[bytes, Card] = {}
     for folder in folders():
         if not folder.is_dir():
             continue
-        for path in sorted(folder.iterdir(), reverse=True):
+        cards = []
+        for path in sorted(folder.iterdir()):
             if (path / CARD).is_file():
-                try:
-                    card = read_card(path)
-                except ModelError:
-                    continue
-                found.setdefault(card.id, card)
+                with contextlib.suppress(ModelError):
+                    cards.append(read_card(path))
+        for card in sorted(cards, key=lambda c: -c.number):
+            found.setdefault(card.id, card)
     return list(found.values())
 
 
 def find(name: str | None = None) -> Card:
     """A release by name or folder; without one, the newest. Raises ModelError if there is none."""
-    if name and (Path(name) / CARD).is_file():
-        return read_card(Path(name))
+    if name:
+        for folder in (Path(name), *(place / name for place in folders())):
+            if (folder / CARD).is_file():
+                return read_card(folder)
     known = releases()
     for card in known:
         if name is None or card.name == name:

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..files import replace_file
+
 SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
 
@@ -47,9 +49,10 @@ def pack(folder: Path, out: Path, workers: int = 2) -> str:
             digest.update(data)
             rows.append({"name": path.name, "offset": offset, "shape": pixels.shape})
             offset += len(data)
+    (out / "index.json").unlink(missing_ok=True)
     (out / "pixels.part").rename(out / "pixels.bin")
     index = {"digest": digest.hexdigest(), "pictures": rows}
-    (out / "index.json").write_text(json.dumps(index))
+    replace_file(str(out / "index.json"), json.dumps(index).encode())
     return str(index["digest"])
 
 

@@ -23,7 +23,7 @@ from ..errors import ModelError
 from ..model.codec_model import CodecModel
 from ..model.context import EXACT, ContextWeights
 from ..model.exact import largest_sums
-from ..release.card import CARD, WEIGHTS, Card
+from ..release.card import CARD, WEIGHTS, Card, read_card
 from ..release.load import Loaded
 from .data import Crops
 from .fit_tables import fit, plain_arrays
@@ -57,7 +57,7 @@ def build_engine(model: CodecModel, arrays: dict[str, NDArray[np.int64]]) -> Eng
         for p in (*model.analysis.parameters(), *model.synthesis.parameters(), model.centre):
             p.copy_(p.half().float())
         weights = model.context.weights()
-    card = Card("in-memory", Path(), "0" * 64, levels, model.config, {})
+    card = Card("in-memory", Path(), "0" * 64, 0, model.config, {})
     release = Loaded(
         card=card,
         analysis=model.analysis.eval().requires_grad_(False),
@@ -161,20 +161,26 @@ def write_release(
         "psnr_fit": torch.from_numpy(psnr_fit(machine, crops[:48], latents[:48])),
     }
     data = save(tensors)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / WEIGHTS).write_bytes(data)
     facts = facts | {"largest_sum": max(largest_sums(machine.release.context).values())}
     digest = hashlib.sha256(data).hexdigest()
-    (out / CARD).write_text(card_text(name, digest, model, facts), encoding="utf-8")
-    return Card(name, out, digest, model.config.levels, model.config, facts)
+    others = [read_card(p.parent) for p in out.parent.glob(f"*/{CARD}") if p.parent != out]
+    number = 1 + max((card.number for card in others), default=0)
+    place = out.with_name(f".{out.name}.part")
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    (place / WEIGHTS).write_bytes(data)
+    (place / CARD).write_text(card_text(name, digest, number, model, facts), encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    place.rename(out)
+    return Card(name, out, digest, number, model.config, facts)
 
 
-def card_text(name: str, digest: str, model: CodecModel, facts: dict[str, Any]) -> str:
+def card_text(name: str, digest: str, number: int, model: CodecModel, facts: dict[str, Any]) -> str:
     """The card as TOML. JSON's numbers, strings and lists are TOML's too."""
     rows = [
         f"name = {json.dumps(name)}",
         f"digest = {json.dumps(digest)}",
-        f"default_level = {model.config.levels}",
+        f"number = {number}",
         "",
         "[model]",
         *(f"{k} = {json.dumps(v)}" for k, v in model.config.to_dict().items()),

@@ -134,9 +134,9 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
     torch.set_num_threads(run.threads)
     began, out = time.time(), Path(run.out)
     device = torch.device(run.device)
-    stopping = {"now": False}
-    signal.signal(signal.SIGTERM, lambda *_: stopping.update(now=True))
-    signal.signal(signal.SIGINT, lambda *_: stopping.update(now=True))
+    caught: list[int] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: caught.append(number))
     if run.processes > 1:
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(run.port))
         dist.init_process_group("gloo", rank=rank, world_size=run.processes)
@@ -192,7 +192,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             follow(norms[1], level, distance.detach())
             loss = loss + config.perceptual * (distance / norms[1][level]).mean()
         loss.backward()  # type: ignore[no-untyped-call]
-        stop = stopping["now"] or part >= 1
+        stop = bool(caught) or part >= 1
         stop = average_gradients(list(live.values()), stop, run.processes)
         norm = torch.nn.utils.clip_grad_norm_(live.values(), config.clip, error_if_nonfinite=False)
         for p in live.values():
@@ -221,6 +221,8 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             break
     if run.processes > 1:
         dist.destroy_process_group()
+    elif caught:
+        raise SystemExit(128 + caught[0])
 
 
 def crops_for(
@@ -311,4 +313,22 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
     if run.processes == 1:
         worker(0, run, config)
     else:
-        mp.spawn(worker, (run, config), nprocs=run.processes)  # type: ignore[attr-defined, no-untyped-call]
+        together(run, config)
+
+
+def together(run: Run, config: TrainConfig) -> None:
+    """Run several processes; a signal to this one reaches them, and they write a checkpoint first."""
+    started = mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]
+        worker, (run, config), nprocs=run.processes, join=False, start_method="spawn"
+    )
+    caught: list[int] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: caught.append(number))
+    while not started.join(timeout=1):
+        if caught:
+            for process in started.processes:
+                process.terminate()
+            started.join()
+            break
+    if caught:
+        raise SystemExit(128 + caught[0])

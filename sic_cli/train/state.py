@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save as serialise
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..cells.levels import LevelTable, build
+from ..files import replace_file
 from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
 
@@ -69,7 +71,7 @@ def save_small(path: Path, checkpoint: Path) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"model.{k}": v.half() for k, v in average.items()}
     facts = {"config": json.dumps(model.config.to_dict()), "progress": _facts(progress)}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, path, facts)
+    replace_file(str(path), serialise({k: v.contiguous() for k, v in tensors.items()}, facts))
 
 
 def _facts(progress: Progress) -> str:

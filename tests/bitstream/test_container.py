@@ -12,13 +12,13 @@ from sic_cli.bitstream.fields import MAX_VARINT, Chunk, Header, Layer, get_varin
 from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.truncate import level_for_size, truncate
 from sic_cli.bitstream.writer import write
-from sic_cli.errors import CorruptError, SicError, TargetError, VersionError
+from sic_cli.errors import CorruptError, ResourceError, SicError, TargetError, VersionError
 from tests.reference import reader as reference
 
 headers = st.builds(
     Header,
     width=st.integers(1, 65535),
-    height=st.integers(1, 65535),
+    height=st.integers(1, 2700),
     levels=st.integers(1, 64),
     model=st.binary(min_size=8, max_size=8),
     grey=st.booleans(),
@@ -179,3 +179,14 @@ def test_bytes_behind_the_last_layer_are_a_notice_only() -> None:
 def test_rubbish_behind_a_signature_raises_only_our_errors(rubbish: bytes) -> None:
     with contextlib.suppress(SicError):
         parse(b"\x89SIC\r\n\x1a\n\x01\x00" + rubbish)
+
+
+def test_a_picture_above_the_pixel_limit_is_refused_by_its_header() -> None:
+    with pytest.raises(ResourceError, match="60000x60000"):
+        parse(write(Header(60000, 60000, 4, bytes(8)), [], []))
+
+
+def test_thousands_of_chunks_are_refused() -> None:
+    many = [Chunk(b"abcd", b"")] * 5000
+    with pytest.raises(CorruptError, match="256 chunks"):
+        parse(write(Header(3, 3, 4, bytes(8)), many, []))

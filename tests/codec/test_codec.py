@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.truncate import truncate
 from sic_cli.bitstream.writer import write
 from sic_cli.cells.levels import partition
-from sic_cli.cells.quantise import finest
 from sic_cli.codec import engine as engines
 from sic_cli.codec import tiles
-from sic_cli.codec.coding_tables import CodingTables, block_arrays
+from sic_cli.codec.coding_tables import block_arrays
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
-from sic_cli.codec.walk import Reading, Walk, Writing
+from sic_cli.codec.information import information
+from sic_cli.codec.walk import Reading, Writing
 from sic_cli.entropy import new_decoder, new_encoder
 from sic_cli.entropy.tables import TOTAL
-from sic_cli.errors import CorruptError, ModelError, ResourceError, TargetError
+from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
 from sic_cli.measure.psnr import psnr
-from sic_cli.model.exact import INNER, SIGN, ZERO
+from sic_cli.model.codec_model import CodecModel
+from sic_cli.model.exact import ZERO
 from sic_cli.release.card import Card
+from sic_cli.train.export import build_engine
 from sic_cli.train.fit_tables import frequencies, plain_arrays
-from tests.tiny import made_picture
+from tests.conftest import ROOT
+from tests.tiny import CONFIG, made_picture
 
 
 @pytest.mark.parametrize(
@@ -67,26 +73,40 @@ def test_any_cells_survive_the_walk(
 
 
 def test_the_papers_channel_partition_codes_and_decodes() -> None:
+    """A whole model whose levels send more and more channels at one width."""
+    torch.manual_seed(0)
+    config = replace(CONFIG, channels=16, levels=4, groups=(), lead=0)
     table = partition(16, 4, 8.0)
+    model = CodecModel(config, table)
+    with torch.no_grad():
+        basis = torch.linalg.qr(torch.randn(768, 16))[0]
+        model.analysis.linear.copy_(basis.T)
+        model.synthesis.linear.copy_(basis)
+        model.context.exit.mul_(10)
     arrays = plain_arrays()
     arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, ZERO.count)))
-
-    def classes(cells: np.ndarray, step: int, channels: np.ndarray) -> np.ndarray:
-        shape = (3, len(channels), *cells.shape[1:])
-        most = np.array([ZERO.count, SIGN.count, INNER.count])[:, None, None, None]
-        return (np.abs(cells.sum(0)) % most * np.ones(shape, int)).astype(np.uint8)
-
-    walk = Walk(table, CodingTables.from_arrays(arrays), classes)
-    goal = finest(
-        (np.random.default_rng(0).laplace(size=(16, 6, 7)) * 30).astype(np.float32), table
-    )
-    made, read = np.zeros_like(goal), np.zeros_like(goal)
+    machine = build_engine(model, arrays)
+    goal = machine.cells(machine.analyse(made_picture(90, 70, 3)))
+    made, read, size = np.zeros_like(goal), np.zeros_like(goal), []
     for level in range(1, 5):
         encoder = new_encoder()
-        made = walk.layer(level, made, Writing(encoder), goal)
-        read = walk.layer(level, read, Reading(new_decoder(encoder.finish())))
+        made = machine.walk.layer(level, made, Writing(encoder), goal)
+        size.append(len(payload := encoder.finish()))
+        read = machine.walk.layer(level, read, Reading(new_decoder(payload)))
         assert (made[4 * level :] == 0).all() and np.array_equal(made, read)
-    assert np.array_equal(read, goal) and np.abs(goal).max() > 3
+        out = machine.synthesise(machine.place(read, level, "mean", 0), level, 90, 70)
+        assert out.shape == (90, 70, 3)
+    assert np.array_equal(read, goal) and np.abs(goal).max() > 3 and min(size) > 0
+
+
+def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: Card) -> None:
+    """1.5 % and 100 bytes at every level; tables fitted to photographs, so a photograph."""
+    with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:
+        pixels = np.array(file.convert("RGB"))[100:356, 200:520]
+    known = information(engine(shipped), pixels) / 8
+    ends = parse(encode(pixels, shipped)).ends
+    for level, (end, bits) in enumerate(zip(ends, known, strict=True), 1):
+        assert bits * 0.97 < end < bits * 1.015 + 100 + 12 * level, level
 
 
 def test_blocks_cost_symbols_but_no_bits() -> None:
@@ -117,23 +137,21 @@ def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> Non
     whole = parse(coded)
     machine = engine(tiny)
     known = {k: decode_cells(machine, whole, k)[0] for k in range(1, 6)}
-    tried = 0
-    for cut in range(0, len(coded), 1 if len(coded) < 3000 else 3):
+    near = {end + d for end in whole.ends for d in (-1, 0, 1)}
+    decoded = 0
+    for cut in range(len(coded) + 1):
         expect = sum(end <= cut for end in whole.ends)
         try:
             parsed = parse(coded[:cut])
-            assert parsed.level == expect
-            if expect:
-                cells, level, fault = (
-                    decode_cells(machine, parsed, parsed.level)
-                    if cut % 50 == 0
-                    else (known[expect], expect, None)
-                )
-                assert level == expect and fault is None and np.array_equal(cells, known[expect])
-                tried += 1
         except CorruptError:
             assert expect == 0
-    assert tried > 100
+            continue
+        assert parsed.level == expect and parsed.layers == whole.layers[:expect]
+        if expect and (cut in near or cut % 97 == 0):
+            cells, level, fault = decode_cells(machine, parsed, parsed.level)
+            assert level == expect and fault is None and np.array_equal(cells, known[expect])
+            decoded += 1
+    assert decoded > 12
 
 
 def test_the_same_picture_gives_the_same_bytes(
@@ -166,21 +184,17 @@ def test_plain_coder_files_are_the_same_files(
 
 def test_a_layer_that_decodes_to_other_symbols_is_not_shown(coded: bytes) -> None:
     """Valid checksums over a wrong payload: only the digest of the symbols can tell."""
-    from dataclasses import replace
-
     parsed = parse(coded)
     layers = list(parsed.layers)
     layers[2] = replace(layers[2], payload=bytes(len(layers[2].payload)))
     made = decode(parse(write(parsed.header, parsed.chunks, layers)))
     assert made.level == 2 and "layer 3" in str(made.fault)
     layers[0] = replace(layers[0], digest=layers[0].digest ^ 1)
-    with pytest.raises(CorruptError, match="layer 1"):
+    with pytest.raises(CheckError, match="layer 1"):
         decode(parse(write(parsed.header, parsed.chunks, layers)))
 
 
 def test_an_unknown_model_is_refused_by_its_id(coded: bytes) -> None:
-    from dataclasses import replace
-
     parsed = parse(coded)
     header = replace(parsed.header, model=b"\xaa" * 8)
     with pytest.raises(ModelError, match="aaaaaaaaaaaaaaaa"):
@@ -192,7 +206,7 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tiny: Card) -> None:
 
     header = Header(65535, 65535, 5, tiny.id)
     with pytest.raises(ResourceError, match="65535x65535"):
-        decode(parse(write(header, [], [Layer(1, b"", 0)])))
+        parse(write(header, [], [Layer(1, b"", 0)]))
     with pytest.raises(ResourceError):
         encode(np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (1, 70000, 3)), tiny)
 
@@ -224,10 +238,11 @@ def test_a_device_that_is_not_there_is_a_resource_error() -> None:
         engines.pick_device("cuda:99")
 
 
-def test_golden_files_decode_to_their_symbols() -> None:
+def test_golden_files_decode_to_their_symbols(shipped: Card, tiny: Card) -> None:
     folder = Path(__file__).parent.parent / "golden"
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert len(manifest["good"]) >= 4
+    models = {parse((folder / "good" / n).read_bytes()).header.model for n in manifest["good"]}
+    assert {shipped.id, tiny.id} <= models
     for name, facts in manifest["good"].items():
         parsed = parse((folder / "good" / name).read_bytes())
         assert [layer.digest for layer in parsed.layers] == facts["digests"]

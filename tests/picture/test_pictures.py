@@ -113,12 +113,24 @@ def deep_colour() -> bytes:
         (file_of(Image.fromarray(np.zeros((4, 4), np.uint16)), "PNG"), "8 bits"),
         (file_of(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "8 bits"),
         (deep_colour(), "8 bits"),
+        (b"P6 2 1 65535\n" + bytes(12), "8 bits"),
+        (b"P5 2 1 1023\n" + bytes(4), "8 bits"),
     ],
 )
 def test_what_is_not_supported_is_refused_in_one_sentence(data: bytes, text: str) -> None:
     with pytest.raises(InputError, match=text) as caught:
         load(data, "name", *LIMITS)
     assert str(caught.value).startswith("name: ") and "\n" not in str(caught.value)
+
+
+def test_bitmaps_of_16_bits_per_pixel_are_not_deep() -> None:
+    """5, 6 and 5 bits: fewer than eight per sample, though Pillow calls them BGR;16."""
+    head = b"BM" + (54 + 12 + 8).to_bytes(4, "little") + bytes(4) + (66).to_bytes(4, "little")
+    head += (40).to_bytes(4, "little") + (2).to_bytes(4, "little") + (2).to_bytes(4, "little")
+    head += (1).to_bytes(2, "little") + (16).to_bytes(2, "little") + (3).to_bytes(4, "little") + bytes(20)
+    masks = b"".join(m.to_bytes(4, "little") for m in (0xF800, 0x07E0, 0x001F))
+    got = load(head + masks + (0xF800).to_bytes(2, "little") * 4, "x", *LIMITS).pixels
+    assert (got == (255, 0, 0)).all() and got.shape == (2, 2, 3)
 
 
 def test_opaque_transparency_is_dropped() -> None:

@@ -44,7 +44,7 @@ data: setup  ## decode the training pictures once into runs/packed
 	$(BIN)/sic train pack $(DATA)/train runs/packed
 
 train: setup  ## train or resume RUN for MINUTES
-	$(BIN)/sic train run --packed runs/packed --validation $(DATA)/holdout --out $(RUN) --minutes $(MINUTES)
+	$(BIN)/sic train run --packed runs/packed --validation $(DATA)/holdout --out $(RUN) --minutes $(MINUTES) $(if $(START),--start $(START))
 
 export: setup  ## write the release NAME from the checkpoint of RUN
 	$(BIN)/sic train export $(RUN)/checkpoint.safetensors --packed runs/packed --name $(NAME)

@@ -89,6 +89,7 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     show_default=True,
     help="Weight of the perceptual loss (stage 3).",
 )
+@click.option("--start", help="Release to begin with, if OUT holds no checkpoint (default: a KLT).")
 @click.option("--backbones", help="Folder with the perceptual networks' weights.")
 @click.option("--evaluate-minutes", type=float, default=10.0, show_default=True)
 @click.option("--checkpoint-minutes", type=float, default=3.0, show_default=True)
@@ -108,6 +109,7 @@ def run(
     lr: float,
     seed: int,
     perceptual: float,
+    start: str | None,
     backbones: str | None,
     evaluate_minutes: float,
     checkpoint_minutes: float,
@@ -140,6 +142,7 @@ def run(
         checkpoint_minutes=checkpoint_minutes,
         evaluate_minutes=evaluate_minutes,
         backbones=backbones,
+        start=start,
     )
     train(where, config, ModelConfig())
 

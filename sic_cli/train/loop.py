@@ -25,6 +25,7 @@ from torch import Tensor
 from ..cells.levels import build
 from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
+from ..release.locate import find
 from . import start as beginning
 from .config import TrainConfig
 from .data import Crops, DeviceCrops, find_pictures, open_packed, read_rgb
@@ -32,7 +33,7 @@ from .evaluate import evaluate
 from .loss import losses, slope
 from .optimiser import Muon
 from .perceptual import Perceptual
-from .state import Progress, load_model, load_optimisers, save
+from .state import Progress, from_release, load_model, load_optimisers, save
 
 FROZEN = {
     "joint": (),
@@ -43,7 +44,8 @@ FROZEN = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing."""
+    """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
+    start: release to begin with if `out` holds no checkpoint; without one, a KLT."""
 
     packed: str
     out: str
@@ -54,6 +56,7 @@ class Run:
     device: str = "cpu"
     final: bool = False
     backbones: str | None = None
+    start: str | None = None
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
     port: int = 29517
@@ -306,10 +309,17 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
     checkpoint = out / "checkpoint.safetensors"
     if not checkpoint.exists():
         torch.manual_seed(config.seed)
-        pictures, _ = open_packed(Path(run.packed))
-        model = new_model(model_config, Crops(pictures, config.crop, config.seed))
+        progress = Progress()
+        if run.start:
+            card = find(run.start)
+            model = from_release(card)
+            done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
+            progress = Progress(**done, notes={"start": card.digest})
+        else:
+            pictures, _ = open_packed(Path(run.packed))
+            model = new_model(model_config, Crops(pictures, config.crop, config.seed))
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
-        save(checkpoint, model, average, [], Progress())
+        save(checkpoint, model, average, [], progress)
     if run.processes == 1:
         worker(0, run, config)
     else:

@@ -11,12 +11,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save as serialise
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..cells.levels import LevelTable, build
 from ..files import replace_file
 from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
+from ..model.context import LOGIT_ONE, WEIGHT_SHIFT
+from ..release.card import Card
+from ..release.load import load
 
 
 @dataclass(slots=True)
@@ -91,6 +94,35 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
     return model, average, Progress(**json.loads(facts["progress"]))
+
+
+def from_release(card: Card) -> CodecModel:
+    """The trainable form of a release, so that what was trained is never started again.
+
+    The context network comes back exactly, the transforms as the release rounded them.
+    """
+    release = load(card)
+    config = card.config
+    model = CodecModel(config, build(release.unit, release.octaves, config.groups, config.lead))
+    model.analysis.load_state_dict(release.analysis.state_dict())
+    model.synthesis.load_state_dict(release.synthesis.state_dict())
+    known = release.context
+    with torch.no_grad():
+        model.centre.copy_(torch.from_numpy(release.centre))
+        model.reach.copy_(release.reach)
+        model.logs.copy_(release.logs)
+        for name in ("entry", "mid", "back", "exit"):
+            _fill(getattr(model.context, name), getattr(known, name), 2**WEIGHT_SHIFT)
+        for name in ("entry_bias", "mid_bias", "exit_bias"):
+            _fill(getattr(model.context, name), getattr(known, name), LOGIT_ONE)
+    return model
+
+
+def _fill(own: Tensor | nn.ParameterList, known: Tensor | tuple[Tensor, ...], one: int) -> None:
+    """Real parameters from whole ones, single or by block."""
+    many = isinstance(known, tuple)
+    for parameter, value in zip(own if many else (own,), known if many else (known,), strict=True):
+        parameter.copy_(value / one)
 
 
 def load_optimisers(path: Path, model: CodecModel, optimisers: list[torch.optim.Optimizer]) -> None:

@@ -127,7 +127,12 @@ def test_bitmaps_of_16_bits_per_pixel_are_not_deep() -> None:
     """5, 6 and 5 bits: fewer than eight per sample, though Pillow calls them BGR;16."""
     head = b"BM" + (54 + 12 + 8).to_bytes(4, "little") + bytes(4) + (66).to_bytes(4, "little")
     head += (40).to_bytes(4, "little") + (2).to_bytes(4, "little") + (2).to_bytes(4, "little")
-    head += (1).to_bytes(2, "little") + (16).to_bytes(2, "little") + (3).to_bytes(4, "little") + bytes(20)
+    head += (
+        (1).to_bytes(2, "little")
+        + (16).to_bytes(2, "little")
+        + (3).to_bytes(4, "little")
+        + bytes(20)
+    )
     masks = b"".join(m.to_bytes(4, "little") for m in (0xF800, 0x07E0, 0x001F))
     got = load(head + masks + (0xF800).to_bytes(2, "little") * 4, "x", *LIMITS).pixels
     assert (got == (255, 0, 0)).all() and got.shape == (2, 2, 3)

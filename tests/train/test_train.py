@@ -10,14 +10,25 @@ import pytest
 import torch
 from PIL import Image
 
+from sic_cli.codec.engine import engine
 from sic_cli.model.codec_model import CodecModel
+from sic_cli.release.card import Card
+from sic_cli.release.load import load
 from sic_cli.train.config import TrainConfig
 from sic_cli.train.data import Crops, DeviceCrops, open_packed, pack
 from sic_cli.train.evaluate import evaluate
+from sic_cli.train.export import build_engine
 from sic_cli.train.loop import Run, draw_levels, follow, new_model, optimisers_for, train
 from sic_cli.train.loss import layer_bits, losses
 from sic_cli.train.optimiser import orthogonalise
-from sic_cli.train.state import Progress, load_model, load_optimisers, save, save_small
+from sic_cli.train.state import (
+    Progress,
+    from_release,
+    load_model,
+    load_optimisers,
+    save,
+    save_small,
+)
 from tests.tiny import CONFIG, made_picture
 
 
@@ -148,6 +159,19 @@ def test_weights_that_travelled_in_half_precision_go_on(model: CodecModel, tmp_p
     for (name, a), (_, b) in zip(model.named_parameters(), again.named_parameters(), strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-4), name
     one_step(again, optimisers_for(again, TrainConfig()), 1)
+
+
+def test_training_goes_on_from_a_release(tiny: Card) -> None:
+    model, release = from_release(tiny), load(tiny)
+    known, again = release.context, model.context.weights()
+    for name in ("entry", "entry_bias", "exit", "exit_bias"):
+        assert torch.equal(getattr(known, name), getattr(again, name)), name
+    assert all(torch.equal(a, b) for a, b in zip(known.mid, again.mid, strict=True))
+    picture = made_picture(64, 80, 3)
+    cells = engine(tiny).cells(engine(tiny).analyse(picture))
+    here = build_engine(model, release.arrays)
+    assert np.array_equal(here.cells(here.analyse(picture)), cells)
+    one_step(model, optimisers_for(model, TrainConfig()), 1)
 
 
 def test_crops_cut_on_the_device_come_from_the_pictures() -> None:

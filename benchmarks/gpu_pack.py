@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_pack.py DATA OUT SHARD RUN
 
-DATA holds `train/shard-N`, `holdout` and `backbones`; RUN may hold a checkpoint to go on from. The
-folder stays below 60 MiB. `sh go.sh` in it trains for MINUTES and leaves under $OUT the averaged
+DATA holds `train/shard-N`, `holdout` and `backbones`. It goes on from the checkpoint in RUN, or from the
+newest release. The folder stays below 60 MiB. `sh go.sh` in it trains for MINUTES and leaves under $OUT the averaged
 weights in half precision, the log, and the measured crops per second. A second command with another
 shard finds pictures and checkpoint of the first on the machine's disk (STATE).
 """
@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from sic_cli.train.state import save_small
+from sic_cli.release.locate import find
+from sic_cli.train.state import Progress, from_release, save, save_small
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60 << 20
@@ -54,8 +55,15 @@ def main() -> None:
     for path in sorted((data / "holdout").glob("*.png"))[::5][:8]:
         shutil.copy(path, out / "validation")
     checkpoint = run / "checkpoint.safetensors"
-    if checkpoint.exists():
-        save_small(out / "start.safetensors", checkpoint)
+    if not checkpoint.exists():
+        card = find()
+        model = from_release(card)
+        average = {n: p.detach().clone() for n, p in model.named_parameters()}
+        done = Progress(card.facts["steps"], card.facts["crops"], card.facts["hours"])
+        checkpoint = out / "release.safetensors"
+        save(checkpoint, model, average, [], done)
+    save_small(out / "start.safetensors", checkpoint)
+    (out / "release.safetensors").unlink(missing_ok=True)
     backbones = data / "backbones"
     net = torch.load(
         backbones / "alexnet_features_imagenet.pth", weights_only=True, map_location="cpu"

@@ -79,8 +79,9 @@ def command(
     from ..picture.load import load
 
     picture = load(data, shown(source), MAX_SIDE, MAX_PIXELS)
-    for notice in picture.notices if metadata == "all" else ():
-        MESSAGES.notice(notice, "W-meta-lost")
+    for text, code in picture.notices:
+        if code != "W-meta-lost" or metadata == "all":
+            MESSAGES.notice(text, code)
     chunks: tuple[Chunk, ...] = ()
     if picture.icc and metadata == "all":
         if len(picture.icc) > MAX_CHUNKS_BYTES:

@@ -17,12 +17,12 @@ from .kinds import READERS, kind_of
 @dataclass(frozen=True, slots=True)
 class Picture:
     """pixels: uint8 (H, W, 3), all three equal if `grey`. icc: profile or None. notices: sentences
-    on what was left out."""
+    on what was left out, and the code of each warning."""
 
     pixels: NDArray[np.uint8]
     grey: bool
     icc: bytes | None
-    notices: tuple[str, ...] = ()
+    notices: tuple[tuple[str, str], ...] = ()
 
 
 def load(data: bytes, name: str, max_side: int, max_pixels: int) -> Picture:
@@ -105,7 +105,12 @@ def _upright(picture: Image.Image, name: str) -> Picture:
     upright = ImageOps.exif_transpose(picture)
     icc = picture.info.get("icc_profile") or None
     lost = [k for k in ("exif", "xmp") if picture.info.get(k)]
-    notices = (f"{name}: {' and '.join(lost)} metadata not carried over",) if lost else ()
+    notices = []
+    if lost:
+        notices.append((f"{name}: {' and '.join(lost)} metadata not carried over", "W-meta-lost"))
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1:
+        notices.append((f"{name}: only the first of {frames} pictures", "W-frames"))
     if upright.has_transparency_data:
         layered = upright.convert("RGBA")
         if layered.getchannel("A").getextrema() != (255, 255):
@@ -121,4 +126,4 @@ def _upright(picture: Image.Image, name: str) -> Picture:
     pixels = np.asarray(upright.convert("L" if grey else "RGB"))
     if grey:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    return Picture(np.ascontiguousarray(pixels), grey, icc, notices)
+    return Picture(np.ascontiguousarray(pixels), grey, icc, tuple(notices))

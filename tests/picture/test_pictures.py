@@ -138,6 +138,15 @@ def test_bitmaps_of_16_bits_per_pixel_are_not_deep() -> None:
     assert (got == (255, 0, 0)).all() and got.shape == (2, 2, 3)
 
 
+def test_what_is_left_out_is_said() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    assert load(file_of(RGB, "PNG", exif=exif), "x", *LIMITS).notices[0][1] == "W-meta-lost"
+    stereo = file_of(RGB, "MPO", save_all=True, append_images=[RGB.rotate(180)])
+    got = load(stereo, "x", *LIMITS)
+    assert [code for _, code in got.notices] == ["W-frames"] and got.pixels.shape == (20, 31, 3)
+
+
 def test_opaque_transparency_is_dropped() -> None:
     got = load(file_of(RGB.convert("RGBA"), "PNG"), "x", *LIMITS)
     assert np.array_equal(got.pixels, np.asarray(RGB))

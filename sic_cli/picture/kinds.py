@@ -1,4 +1,4 @@
-"""What happens to each kind of picture: one table, used by the loader and printed in the README."""
+"""Which kinds of picture are encoded and why the others are refused: the loader's one table."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ READERS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF", "QOI", "J
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """modes: Pillow modes; accepted: whether sic encodes it; text: what happens, for people."""
+    """modes: Pillow modes; refusal: how the sentence that refuses it goes on; None: encoded."""
 
     modes: tuple[str, ...]
-    accepted: bool
-    text: str
+    refusal: str | None
 
 
 KINDS = (
-    Kind(("RGB",), True, "encoded as it is"),
-    Kind(("L", "1"), True, "encoded as grey, decoded as grey"),
-    Kind(("P",), True, "colours of the palette, encoded as RGB"),
-    Kind(("RGBA", "LA", "PA", "La", "RGBa", "RGBX"), False, "has transparency"),
-    Kind(("I", "I;16", "I;16B", "I;16L", "I;16N", "F"), False, "has more than 8 bits per sample"),
-    Kind(("CMYK",), False, "is in CMYK colours"),
-    Kind(("YCbCr", "LAB", "HSV"), False, "is not in RGB colours"),
+    Kind(("RGB", "L", "1", "P"), None),
+    Kind(("RGBA", "LA", "PA", "La", "RGBa", "RGBX"), "has transparency"),
+    Kind(("I", "I;16", "I;16B", "I;16L", "I;16N", "F"), "has more than 8 bits per sample"),
+    Kind(("CMYK",), "is in CMYK colours"),
+    Kind(("YCbCr", "LAB", "HSV"), "is not in RGB colours"),
 )
 
 
@@ -33,4 +30,4 @@ def kind_of(mode: str) -> Kind:
     for kind in KINDS:
         if mode in kind.modes:
             return kind
-    return Kind((mode,), False, f"has mode {mode}, which sic does not know")
+    return Kind((mode,), f"has mode {mode}, which sic does not know")

@@ -120,8 +120,8 @@ def _upright(picture: Image.Image, name: str) -> Picture:
             )
         upright = layered.convert("L" if upright.mode in ("L", "LA") else "RGB")
     kind = kind_of(upright.mode)
-    if not kind.accepted:
-        raise InputError(f"{name}: {kind.text}, which sic does not encode yet")
+    if kind.refusal:
+        raise InputError(f"{name}: {kind.refusal}, which sic does not encode yet")
     grey = upright.mode in ("L", "1")
     pixels = np.asarray(upright.convert("L" if grey else "RGB"))
     if grey:

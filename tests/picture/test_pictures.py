@@ -138,6 +138,21 @@ def test_bitmaps_of_16_bits_per_pixel_are_not_deep() -> None:
     assert (got == (255, 0, 0)).all() and got.shape == (2, 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("format_", "mark", "place", "value"),
+    [("JPEG2000", b"\xff\x4f\xff\x51", 42, 15), ("AVIF", b"pixi", 9, 10)],
+)
+def test_files_that_state_more_than_8_bits_are_refused(
+    format_: str, mark: bytes, place: int, value: int
+) -> None:
+    data = bytearray(file_of(RGB, format_))
+    at = data.find(mark) + place
+    assert data[at] in (7, 8)  # what an 8-bit file states there
+    data[at] = value
+    with pytest.raises(InputError, match="8 bits"):
+        load(bytes(data), "x", *LIMITS)
+
+
 def test_what_is_left_out_is_said() -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"

@@ -21,8 +21,8 @@ from sic_cli.measure.lpips import Lpips
 from sic_cli.measure.psnr import psnr
 
 PEERS = {
-    "WEBP": ((1, 10, 30, 50, 65, 75, 85, 90), {"method": 6}),
-    "AVIF": ((20, 30, 40, 50, 60, 70, 80), {"speed": 6, "subsampling": "4:4:4"}),
+    "WEBP": ((0, 1, 10, 30, 50, 65, 75, 85, 90), {"method": 6}),
+    "AVIF": ((15, 20, 30, 40, 50, 60, 70, 80), {"speed": 6, "subsampling": "4:4:4"}),
 }
 
 

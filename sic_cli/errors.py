@@ -17,6 +17,16 @@ The text says what is wrong and where; `hint` says what to do about it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that people should know though it is no error; `code` is stable: W-..."""
+
+    text: str
+    code: str
+
 
 class SicError(Exception):
     """Root of the tree. `exit_code` is what the command line ends with."""

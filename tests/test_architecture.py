@@ -25,6 +25,7 @@ ROOMS = {
         {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},
     ),
+    "convert": ({"errors", "bitstream", "picture", "codec", "release"}, set()),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips"}),
     "train": (
         {"errors", "files", "cells", "model", "entropy", "codec", "release", "picture"},

@@ -13,7 +13,7 @@ import click
 
 from ..bitstream.fields import MAX_FILE
 from ..bitstream.reader import Parsed, parse
-from ..errors import InputError, SicError, UsageError
+from ..errors import InputError, Notice, SicError, UsageError
 from ..files import read_input, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,10 +28,10 @@ class Messages:
     verbose: int = 0
     traceback: bool = False
 
-    def notice(self, text: str, code: str) -> None:
+    def notice(self, notice: Notice) -> None:
         """A warning that people should see unless they asked for quiet."""
         if not self.quiet:
-            click.echo(f"sic: warning: {text} [{code}]", err=True)
+            click.echo(f"sic: warning: {notice.text} [{notice.code}]", err=True)
 
     def detail(self, text: str) -> None:
         """Only with -v."""

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ..bitstream.fields import CHUNK_ICC
-from ..errors import CorruptError, PartialError, TargetError
-from ..files import check_output, shown, write_output
-from .common import (
-    MESSAGES,
-    beside,
-    global_options,
-    open_sic,
-    require_level,
-    run_options,
-    set_threads,
-)
+from ..bitstream.fields import MAX_FILE
+from ..convert import DecodeOptions, decode_file, open_sic
+from ..errors import PartialError
+from ..files import check_output, read_input, shown, write_output
+from .common import MESSAGES, beside, global_options, run_options, set_threads
 
 
 @click.command()
@@ -68,33 +61,19 @@ def command(
     if output is None:
         output = beside(source, f".{format_ or 'png'}")
     check_output(output, source, force)
-    _, parsed = open_sic(source)
-    require_level(source, parsed)
-    if strict and parsed.fault and parsed.fault_kind != "trailing":
-        raise CorruptError(f"{shown(source)}: {parsed.fault}")
+    data = read_input(source, MAX_FILE)
+    open_sic(data, shown(source), strict)
 
-    from ..picture.save import KEEPS_ICC, format_for, save
+    from ..picture.save import format_for
 
     kind = format_for(output if output != "-" else "", format_)
-    if level is not None and level > parsed.header.levels:
-        raise TargetError(
-            f"level {level} was asked for, and the model has 1 to {parsed.header.levels}"
-        )
-
-    from ..codec.decode import decode
-
     set_threads(threads)
-    made = decode(parsed, level=level, device=device, details=details, seed=seed)
-    if strict and made.fault:
-        raise CorruptError(f"{shown(source)}: {made.fault}")
-    icc = parsed.chunk(CHUNK_ICC)
-    if icc and kind not in KEEPS_ICC:
-        MESSAGES.notice(f"{shown(output)}: {kind} files hold no colour profile", "W-meta-lost")
-    write_output(output, save(made.pixels, kind, icc))
-    MESSAGES.detail(f"{shown(source)}: level {made.level} of {parsed.header.levels}")
-    if made.fault is None and parsed.fault_kind == "trailing":
-        MESSAGES.notice(f"{shown(source)}: {parsed.fault}", "W-trailing")
-        return
-    fault = made.fault or parsed.fault
-    if fault and made.level < (level or parsed.header.levels):
-        raise PartialError(f"{shown(source)}: {fault}; wrote level {made.level}")
+    made = decode_file(
+        data, shown(source), kind, DecodeOptions(level, details, seed, strict, device)
+    )
+    for notice in made.notices:
+        MESSAGES.notice(notice)
+    write_output(output, made.data)
+    MESSAGES.detail(f"{shown(source)}: level {made.level} of {made.levels}")
+    if made.fault:
+        raise PartialError(f"{shown(source)}: {made.fault}; wrote level {made.level}")

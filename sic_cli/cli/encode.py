@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ..bitstream.fields import CHUNK_ICC, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, Chunk
-from ..bitstream.reader import parse
-from ..bitstream.truncate import level_within
-from ..errors import TargetError
+from ..bitstream.fields import MAX_PIXELS
+from ..convert import EncodeOptions, encode_file
 from ..files import check_output, read_input, shown, write_output
 from .common import (
     MESSAGES,
@@ -75,40 +73,16 @@ def command(
         output = beside(source, ".sic")
     check_output(output, source, force)
     data = read_input(source, MAX_INPUT)
-
-    from ..picture.load import load
-
-    picture = load(data, shown(source), MAX_SIDE, MAX_PIXELS)
-    for text, code in picture.notices:
-        if code != "W-meta-lost" or metadata == "all":
-            MESSAGES.notice(text, code)
-    chunks: tuple[Chunk, ...] = ()
-    if picture.icc and metadata == "all":
-        if len(picture.icc) > MAX_CHUNKS_BYTES:
-            raise TargetError(
-                f"{shown(source)}: colour profile of {len(picture.icc)} bytes", "--metadata none"
-            )
-        chunks = (Chunk(CHUNK_ICC, picture.icc),)
-
-    from ..codec.encode import encode
-    from ..release.locate import find
-
     set_threads(threads)
-    made = encode(
-        picture.pixels,
-        find(model),
-        level=level,
-        device=device,
-        grey=picture.grey,
-        seed=seed,
-        chunks=chunks,
+    made = encode_file(
+        data,
+        shown(source),
+        EncodeOptions(level, target_size, target_bpp, metadata, seed, model, device),
     )
-    height, width = picture.pixels.shape[:2]
-    parsed = parse(made)
-    made = made[: parsed.ends[level_within(parsed, target_size, target_bpp) - 1]]
-    write_output(output, made)
-    reached = sum(end <= len(made) for end in parsed.ends)
+    for notice in made.notices:
+        MESSAGES.notice(notice)
+    write_output(output, made.data)
     MESSAGES.detail(
-        f"{shown(source)}: {width}x{height}, level {reached} of {parsed.header.levels}, "
-        f"{len(made)} bytes, {len(made) * 8 / (width * height):.3f} bpp"
+        f"{shown(source)}: {made.width}x{made.height}, level {made.level} of {made.levels}, "
+        f"{len(made.data)} bytes, {made.bpp:.3f} bpp"
     )

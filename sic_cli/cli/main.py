@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import PartialError, SicError
+from ..errors import Notice, PartialError, SicError
 from ..files import shown
 from .common import MESSAGES, global_options
 
@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="sic", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except PartialError as error:
-        MESSAGES.notice(str(error), "W-truncated")
+        MESSAGES.notice(Notice(str(error), "W-truncated"))
         sys.exit(error.exit_code)
     except SicError as error:
         fail(str(error), error.name, error.exit_code, error.hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..bitstream.truncate import level_within, truncate
-from ..errors import CorruptError, UsageError
+from ..errors import CorruptError, Notice, UsageError
 from ..files import check_output, shown, write_output
 from .common import MESSAGES, Rate, Size, global_options, one_of, open_sic, require_level
 
@@ -40,7 +40,7 @@ def command(
         wanted = level if level is not None else parsed.level
         if wanted > parsed.level:
             raise CorruptError(f"{shown(source)}: {parsed.fault}")
-        MESSAGES.notice(f"{shown(source)}: {parsed.fault}", "W-truncated")
+        MESSAGES.notice(Notice(f"{shown(source)}: {parsed.fault}", "W-truncated"))
     level = level or level_within(parsed, target_size, target_bpp)
     made = truncate(data, level, parsed)
     write_output(output, made)

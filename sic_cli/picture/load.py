@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import InputError, ResourceError
+from ..errors import InputError, Notice, ResourceError
 from .kinds import READERS, kind_of
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """pixels: uint8 (H, W, 3), all three equal if `grey`. icc: profile or None. notices: sentences
-    on what was left out, and the code of each warning."""
+    on what was left out."""
 
     pixels: NDArray[np.uint8]
     grey: bool
     icc: bytes | None
-    notices: tuple[tuple[str, str], ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def load(data: bytes, name: str, max_side: int, max_pixels: int) -> Picture:
@@ -107,10 +107,11 @@ def _upright(picture: Image.Image, name: str) -> Picture:
     lost = [k for k in ("exif", "xmp") if picture.info.get(k)]
     notices = []
     if lost:
-        notices.append((f"{name}: {' and '.join(lost)} metadata not carried over", "W-meta-lost"))
+        text = f"{name}: {' and '.join(lost)} metadata not carried over"
+        notices.append(Notice(text, "W-meta-lost"))
     frames = getattr(picture, "n_frames", 1)
     if frames > 1:
-        notices.append((f"{name}: only the first of {frames} pictures", "W-frames"))
+        notices.append(Notice(f"{name}: only the first of {frames} pictures", "W-frames"))
     if upright.has_transparency_data:
         layered = upright.convert("RGBA")
         if layered.getchannel("A").getextrema() != (255, 255):

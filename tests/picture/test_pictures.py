@@ -158,10 +158,10 @@ def test_the_depth_of_an_avif_file_is_read_from_its_head() -> None:
 def test_what_is_left_out_is_said() -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
-    assert load(file_of(RGB, "PNG", exif=exif), "x", *LIMITS).notices[0][1] == "W-meta-lost"
+    assert load(file_of(RGB, "PNG", exif=exif), "x", *LIMITS).notices[0].code == "W-meta-lost"
     stereo = file_of(RGB, "MPO", save_all=True, append_images=[RGB.rotate(180)])
     got = load(stereo, "x", *LIMITS)
-    assert [code for _, code in got.notices] == ["W-frames"] and got.pixels.shape == (20, 31, 3)
+    assert [n.code for n in got.notices] == ["W-frames"] and got.pixels.shape == (20, 31, 3)
 
 
 def test_opaque_transparency_is_dropped() -> None:

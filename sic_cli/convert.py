@@ -53,13 +53,14 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """level: None for the highest whole one. details: "mean" or "sample", the latter by `seed`
-    (None: the file's). strict: refuse cut and damaged files."""
+    (None: the file's). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and damaged files."""
 
     level: int | None = None
     details: str = "mean"
     seed: int | None = None
     strict: bool = False
     device: str = "auto"
+    realism: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ def decode_file(data: bytes, name: str, format_: str, options: DecodeOptions) ->
         device=options.device,
         details=options.details,
         seed=options.seed,
+        realism=options.realism,
     )
     if options.strict and made.fault:
         raise CorruptError(f"{name}: {made.fault}")

@@ -32,6 +32,13 @@ from .common import MESSAGES, beside, global_options, run_options, set_threads
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: from the file)."
 )
+@click.option(
+    "--realism",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    help="0: smallest error, highest PSNR; 1: most natural.",
+    show_default=True,
+)
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 @run_options
@@ -43,6 +50,7 @@ def command(
     format_: str | None,
     details: str,
     seed: int | None,
+    realism: float,
     strict: bool,
     force: bool,
     device: str,
@@ -69,7 +77,7 @@ def command(
     kind = format_for(output if output != "-" else "", format_)
     set_threads(threads)
     made = decode_file(
-        data, shown(source), kind, DecodeOptions(level, details, seed, strict, device)
+        data, shown(source), kind, DecodeOptions(level, details, seed, strict, device, realism)
     )
     for notice in made.notices:
         MESSAGES.notice(notice)

@@ -89,6 +89,20 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     show_default=True,
     help="Weight of the perceptual loss (stage 3).",
 )
+@click.option(
+    "--favour",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Draw the first level e^FAVOUR times as often as the last.",
+)
+@click.option(
+    "--decay",
+    type=click.FloatRange(0.01, 1),
+    default=0.3,
+    show_default=True,
+    help="Last part of a --final run, in which the learning rate falls.",
+)
 @click.option("--start", help="Release to begin with, if OUT holds no checkpoint (default: a KLT).")
 @click.option("--backbones", help="Folder with the perceptual networks' weights.")
 @click.option("--evaluate-minutes", type=float, default=10.0, show_default=True)
@@ -109,6 +123,8 @@ def run(
     lr: float,
     seed: int,
     perceptual: float,
+    favour: float,
+    decay: float,
     start: str | None,
     backbones: str | None,
     evaluate_minutes: float,
@@ -128,7 +144,15 @@ def run(
     from ..train.loop import Run, train
 
     config = TrainConfig(
-        stage=stage, batch=batch, crop=crop, lr=lr, muon_lr=2 * lr, seed=seed, perceptual=perceptual
+        stage=stage,
+        batch=batch,
+        crop=crop,
+        lr=lr,
+        muon_lr=2 * lr,
+        seed=seed,
+        perceptual=perceptual,
+        favour=favour,
+        decay=decay,
     )
     where = Run(
         packed=packed,
@@ -161,17 +185,25 @@ def run(
     show_default=True,
     help="Crops that tables are fitted to.",
 )
+@click.option(
+    "--vivid",
+    type=click.Path(path_type=Path),
+    help="Checkpoint of `--stage decoder --perceptual`, for realism 1.",
+)
 @global_options
-def export(checkpoint: Path, packed: Path, name: str, out: Path, crops: int) -> None:
+def export(
+    checkpoint: Path, packed: Path, name: str, out: Path, crops: int, vivid: Path | None
+) -> None:
     """Write the release OUT/NAME from a checkpoint."""
-    if not checkpoint.is_file():
-        raise ModelError(f"{checkpoint}: no such checkpoint")
+    for path in (checkpoint, vivid):
+        if path and not path.is_file():
+            raise ModelError(f"{path}: no such checkpoint")
 
     from ..train.data import open_packed
     from ..train.export import export as export_release
 
     pictures, _ = open_packed(packed)
-    card = export_release(checkpoint, pictures, out / name, name, crops)
+    card = export_release(checkpoint, pictures, out / name, name, crops, vivid)
     click.echo(f"{card.folder}: {card.id.hex()}")
 
 

@@ -12,7 +12,7 @@ from ..entropy import new_decoder
 from ..errors import CheckError, CorruptError, ModelError, TargetError
 from ..release.locate import find_id
 from .encode import check_size
-from .engine import Engine, Pixels, engine
+from .engine import REALISM, Engine, Pixels, engine
 from .walk import Reading, digest
 
 
@@ -33,8 +33,12 @@ def decode(
     device: str = "cpu",
     details: str = "mean",
     seed: int | None = None,
+    realism: float = REALISM,
 ) -> Decoded:
     """The picture at `level` (default: the highest whole one).
+
+    details: "mean" or "sample", the latter by `seed` (default: the file's). realism: 0, the smallest
+    error, to 1, the most natural look.
 
     Raises CorruptError if there is no whole level, CheckError if level 1 decodes to other symbols
     than were written, TargetError if the file is whole and does not
@@ -50,7 +54,7 @@ def decode(
     cells, reached, fault = decode_cells(machine, parsed, wanted)
     seed = header.seed if seed is None else seed
     latent = machine.place(cells, reached, details, seed)
-    pixels = machine.synthesise(latent, reached, header.height, header.width)
+    pixels = machine.synthesise(latent, reached, header.height, header.width, realism)
     if header.grey:
         pixels = grey_of(pixels)
     return Decoded(pixels, reached, fault)

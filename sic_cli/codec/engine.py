@@ -15,13 +15,15 @@ from ..errors import ResourceError
 from ..model.config import STRIDE
 from ..model.exact import ContextRunner
 from ..release.card import Card
-from ..release.load import Loaded, load
+from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
 from .tiles import in_strips
 from .walk import Walk
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
+REALISM = 1.0
+"""Which decoder is used where nobody says: the vivid one."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -75,15 +77,21 @@ class Engine:
         return quantise.middle(cells, self.table, level, self.release.centre[level - 1])
 
     def synthesise(
-        self, latent: NDArray[np.float32], level: int, height: int, width: int
+        self,
+        latent: NDArray[np.float32],
+        level: int,
+        height: int,
+        width: int,
+        realism: float = REALISM,
     ) -> Pixels:
-        """Latent at `level` -> pixels uint8 (height, width, 3)."""
+        """Latent at `level` -> pixels uint8 (height, width, 3). realism: 0..1, see `decoder_at`."""
+        network = decoder_at(self.release, realism)
         which = torch.tensor([level - 1], device=self.device)
         cell = torch.from_numpy(self.table.width(level))[None].to(self.device)
 
         def part(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
             tensor = torch.from_numpy(np.array(rows))[None].to(self.device)
-            out = self.release.synthesis(tensor, cell, which)[0] + 127.5
+            out = network(tensor, cell, which)[0] + 127.5
             out = out.round_().clamp_(0, 255).to(torch.uint8)
             pixels: NDArray[np.uint8] = out.permute(1, 2, 0).contiguous().cpu().numpy()
             return pixels
@@ -109,6 +117,7 @@ def engine(card: Card, device: str = "cpu") -> Engine:
         )
         release.analysis.to(where)
         release.synthesis.to(where)
+        release.vivid.to(where)
         _ENGINES[key] = Engine(release, table, walk, where)
     return _ENGINES[key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,18 +17,23 @@ from ..model.transforms import Analysis, Synthesis
 from .card import WEIGHTS, Card
 from .digest import read_checked
 
+VIVID = "vivid."
+"""Prefix of the decoder at realism 1 in a weights file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """Everything a release holds.
 
-    integers: arrays by name: level table (`unit`, `octaves`), coding tables, context features;
+    synthesis, vivid: the decoder at realism 0 and at realism 1; one object if the release has one.
+    arrays: coding tables by name; unit, octaves: the level table; reach, logs: context features;
     centre, spread: float32 (K, C); psnr_fit: float32 (K, 2), see codec/encode.py.
     """
 
     card: Card
     analysis: Analysis
     synthesis: Synthesis
+    vivid: Synthesis
     context: ContextWeights
     reach: Tensor
     logs: Tensor
@@ -69,6 +75,10 @@ def load(card: Card) -> Loaded:
         analysis, synthesis = Analysis(card.config), Synthesis(card.config)
         _network(analysis, tensors, "analysis.")
         _network(synthesis, tensors, "synthesis.")
+        vivid = synthesis
+        if any(k.startswith(VIVID) for k in tensors):
+            vivid = Synthesis(card.config)
+            _network(vivid, tensors, VIVID)
         arrays = {
             k[7:]: v.numpy().astype(np.int64) for k, v in tensors.items() if k.startswith("tables.")
         }
@@ -76,6 +86,7 @@ def load(card: Card) -> Loaded:
             card=card,
             analysis=analysis,
             synthesis=synthesis,
+            vivid=vivid,
             context=_context(tensors, card.config.context_blocks),
             reach=tensors["reach"].float(),
             logs=tensors["logs"].float(),
@@ -90,3 +101,20 @@ def load(card: Card) -> Loaded:
         raise ModelError(
             f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})"
         ) from None
+
+
+def decoder_at(release: Loaded, realism: float) -> Synthesis:
+    """The decoder between its two ends: parameters mixed linearly, 0 faithful, 1 vivid.
+
+    Two networks of which one was trained on from the other can be mixed like this (Wang and others,
+    "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019).
+    """
+    if realism == 0 or release.vivid is release.synthesis:
+        return release.synthesis
+    if realism == 1:
+        return release.vivid
+    mixed = copy.deepcopy(release.synthesis)
+    with torch.no_grad():
+        for own, end in zip(mixed.parameters(), release.vivid.parameters(), strict=True):
+            own.lerp_(end, realism)
+    return mixed

@@ -10,7 +10,9 @@ class TrainConfig:
     """batch is per process; lr is that of the decoder and context; the encoder learns slower.
 
     stage: "joint" trains all; "decoder" freezes analysis and context; "context" freezes both
-    transforms. perceptual: weight of LPIPS beside the squared error, 0 in stage 2.
+    transforms. perceptual: weight of LPIPS beside the squared error, 0 in stage 2. decay: last part of
+    a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
+    the last.
     """
 
     stage: str = "joint"
@@ -26,4 +28,5 @@ class TrainConfig:
     clip: float = 1.0
     bits_weight: float = 4.0
     perceptual: float = 0.0
+    favour: float = 0.0
     seed: int = 0

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from ..cells.levels import build
 from ..model.codec_model import CodecModel
 from ..model.config import STRIDE
+from .data import find_pictures, read_rgb
 from .loss import cut, layer_bits
+from .perceptual import Perceptual
+from .state import Progress
 
 RATES = (0.15, 0.30, 0.45, 0.70)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Means over pictures at each level: bpp (K,), psnr (K,)."""
+    """Means over pictures at each level: bpp (K,), psnr (K,), lpips (K,) or None."""
 
     bpp: list[float]
     psnr: list[float]
+    lpips: list[float] | None = None
 
-    def at(self, rates: Sequence[float] = RATES) -> list[float]:
-        """PSNR at some rates, interpolated in log bpp."""
+    def at(self, values: Sequence[float], rates: Sequence[float] = RATES) -> list[float]:
+        """One of the three at some rates, interpolated in log bpp."""
         logs = [math.log(max(b, 1e-6)) for b in self.bpp]
-        return [float(np.interp(math.log(r), logs, self.psnr)) for r in rates]
+        return [float(np.interp(math.log(r), logs, values)) for r in rates]
 
 
 @torch.no_grad()
-def evaluate(model: CodecModel, pictures: Sequence[np.ndarray], device: torch.device) -> Curve:
+def evaluate(
+    model: CodecModel,
+    pictures: Sequence[np.ndarray],
+    device: torch.device,
+    perceptual: Perceptual | None = None,
+) -> Curve:
     """pictures: uint8 (H, W, 3)."""
     levels, steps = model.config.levels, len(model.step_level)
-    bits, psnr = np.zeros((len(pictures), levels)), np.zeros((len(pictures), levels))
+    bits, psnr, lpips = (np.zeros((len(pictures), levels)) for _ in range(3))
     for row, picture in enumerate(pictures):
         pixels = torch.from_numpy(np.array(picture)).to(device).permute(2, 0, 1)[None].float()
         height, width = pixels.shape[2:]
@@ -53,4 +66,51 @@ def evaluate(model: CodecModel, pictures: Sequence[np.ndarray], device: torch.de
             decoded = decoded.round().clamp(0, 255)[:, :, :height, :width]
             mse = (decoded - pixels).square().mean().item()
             psnr[row, level] = 10 * math.log10(255**2 / max(mse, 1e-9))
-    return Curve(bits.cumsum(1).mean(0).tolist(), psnr.mean(0).tolist())
+            if perceptual is not None:
+                lpips[row, level] = perceptual(decoded - 127.5, pixels - 127.5).item()
+    means = [a.mean(0).tolist() for a in (bits.cumsum(1), psnr, lpips)]
+    return Curve(means[0], means[1], means[2] if perceptual is not None else None)
+
+
+def validation_pictures(folder: Path) -> list[np.ndarray]:
+    """Eight pictures of a folder, evenly chosen."""
+    paths = find_pictures(folder)
+    return [read_rgb(p) for p in paths[:: max(1, len(paths) // 8)]][:8]
+
+
+def report(
+    out: Path,
+    model: CodecModel,
+    average: dict[str, Tensor],
+    valid: list[np.ndarray],
+    device: torch.device,
+    progress: Progress,
+    hours: float,
+    recent: list[Tensor],
+    perceptual: Perceptual | None = None,
+) -> None:
+    """Evaluate the averaged parameters and append one line to the log."""
+    copy = CodecModel(
+        model.config,
+        build(
+            model.unit.cpu().numpy(),
+            model.octaves.cpu().to(torch.int8).numpy(),
+            model.config.groups,
+            model.config.lead,
+        ),
+    )
+    copy.load_state_dict({**model.state_dict(), **average})
+    curve = evaluate(copy.to(device), valid, device, perceptual)
+    line = {
+        "hours": round(hours, 4),
+        "steps": progress.steps,
+        "crops": progress.crops,
+        "loss": round(float(torch.stack(recent).mean()), 4),
+        "psnr_at": [round(v, 3) for v in curve.at(curve.psnr)],
+        "bpp": [round(v, 4) for v in curve.bpp],
+        "psnr": [round(v, 3) for v in curve.psnr],
+    }
+    if curve.lpips is not None:
+        line |= {"lpips_at": [round(v, 4) for v in curve.at(curve.lpips)]}
+    with open(out / "training.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")

@@ -23,11 +23,12 @@ from ..errors import ModelError
 from ..model.codec_model import CodecModel
 from ..model.context import EXACT, ContextWeights
 from ..model.exact import largest_sums
+from ..model.transforms import Synthesis
 from ..release.card import CARD, WEIGHTS, Card, read_card
-from ..release.load import Loaded
+from ..release.load import VIVID, Loaded
 from .data import Crops
 from .fit_tables import fit, plain_arrays
-from .state import load_model, table_of
+from .state import Progress, load_model, table_of
 
 
 def context_tensors(weights: ContextWeights) -> dict[str, Tensor]:
@@ -50,11 +51,22 @@ def context_tensors(weights: ContextWeights) -> dict[str, Tensor]:
     return {f"context.{k}": v.detach().to(kinds[k]).contiguous() for k, v in named.items()}
 
 
-def build_engine(model: CodecModel, arrays: dict[str, NDArray[np.int64]]) -> Engine:
-    """An engine for a model in memory, its transforms rounded to fp16 as a release stores them."""
+def build_engine(
+    model: CodecModel, arrays: dict[str, NDArray[np.int64]], vivid: Synthesis | None = None
+) -> Engine:
+    """An engine for a model in memory, its transforms rounded to fp16 as a release stores them.
+
+    vivid: the decoder at realism 1, if there is a second one.
+    """
+    vivid = vivid or model.synthesis
     table, levels, channels = table_of(model), model.config.levels, model.config.channels
     with torch.no_grad():
-        for p in (*model.analysis.parameters(), *model.synthesis.parameters(), model.centre):
+        for p in (
+            *model.analysis.parameters(),
+            *model.synthesis.parameters(),
+            *vivid.parameters(),
+            model.centre,
+        ):
             p.copy_(p.half().float())
         weights = model.context.weights()
     card = Card("in-memory", Path(), "0" * 64, 0, model.config, {})
@@ -62,6 +74,7 @@ def build_engine(model: CodecModel, arrays: dict[str, NDArray[np.int64]]) -> Eng
         card=card,
         analysis=model.analysis.eval().requires_grad_(False),
         synthesis=model.synthesis.eval().requires_grad_(False),
+        vivid=vivid.eval().requires_grad_(False),
         context=weights,
         reach=model.reach,
         logs=model.logs,
@@ -112,15 +125,44 @@ def psnr_fit(
     return np.array(fitted, np.float32)
 
 
+def averaged(checkpoint: Path) -> tuple[CodecModel, Progress]:
+    """The model of a checkpoint with its averaged parameters."""
+    model, average, progress = load_model(checkpoint)
+    model.load_state_dict({**model.state_dict(), **average})
+    return model, progress
+
+
+def same_symbols(a: CodecModel, b: CodecModel) -> bool:
+    """True if two models differ in nothing but their synthesis."""
+    first, second = a.state_dict(), b.state_dict()
+    return all(
+        torch.equal(v, second[k]) for k, v in first.items() if not k.startswith("synthesis.")
+    )
+
+
 def export(
-    checkpoint: Path, pictures: list[NDArray[np.uint8]], out: Path, name: str, count: int = 96
+    checkpoint: Path,
+    pictures: list[NDArray[np.uint8]],
+    out: Path,
+    name: str,
+    count: int = 96,
+    vivid: Path | None = None,
 ) -> Card:
     """Write the release `out` from a checkpoint's averaged parameters.
 
-    pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384.
+    pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
+    vivid: a checkpoint of stage 3 that goes on from the first, for realism 1. Raises ModelError if
+    the two do not belong together.
     """
-    model, average, progress = load_model(checkpoint)
-    model.load_state_dict({**model.state_dict(), **average})
+    model, progress = averaged(checkpoint)
+    second: Synthesis | None = None
+    more = {}
+    if vivid:
+        other, later = averaged(vivid)
+        if not same_symbols(model, other):
+            raise ModelError(f"{vivid} and {checkpoint} differ in more than their decoder")
+        second = other.synthesis
+        more = {"vivid_crops": later.crops, "vivid_hours": round(later.hours, 3)}
     source = Crops(pictures, 384, seed=1)
     crops = [np.ascontiguousarray(source.one()) for _ in range(count)]
     facts = {
@@ -128,27 +170,33 @@ def export(
         "steps": progress.steps,
         "hours": round(progress.hours, 3),
         "data_digest": progress.notes.get("data", ""),
-    }
-    card = write_release(model, crops, out, name, facts)
-    curve = checkpoint.parent / "training.jsonl"
+    } | more
+    card = write_release(model, crops, out, name, facts, second)
+    curve = (vivid or checkpoint).parent / "training.jsonl"
     if curve.exists():
         shutil.copy(curve, out / "training.jsonl")
     return card
 
 
 def write_release(
-    model: CodecModel, crops: list[NDArray[np.uint8]], out: Path, name: str, facts: dict[str, Any]
+    model: CodecModel,
+    crops: list[NDArray[np.uint8]],
+    out: Path,
+    name: str,
+    facts: dict[str, Any],
+    vivid: Synthesis | None = None,
 ) -> Card:
     """Fit tables and estimates of a model to crops, and write its folder."""
-    machine = build_engine(model, plain_arrays())
+    machine = build_engine(model, plain_arrays(), vivid)
     latents = [machine.analyse(c) for c in crops]
     arrays = fit(
         machine.table, context_runner(machine.release).classes, (machine.cells(v) for v in latents)
     )
     tensors: dict[str, Tensor] = {}
-    for part in ("analysis", "synthesis"):
-        state = getattr(model, part).state_dict()
-        tensors |= {f"{part}.{k}": v.half().contiguous() for k, v in state.items()}
+    parts = {"analysis.": model.analysis, "synthesis.": model.synthesis}
+    for prefix, part in (parts | ({VIVID: vivid} if vivid else {})).items():
+        state = part.state_dict()
+        tensors |= {prefix + k: v.half().contiguous() for k, v in state.items()}
     tensors |= context_tensors(machine.release.context)
     tensors |= {f"tables.{k}": torch.from_numpy(v.astype(np.int32)) for k, v in arrays.items()}
     tensors |= {

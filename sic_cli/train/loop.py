@@ -7,7 +7,6 @@ what came after the last checkpoint, and SIGTERM writes one first.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
@@ -22,14 +21,13 @@ import torch.multiprocessing as mp
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cells.levels import build
 from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
 from ..release.locate import find
 from . import start as beginning
 from .config import TrainConfig
-from .data import Crops, DeviceCrops, find_pictures, open_packed, read_rgb
-from .evaluate import evaluate
+from .data import Crops, DeviceCrops, open_packed
+from .evaluate import report, validation_pictures
 from .loss import losses, slope
 from .optimiser import Muon
 from .perceptual import Perceptual
@@ -37,7 +35,7 @@ from .state import Progress, from_release, load_model, load_optimisers, save
 
 FROZEN = {
     "joint": (),
-    "decoder": ("analysis.", "context."),
+    "decoder": ("analysis.", "context.", "centre"),
     "context": ("analysis.", "synthesis.", "centre"),
 }
 
@@ -182,16 +180,21 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         pixels = next_batch(crops, config.batch, device)
-        drawn = torch.from_numpy(draw_levels(chance, levels, config.batch))
+        drawn = torch.from_numpy(draw_levels(chance, levels, config.batch, config.favour))
         other = torch.from_numpy(chance.integers(0, steps, config.batch))
         level = drawn.to(device)
         counted = torch.stack([last_of[drawn], other], 1).to(device)
+        if config.stage == "decoder":
+            counted = counted[:, :0]
         result = losses(model, pixels, level, counted, frozen=config.stage != "joint")
-        cost = result.mse + slope(model, level) * result.rate
+        cost = result.mse
+        if config.stage != "decoder":
+            cost = cost + slope(model, level) * result.rate
         follow(norms[0], level, cost.detach())
         loss = (cost / norms[0][level]).mean() + config.bits_weight * result.bits.mean()
         if perceptual is not None:
-            distance = perceptual(result.pixels, pixels)
+            dy, dx = (int(v) for v in chance.integers(0, 4, 2))
+            distance = perceptual.shifted(result.pixels, pixels, dy, dx)
             follow(norms[1], level, distance.detach())
             loss = loss + config.perceptual * (distance / norms[1][level]).mean()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -215,7 +218,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             now = time.time()
             if stop or now - tested > 60 * run.evaluate_minutes:
                 spent = hours + (now - began) / 3600
-                report(out, model, average, valid, device, progress, spent, recent)
+                report(out, model, average, valid, device, progress, spent, recent, perceptual)
                 recent, tested = [], time.time()
             if stop or now - saved > 60 * run.checkpoint_minutes:
                 finish()
@@ -246,10 +249,14 @@ def next_batch(crops: Crops | DeviceCrops, count: int, device: torch.device) -> 
     return pixels.contiguous(memory_format=torch.channels_last) - 127.5
 
 
-def draw_levels(chance: np.random.Generator, levels: int, count: int) -> NDArray[np.int64]:
-    """`count` levels from 0, as evenly spread as their number allows."""
-    turns = -(-count // levels)
-    return np.concatenate([chance.permutation(levels) for _ in range(turns)])[:count]
+def draw_levels(
+    chance: np.random.Generator, levels: int, count: int, favour: float = 0.0
+) -> NDArray[np.int64]:
+    """`count` levels from 0, spread evenly over their shares: the first has e^favour times the last's."""
+    share = np.exp(-favour * np.arange(levels) / max(1, levels - 1))
+    edges = np.cumsum(share) / share.sum()
+    drawn = np.searchsorted(edges, (np.arange(count) + chance.random(count)) / count, side="right")
+    return chance.permutation(np.minimum(drawn, levels - 1))
 
 
 def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:
@@ -259,47 +266,6 @@ def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:
     mean = total / count.clamp_min(1)
     moved = torch.where(norms == 0, mean, norms.lerp(mean, 0.02))
     norms.copy_(torch.where(count > 0, moved, norms))
-
-
-def validation_pictures(folder: Path) -> list[np.ndarray]:
-    """Eight pictures of a folder, evenly chosen."""
-    paths = find_pictures(folder)
-    return [read_rgb(p) for p in paths[:: max(1, len(paths) // 8)]][:8]
-
-
-def report(
-    out: Path,
-    model: CodecModel,
-    average: dict[str, Tensor],
-    valid: list[np.ndarray],
-    device: torch.device,
-    progress: Progress,
-    hours: float,
-    recent: list[Tensor],
-) -> None:
-    """Evaluate the averaged parameters and append one line to the log."""
-    copy = CodecModel(
-        model.config,
-        build(
-            model.unit.cpu().numpy(),
-            model.octaves.cpu().to(torch.int8).numpy(),
-            model.config.groups,
-            model.config.lead,
-        ),
-    )
-    copy.load_state_dict({**model.state_dict(), **average})
-    curve = evaluate(copy.to(device), valid, device)
-    line = {
-        "hours": round(hours, 4),
-        "steps": progress.steps,
-        "crops": progress.crops,
-        "loss": round(float(torch.stack(recent).mean()), 4),
-        "psnr_at": [round(v, 3) for v in curve.at()],
-        "bpp": [round(v, 4) for v in curve.bpp],
-        "psnr": [round(v, 3) for v in curve.psnr],
-    }
-    with open(out / "training.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
@@ -312,7 +278,7 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         progress = Progress()
         if run.start:
             card = find(run.start)
-            model = from_release(card)
+            model = from_release(card, vivid=config.stage == "decoder")
             done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
             progress = Progress(**done, notes={"start": card.digest})
         else:

@@ -96,6 +96,7 @@ def losses(model: CodecModel, pixels: Tensor, level: Tensor, steps: Tensor, froz
     decoded = model.synthesis(value, width, level)
     mse = (decoded - pixels).square().mean((1, 2, 3))
     rate = stand_in_rate(model, latent, guard) / area
-    each = [layer_bits(model, known, steps[:, i]) for i in range(steps.shape[1])]
-    bits = torch.stack(each).sum(0) / area
+    bits = torch.zeros_like(mse)
+    for i in range(steps.shape[1]):
+        bits = bits + layer_bits(model, known, steps[:, i]) / area
     return Losses(mse, rate, bits, decoded)

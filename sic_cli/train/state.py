@@ -96,8 +96,10 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
     return model, average, Progress(**json.loads(facts["progress"]))
 
 
-def from_release(card: Card) -> CodecModel:
+def from_release(card: Card, vivid: bool = False) -> CodecModel:
     """The trainable form of a release, so that what was trained is never started again.
+
+    vivid: with its decoder of realism 1.
 
     The context network comes back exactly, the transforms as the release rounded them.
     """
@@ -105,7 +107,7 @@ def from_release(card: Card) -> CodecModel:
     config = card.config
     model = CodecModel(config, build(release.unit, release.octaves, config.groups, config.lead))
     model.analysis.load_state_dict(release.analysis.state_dict())
-    model.synthesis.load_state_dict(release.synthesis.state_dict())
+    model.synthesis.load_state_dict((release.vivid if vivid else release.synthesis).state_dict())
     known = release.context
     with torch.no_grad():
         model.centre.copy_(torch.from_numpy(release.centre))

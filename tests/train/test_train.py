@@ -10,14 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
+from sic_cli.bitstream.reader import parse
+from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
+from sic_cli.errors import ModelError
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.release.card import Card
-from sic_cli.release.load import load
+from sic_cli.release.load import decoder_at, load
 from sic_cli.train.config import TrainConfig
 from sic_cli.train.data import Crops, DeviceCrops, open_packed, pack
 from sic_cli.train.evaluate import evaluate
-from sic_cli.train.export import build_engine
+from sic_cli.train.export import build_engine, export
 from sic_cli.train.loop import Run, draw_levels, follow, new_model, optimisers_for, train
 from sic_cli.train.loss import layer_bits, losses
 from sic_cli.train.optimiser import orthogonalise
@@ -128,7 +131,7 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
 def test_stages_freeze_what_they_say(model: CodecModel) -> None:
     optimisers_for(model, TrainConfig(stage="decoder"))
     live = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
-    assert live == {"synthesis", "centre"}
+    assert live == {"synthesis"}
     optimisers_for(model, TrainConfig(stage="context"))
     assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"context"}
     optimisers_for(model, TrainConfig())
@@ -205,3 +208,60 @@ def test_running_means_follow_each_level_alone() -> None:
 def test_levels_are_drawn_evenly() -> None:
     drawn = draw_levels(np.random.default_rng(0), 16, 40)
     assert len(drawn) == 40 and np.bincount(drawn).min() >= 2
+
+
+def test_a_favoured_level_is_drawn_more_often() -> None:
+    chance = np.random.default_rng(0)
+    drawn = np.concatenate([draw_levels(chance, 16, 4, favour=1.0) for _ in range(2000)])
+    share = np.bincount(drawn, minlength=16) / len(drawn)
+    assert share[0] / share[-1] == pytest.approx(np.e, rel=0.15)
+    assert (np.diff(share) < 0.01).all()
+
+
+def checkpoint_of(model: CodecModel, folder: Path) -> Path:
+    folder.mkdir()
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    save(folder / "checkpoint.safetensors", model, average, [], Progress())
+    return folder / "checkpoint.safetensors"
+
+
+def test_a_release_of_two_decoders_mixes_them_and_keeps_the_symbols(
+    model: CodecModel, tmp_path: Path
+) -> None:
+    faithful = checkpoint_of(model, tmp_path / "faithful")
+    with torch.no_grad():
+        model.synthesis.exit.bias += 0.2
+    vivid = checkpoint_of(model, tmp_path / "vivid")
+    pictures = [made_picture(400, 400, s) for s in range(2)]
+    card = export(faithful, pictures, tmp_path / "two", "two", 8, vivid)
+    alone = export(faithful, pictures, tmp_path / "alone", "alone", 8)
+    picture = made_picture(40, 50, 9)
+    data = encode(picture, card)
+    one, two = parse(encode(picture, alone)), parse(data)
+    assert [x.payload for x in one.layers] == [x.payload for x in two.layers]
+    release = load(card)
+    shift = release.vivid.exit.bias - release.synthesis.exit.bias
+    half = decoder_at(release, 0.5)
+    assert torch.allclose(half.exit.bias, release.synthesis.exit.bias + shift / 2, atol=1e-3)
+    machine = engine(card)
+    cells = machine.cells(machine.analyse(picture))
+    seen = [
+        machine.synthesise(machine.place(cells, 5, "mean", 0), 5, 40, 50, r) for r in (0, 0.5, 1)
+    ]
+    means = [float(v.mean()) for v in seen]
+    assert means[0] < means[1] < means[2]
+    plain = engine(alone)
+    assert load(alone).vivid is not None and np.array_equal(
+        plain.synthesise(plain.place(cells, 5, "mean", 0), 5, 40, 50, 1.0), seen[0]
+    )
+
+
+def test_decoders_of_different_encoders_are_not_put_together(
+    model: CodecModel, tmp_path: Path
+) -> None:
+    first = checkpoint_of(model, tmp_path / "first")
+    with torch.no_grad():
+        model.analysis.linear += 0.01
+    second = checkpoint_of(model, tmp_path / "second")
+    with pytest.raises(ModelError, match="more than their decoder"):
+        export(first, [made_picture(400, 400, 1)], tmp_path / "out", "out", 8, second)

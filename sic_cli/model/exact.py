@@ -38,8 +38,9 @@ INNER = ClassRange(8, 32)
 RANGES = (ZERO, SIGN, INNER)
 
 
-BLOCK_VALUES = 1 << 24
-"""Logits computed at once: 64 MiB, however large the picture."""
+STRIP_POSITIONS = 1 << 14
+"""Positions computed at once, so that memory does not grow with the picture. Strips overlap by as many
+rows as the network looks up and down, so the classes do not depend on this number."""
 
 
 @contextmanager
@@ -72,28 +73,38 @@ class ContextRunner:
 
         cells: int32 (C, h, w) before the step; channels: those that the step refines.
         """
-        count = self._weights.exit.shape[0] // 3
-        shape = (3, len(channels), *cells.shape[1:])
-        out = np.empty(shape, np.uint8)
-        block = max(1, BLOCK_VALUES // max(1, cells[0].size))
+        height, width = cells.shape[1:]
+        out = np.empty((3, len(channels), height, width), np.uint8)
+        rows, halo = max(1, STRIP_POSITIONS // max(1, width)), len(self._weights.mid)
         with exact():
-            which = torch.tensor([step])
-            now = torch.from_numpy(cells).to(torch.float32)[None]
-            seen = features(now, self._steps[step][None], self._reach, self._logs)
-            active = trunk(self._weights, seen, which)
-            for row, kind in enumerate(RANGES):
-                for start in range(0, len(channels), block):
-                    part = channels[start : start + block] + row * count
-                    rows = torch.from_numpy(part)
-                    only = replace(
-                        self._weights,
-                        exit=self._weights.exit[rows],
-                        exit_bias=self._weights.exit_bias[:, rows],
-                    )
-                    whole = logits(only, active, which)[0].to(torch.int32)
-                    place = (whole >> CLASS_SHIFT).add_(kind.offset).clamp_(0, kind.count - 1)
-                    out[row, start : start + block] = place.to(torch.uint8).numpy()
+            for top in range(0, height, rows):
+                end = min(height, top + rows)
+                above, below = max(0, top - halo), min(height, end + halo)
+                active = self._active(cells[:, above:below], step)[:, :, top - above : end - above]
+                self._fill(out[:, :, top:end], active, step, channels)
         return out
+
+    def _active(self, cells: NDArray[np.int32], step: int) -> Tensor:
+        """Activations (1, context_width, rows, w) of the last block."""
+        now = torch.from_numpy(cells).to(torch.float32)[None]
+        seen = features(now, self._steps[step][None], self._reach, self._logs)
+        return trunk(self._weights, seen, torch.tensor([step]))
+
+    def _fill(
+        self, out: NDArray[np.uint8], active: Tensor, step: int, channels: NDArray[np.intp]
+    ) -> None:
+        """Classes of the refined channels into `out` (3, len(channels), rows, w)."""
+        count, which = self._weights.exit.shape[0] // 3, torch.tensor([step])
+        for row, kind in enumerate(RANGES):
+            rows = torch.from_numpy(channels + row * count)
+            only = replace(
+                self._weights,
+                exit=self._weights.exit[rows],
+                exit_bias=self._weights.exit_bias[:, rows],
+            )
+            whole = logits(only, active, which)[0].to(torch.int32)
+            place = (whole >> CLASS_SHIFT).add_(kind.offset).clamp_(0, kind.count - 1)
+            out[row] = place.to(torch.uint8).numpy()
 
 
 def largest_sums(weights: ContextWeights) -> dict[str, int]:

@@ -115,3 +115,17 @@ def test_this_machine_adds_whole_numbers_exactly() -> None:
 def test_sums_beyond_2_to_24_would_be_noticed() -> None:
     """The proof has power: float32 does lose whole numbers above the bound."""
     assert (torch.tensor(float(EXACT)) + 1).item() == EXACT
+
+
+@pytest.mark.parametrize("positions", [1, 40, 77])
+def test_strips_of_any_height_give_the_same_classes(
+    shipped: Card, positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = load(shipped)
+    runner, table = context_runner(release), table_of(release)
+    rng = np.random.default_rng(4)
+    cells = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
+    channels = np.flatnonzero(table.steps[8] > table.steps[7])
+    whole = runner.classes(cells, 7, channels)
+    monkeypatch.setattr("sic_cli.model.exact.STRIP_POSITIONS", positions)
+    assert np.array_equal(runner.classes(cells, 7, channels), whole)

@@ -103,7 +103,10 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     show_default=True,
     help="Last part of a --final run, in which the learning rate falls.",
 )
-@click.option("--start", help="Release to begin with, if OUT holds no checkpoint (default: a KLT).")
+@click.option(
+    "--start",
+    help="Release or checkpoint to begin with, if OUT holds none (default: a KLT).",
+)
 @click.option("--backbones", help="Folder with the perceptual networks' weights.")
 @click.option("--evaluate-minutes", type=float, default=10.0, show_default=True)
 @click.option("--checkpoint-minutes", type=float, default=3.0, show_default=True)

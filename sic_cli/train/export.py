@@ -28,7 +28,7 @@ from ..release.card import CARD, WEIGHTS, Card, read_card
 from ..release.load import VIVID, Loaded
 from .data import Crops
 from .fit_tables import fit, plain_arrays
-from .state import Progress, load_model, table_of
+from .state import averaged, table_of
 
 
 def context_tensors(weights: ContextWeights) -> dict[str, Tensor]:
@@ -123,13 +123,6 @@ def psnr_fit(
         slope, offset = np.polyfit(seen, true, 1)
         fitted.append((slope, offset))
     return np.array(fitted, np.float32)
-
-
-def averaged(checkpoint: Path) -> tuple[CodecModel, Progress]:
-    """The model of a checkpoint with its averaged parameters."""
-    model, average, progress = load_model(checkpoint)
-    model.load_state_dict({**model.state_dict(), **average})
-    return model, progress
 
 
 def same_symbols(a: CodecModel, b: CodecModel) -> bool:

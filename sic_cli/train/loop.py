@@ -31,7 +31,7 @@ from .evaluate import report, validation_pictures
 from .loss import losses, slope
 from .optimiser import Muon
 from .perceptual import Perceptual
-from .state import Progress, from_release, load_model, load_optimisers, save
+from .state import Progress, averaged, from_release, load_model, load_optimisers, save
 
 FROZEN = {
     "joint": (),
@@ -43,7 +43,8 @@ FROZEN = {
 @dataclass(frozen=True, slots=True)
 class Run:
     """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
-    start: release to begin with if `out` holds no checkpoint; without one, a KLT."""
+    start: release, or another run's checkpoint, to begin with if `out` holds none; without it, a
+    KLT."""
 
     packed: str
     out: str
@@ -276,7 +277,9 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
     if not checkpoint.exists():
         torch.manual_seed(config.seed)
         progress = Progress()
-        if run.start:
+        if run.start and Path(run.start).is_file():
+            model, progress = averaged(Path(run.start))
+        elif run.start:
             card = find(run.start)
             model = from_release(card, vivid=config.stage == "decoder")
             done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}

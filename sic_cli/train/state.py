@@ -96,6 +96,13 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
     return model, average, Progress(**json.loads(facts["progress"]))
 
 
+def averaged(checkpoint: Path) -> tuple[CodecModel, Progress]:
+    """The model of a checkpoint with its averaged parameters."""
+    model, average, progress = load_model(checkpoint)
+    model.load_state_dict({**model.state_dict(), **average})
+    return model, progress
+
+
 def from_release(card: Card, vivid: bool = False) -> CodecModel:
     """The trainable form of a release, so that what was trained is never started again.
 

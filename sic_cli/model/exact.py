@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import ResourceError
-from .context import ACTIVATION_MAX, EXACT, FEATURE_MAX, ContextWeights, features, logits, trunk
+from .context import (
+    ACTIVATION_MAX,
+    EXACT,
+    FEATURE_MAX,
+    MAGNITUDES,
+    ContextWeights,
+    features,
+    logits,
+    trunk,
+)
 
 CLASS_SHIFT = 9
 """Logits of 2**11 per unit become classes a quarter of a unit wide."""
@@ -65,6 +74,7 @@ class ContextRunner:
         check_machine()
         self._weights, self._reach, self._logs = weights, reach, logs
         self._steps = steps.to(torch.float32)
+        self._tables: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def classes(
         self, cells: NDArray[np.int32], step: int, channels: NDArray[np.intp]
@@ -86,9 +96,32 @@ class ContextRunner:
 
     def _active(self, cells: NDArray[np.int32], step: int) -> Tensor:
         """Activations (1, context_width, rows, w) of the last block."""
-        now = torch.from_numpy(cells).to(torch.float32)[None]
-        seen = features(now, self._steps[step][None], self._reach, self._logs)
-        return trunk(self._weights, seen, torch.tensor([step]))
+        return trunk(self._weights, self.features(cells, step), torch.tensor([step]))
+
+    def features(self, cells: NDArray[np.int32], step: int) -> Tensor:
+        """`context.features` (1, 2 C, rows, w) of cells (C, rows, w), by look-up where they are not 0.
+
+        Most cells are 0, so this is many times faster than the formula for every cell.
+        """
+        value, log = self._looked_up(step)
+        seen = np.zeros((2, cells.size), np.float32)
+        where = np.flatnonzero(cells)
+        number = cells.reshape(-1)[where]
+        place = where // cells[0].size * MAGNITUDES
+        place += np.minimum(np.abs(number), MAGNITUDES - 1)
+        seen[0, where] = value[place] * np.sign(number)
+        seen[1, where] = log[place]
+        return torch.from_numpy(seen).view(1, 2 * len(cells), *cells.shape[1:])
+
+    def _looked_up(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Value and logarithm by channel and magnitude, each (C * 256,)."""
+        if step not in self._tables:
+            ramp = torch.arange(MAGNITUDES, dtype=torch.float32)
+            ramp = ramp.expand(1, len(self._reach), 1, MAGNITUDES)
+            both = features(ramp, self._steps[step][None], self._reach, self._logs)
+            half = both.view(2, -1).numpy()
+            self._tables[step] = (half[0], half[1])
+        return self._tables[step]
 
     def _fill(
         self, out: NDArray[np.uint8], active: Tensor, step: int, channels: NDArray[np.intp]

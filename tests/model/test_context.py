@@ -129,3 +129,17 @@ def test_strips_of_any_height_give_the_same_classes(
     whole = runner.classes(cells, 7, channels)
     monkeypatch.setattr("sic_cli.model.exact.STRIP_POSITIONS", positions)
     assert np.array_equal(runner.classes(cells, 7, channels), whole)
+
+
+def test_features_by_look_up_are_the_formulas(shipped: Card) -> None:
+    release = load(shipped)
+    runner, table = context_runner(release), table_of(release)
+    rng = np.random.default_rng(4)
+    cells = np.round(rng.laplace(0, 30, (table.channels, 9, 7))).astype(np.int32)
+    cells[rng.random(cells.shape) < 0.6] = 0
+    cells[0, 0, :3] = 256, -512, 100_000
+    for step in range(len(table.step_level)):
+        octave = torch.from_numpy(table.steps[step]).float()[None]
+        now = torch.from_numpy(cells).float()[None]
+        formula = features(now, octave, release.reach, release.logs)
+        assert torch.equal(runner.features(cells, step), formula)

@@ -53,7 +53,7 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @click.option("--final", is_flag=True, help="Let the learning rate fall to nothing at the end.")
 @click.option(
     "--stage",
-    type=click.Choice(["joint", "decoder", "context"]),
+    type=click.Choice(["joint", "decoder", "decoding", "context"]),
     default="joint",
     show_default=True,
 )
@@ -97,6 +97,13 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     help="Draw the first level e^FAVOUR times as often as the last.",
 )
 @click.option(
+    "--even",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Let decibels count, not squared errors: log(EVEN + a crop's share); 0: off.",
+)
+@click.option(
     "--decay",
     type=click.FloatRange(0.01, 1),
     default=0.3,
@@ -127,6 +134,7 @@ def run(
     seed: int,
     perceptual: float,
     favour: float,
+    even: float,
     decay: float,
     start: str | None,
     backbones: str | None,
@@ -155,6 +163,7 @@ def run(
         seed=seed,
         perceptual=perceptual,
         favour=favour,
+        even=even,
         decay=decay,
     )
     where = Run(

@@ -10,9 +10,10 @@ class TrainConfig:
     """batch is per process; lr is that of the decoder and context; the encoder learns slower.
 
     stage: "joint" trains all; "decoder" freezes analysis and context; "context" freezes both
-    transforms. perceptual: weight of LPIPS beside the squared error, 0 in stage 2. decay: last part of
+    transforms; "decoding" the analysis alone. perceptual: weight of LPIPS beside the squared error, 0 in stage 2. decay: last part of
     a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
-    the last.
+    the last. even: if above 0, a crop counts by log(even + its share of the level's mean), so that
+    decibels count and not squared errors, of which busy crops have most.
     """
 
     stage: str = "joint"
@@ -29,4 +30,5 @@ class TrainConfig:
     bits_weight: float = 4.0
     perceptual: float = 0.0
     favour: float = 0.0
+    even: float = 0.0
     seed: int = 0

@@ -36,6 +36,7 @@ from .state import Progress, averaged, from_release, load_model, load_optimisers
 FROZEN = {
     "joint": (),
     "decoder": ("analysis.", "context.", "centre"),
+    "decoding": ("analysis.", "centre"),
     "context": ("analysis.", "synthesis.", "centre"),
 }
 
@@ -189,10 +190,13 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             counted = counted[:, :0]
         result = losses(model, pixels, level, counted, frozen=config.stage != "joint")
         cost = result.mse
-        if config.stage != "decoder":
+        if config.stage not in ("decoder", "decoding"):
             cost = cost + slope(model, level) * result.rate
         follow(norms[0], level, cost.detach())
-        loss = (cost / norms[0][level]).mean() + config.bits_weight * result.bits.mean()
+        share = cost / norms[0][level]
+        if config.even:
+            share = torch.log(config.even + share)
+        loss = share.mean() + config.bits_weight * result.bits.mean()
         if perceptual is not None:
             dy, dx = (int(v) for v in chance.integers(0, 4, 2))
             distance = perceptual.shifted(result.pixels, pixels, dy, dx)

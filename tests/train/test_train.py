@@ -134,6 +134,9 @@ def test_stages_freeze_what_they_say(model: CodecModel) -> None:
     assert live == {"synthesis"}
     optimisers_for(model, TrainConfig(stage="context"))
     assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"context"}
+    optimisers_for(model, TrainConfig(stage="decoding"))
+    live = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+    assert live == {"synthesis", "context"}
     optimisers_for(model, TrainConfig())
     assert all(p.requires_grad for p in model.parameters())
 

@@ -23,6 +23,9 @@ COMMANDS = {
     "truncate": "Cut a .sic file to a lower level, without decoding.",
     "info": "Show what a .sic file holds.",
     "verify": "Check a .sic file.",
+    "eval": "Measure sic and other codecs on pictures.",
+    "compare": "Metrics of pictures against one, and a page to look at them.",
+    "report": "A page from results of eval or encode, or from a .sic file.",
     "models": "List the weights on this machine.",
     "train": "Train or continue a model, and export weights.",
 }

@@ -6,18 +6,19 @@ imports neither torch nor Pillow; the heavy rooms load when a picture comes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from .bitstream.fields import CHUNK_ICC, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, Chunk
 from .bitstream.reader import Parsed, parse
-from .bitstream.truncate import level_within
 from .errors import CorruptError, Notice, SicError, TargetError
+from .targets import Goal, Reached, asked_level, settle
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
     """level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
+    quality (1..100), targets, best_effort, measure: see targets.py; level and ceilings cap the search.
     metadata: "all" or "none". seed: default seed of sampled details. model: name, folder, or None
     for the newest release."""
 
@@ -28,11 +29,16 @@ class EncodeOptions:
     seed: int = 0
     model: str | None = None
     device: str = "auto"
+    quality: int | None = None
+    targets: tuple[Goal, ...] = ()
+    best_effort: bool = False
+    measure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """data: the .sic file. layer_bytes: bytes of each layer with its head."""
+    """data: the .sic file. layer_bytes: bytes of each layer with its head. target: what was asked for
+    and what was got; metrics: JSON key -> value at `level`, of those that were measured."""
 
     data: bytes
     width: int
@@ -43,6 +49,8 @@ class Encoded:
     model: str
     model_id: str
     notices: tuple[Notice, ...] = ()
+    target: tuple[Reached, ...] = ()
+    metrics: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def bpp(self) -> float:
@@ -102,17 +110,17 @@ def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
     made = encode(
         picture.pixels,
         card,
-        level=options.level,
+        level=asked_level(options, card.config.levels),
         device=options.device,
         grey=picture.grey,
         seed=options.seed,
         chunks=chunks,
     )
-    parsed = parse(made)
-    level = level_within(parsed, options.target_size, options.target_bpp)
+    found = settle(made, picture.pixels, options, name)
+    parsed, level = parse(found.made), found.level
     ends = (parsed.header_end, *parsed.ends[:level])
     return Encoded(
-        made[: ends[-1]],
+        found.made[: ends[-1]],
         parsed.header.width,
         parsed.header.height,
         level,
@@ -120,7 +128,9 @@ def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
         tuple(b - a for a, b in pairwise(ends)),
         card.name,
         card.id.hex(),
-        notices,
+        (*notices, *found.notices),
+        found.target,
+        found.metrics,
     )
 
 

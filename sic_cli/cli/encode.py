@@ -7,13 +7,13 @@ import click
 from ..bitstream.fields import MAX_PIXELS
 from ..convert import EncodeOptions, encode_file
 from ..files import check_output, read_input, shown, write_output
+from ..targets import conflicts, goals, told
 from .common import (
     MESSAGES,
     Rate,
     Size,
     beside,
     global_options,
-    one_of,
     run_options,
     set_threads,
 )
@@ -27,12 +27,28 @@ MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 @click.option(
     "-l", "--level", type=click.IntRange(1, 64), help="Write levels 1..LEVEL (default: all)."
 )
+@click.option(
+    "-q",
+    "--quality",
+    type=click.IntRange(1, 100),
+    help="Share of the levels, in percent; not JPEG's scale.",
+)
 @click.option("--target-size", type=Size(), help="At most this many bytes, such as 40k.")
 @click.option(
     "--target-bpp",
     type=Rate(),
     help="At most this many bits per pixel.",
 )
+@click.option(
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="psnr=DB|ssim=X|lpips=X",
+    help="Smallest level that meets all of these, measured on decoded pixels (whole levels only).",
+)
+@click.option("--best-effort", is_flag=True, help="Take the nearest level if none meets them.")
+@click.option("--measure", is_flag=True, help="State the true PSNR of every level in the file.")
 @click.option(
     "--metadata",
     type=click.Choice(["all", "none"]),
@@ -51,8 +67,12 @@ def command(
     source: str,
     output: str | None,
     level: int | None,
+    quality: int | None,
     target_size: int | None,
     target_bpp: float | None,
+    targets: tuple[str, ...],
+    best_effort: bool,
+    measure: bool,
     metadata: str,
     seed: int,
     model: str | None,
@@ -67,8 +87,11 @@ def command(
       sic encode photo.jpg                     all 16 levels into photo.sic
       sic encode photo.jpg -o small.sic -l 6   levels 1 to 6
       sic encode photo.jpg --target-size 40k   as many levels as fit
+      sic encode photo.jpg -t psnr=34          as few levels as reach 34 dB
+      sic encode photo.jpg -t ssim=0.97 -t lpips=0.15 --target-bpp 0.6
     """
-    one_of(target_size=target_size, target_bpp=target_bpp)
+    conflicts(quality, level, target_size, target_bpp, targets)
+    wishes = goals(targets)
     if output is None:
         output = beside(source, ".sic")
     check_output(output, source, force)
@@ -77,12 +100,24 @@ def command(
     made = encode_file(
         data,
         shown(source),
-        EncodeOptions(level, target_size, target_bpp, metadata, seed, model, device),
+        EncodeOptions(
+            level,
+            target_size,
+            target_bpp,
+            metadata,
+            seed,
+            model,
+            device,
+            quality,
+            wishes,
+            best_effort,
+            measure,
+        ),
     )
     for notice in made.notices:
         MESSAGES.notice(notice)
     write_output(output, made.data)
     MESSAGES.detail(
         f"{shown(source)}: {made.width}x{made.height}, level {made.level} of {made.levels}, "
-        f"{len(made.data)} bytes, {made.bpp:.3f} bpp"
+        f"{len(made.data)} bytes, {made.bpp:.3f} bpp{told(made.target)}"
     )

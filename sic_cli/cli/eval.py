@@ -179,9 +179,7 @@ def command(
     if not rows:
         raise next(iter(failed.values()))
     about = {c.title: f"{c.about} ({c.version})" for c in there}
-    last = summary(
-        rows, {"codecs": no_codecs, "metrics": no_metrics}, about, list(anchors) or None
-    )
+    last = summary(rows, {"codecs": no_codecs, "metrics": no_metrics}, about, list(anchors) or None)
     last["notes"] += [f"{shown(p)}: left out ({e})" for p, e in failed.items()]
     others = [row for key, row in results.rows.items() if key not in {r.key for r in rows}]
     _put(folder / "results.jsonl", lines([*others, *rows], [last]))
@@ -238,6 +236,8 @@ def text(last: dict[str, Any]) -> str:
                 for metric in METRICS.values()
                 if found.get(metric.key, {}).get("mean_curve") is not None
             ]
-            out.append(f"BD-rate of {test} against {anchor}: {', '.join(parts) or 'no common range'}")
+            out.append(
+                f"BD-rate of {test} against {anchor}: {', '.join(parts) or 'no common range'}"
+            )
     out += [f"note: {note}" for note in last["notes"]]
     return "\n".join(out) + "\n"

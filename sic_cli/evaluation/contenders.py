@@ -89,9 +89,7 @@ class Sic:
         from ..codec.encode import encode
 
         rgb, grey = colours(pixels), pixels.ndim == 2
-        data, seconds = timed(
-            lambda: encode(rgb, self.card, device=self.device, grey=grey), repeat
-        )
+        data, seconds = timed(lambda: encode(rgb, self.card, device=self.device, grey=grey), repeat)
         ends = parse(data).ends
         for setting in wanted:
             yield Coded(setting, data[: ends[int(setting.split()[1]) - 1]], seconds)

@@ -14,6 +14,7 @@ from ..bitstream.fields import MAX_PIXELS, MAX_SIDE
 from ..errors import SicError
 from ..files import read_input, replace_file, shown
 from ..measure.meter import Meter
+from ..measure.names import finite
 from .contenders import Coded, Contender, timed
 from .rows import Results, Row
 
@@ -125,7 +126,6 @@ def _row(
     values: dict[str, float | None],
 ) -> Row:
     height, width = source.pixels.shape[:2]
-    finite = {n: v if v is None or np.isfinite(v) else None for n, v in values.items()}
     return Row(
         input=source.path,
         picture=source.digest,
@@ -142,5 +142,5 @@ def _row(
         encode_s=round(made.encode_s, 5),
         decode_s=round(decode_s, 5),
         repeat=repeat,
-        values=finite,
+        values={n: finite(v) for n, v in values.items()},
     )

@@ -1,2 +1,5 @@
 """stub"""
-def page(rows, last, title, files): return "stub"
+
+
+def page(rows, last, title, files):
+    return "stub"

@@ -50,7 +50,9 @@ def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | None:
     if min(a.shape[:2]) < LEAST:
         return None
     window = _window()
-    x, y = (torch.from_numpy(np.array(p)).permute(2, 0, 1)[:, None].float() - CENTRE for p in (a, b))
+    x, y = (
+        torch.from_numpy(np.array(p)).permute(2, 0, 1)[:, None].float() - CENTRE for p in (a, b)
+    )
     parts = []
     for scale in range(len(WEIGHTS)):
         whole, structure = _similarity(x, y, window)

@@ -47,7 +47,14 @@ METRICS = {
         ),
     )
 }
+MOST = 100.0
+"""Decibels that stand for equal pictures, and for anything closer than that: JSON has no infinity."""
 DEFAULT = ("psnr", "ms-ssim")
+
+
+def finite(value: float | None) -> float | None:
+    """A metric's value as documents state it; infinite decibels become `MOST`."""
+    return value if value is None else min(value, MOST)
 
 
 def named(names: str) -> tuple[str, ...]:

@@ -35,9 +35,7 @@ class StLpips:
     def __init__(self, state: dict[str, Tensor]) -> None:
         try:
             self.shift, self.scale = (state[f"scaling_layer.{n}"] for n in ("shift", "scale"))
-            self.layers = [
-                (state[f"net.{n}.weight"], state[f"net.{n}.bias"]) for n in CONVOLUTIONS
-            ]
+            self.layers = [(state[f"net.{n}.weight"], state[f"net.{n}.bias"]) for n in CONVOLUTIONS]
             self.heads = [state[f"lin{i}.model.1.weight"] for i in range(len(CONVOLUTIONS))]
         except KeyError as error:
             raise ModelError(f"not the weights of ST-LPIPS: {error} is missing") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from .bitstream.reader import Parsed, parse
@@ -247,7 +248,7 @@ def _rises(
     for wish in wishes:
         found = [_number(values(k)[wish.metric]) for k in levels]
         better = METRICS[wish.metric].better
-        if not all(better(b, a) for a, b in zip(found, found[1:], strict=False)):
+        if not all(better(b, a) for a, b in pairwise(found)):
             return False
     return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +145,7 @@ def command(
     chosen, paths = levels_of(levels), pictures(sources, recursive)
     folder = _folder(output)
     from ..evaluation.contenders import contenders
+    from ..evaluation.looks import look
     from ..evaluation.rows import Results, lines, table
     from ..evaluation.run import Plan, evaluate
     from ..evaluation.summary import summary
@@ -184,7 +184,8 @@ def command(
     others = [row for key, row in results.rows.items() if key not in {r.key for r in rows}]
     _put(folder / "results.jsonl", lines([*others, *rows], [last]))
     _put(folder / "results.csv", table(rows))
-    _put(folder / "report.html", page(rows, last, title, folder / "files").encode())
+    looks = look(rows, plan, folder)
+    _put(folder / "report.html", page(rows, last, title, looks).encode())
     if csv_file:
         _put(Path(csv_file), table(rows))
     if as_json:

@@ -68,7 +68,7 @@ class Sic:
 
     name = "sic"
     suffix = ".sic"
-    mime = None
+    mime: str | None = None
     version = f"sic {__version__}"
 
     def __init__(self, card: Card, device: str, levels: Sequence[int] | None) -> None:
@@ -80,7 +80,7 @@ class Sic:
                 raise UsageError(f"--levels {level}: {card.name} has levels 1 to {count}")
         engine(card, device)
         self.card, self.device = card, device
-        self.model = (card.name, card.id.hex())
+        self.model: tuple[str, str] | None = (card.name, card.id.hex())
         self.title = f"sic ({card.name})"
         self.about = "one file per picture, each level by cutting it; metadata none"
         self.settings = tuple(f"level {k}" for k in levels or range(1, count + 1))
@@ -103,7 +103,7 @@ class Sic:
 class Other:
     """A peer of `measure/peers.py` at some of its settings."""
 
-    model = None
+    model: tuple[str, str] | None = None
 
     def __init__(self, peer: Peer, steps: int) -> None:
         self.peer = peer

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..documents import head, line
 from ..errors import InputError
 from ..files import read_input, replace_file, shown
 from ..measure.names import METRICS
@@ -60,15 +61,6 @@ class Row:
 
     def document(self) -> dict[str, Any]:
         """As `sic.eval/1`."""
-        head = {
-            "schema": SCHEMA,
-            "ok": True,
-            "input": self.input,
-            "output": None,
-            "code": 0,
-            "error": None,
-            "warnings": [],
-        }
         body = asdict(self)
         for name in ("input", "picture", "model_name", "model_id", "cut", "values"):
             del body[name]
@@ -76,7 +68,7 @@ class Row:
         measured = {m.key: self.values.get(n) for n, m in METRICS.items()}
         asked = sorted(self.values)
         return (
-            head
+            head(SCHEMA, self.input)
             | {"source_sha256": self.picture}
             | body
             | {"model": model, "cut_from_one_file": self.cut, "bpp": round(self.bpp, 6)}
@@ -117,18 +109,18 @@ def documents(path: str) -> list[dict[str, Any]]:
 
     Raises InputError for a file that is not JSON Lines.
     """
-    lines = read_input(path, MAX_RESULTS).decode("utf-8", "replace").splitlines()
+    texts = read_input(path, MAX_RESULTS).decode("utf-8", "replace").rstrip().split("\n")
     out = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(text)
             if not isinstance(value, dict):
                 raise ValueError("not an object")
             out.append(value)
         except ValueError:
-            if number == len(lines):
+            if number == len(texts):
                 break
             raise InputError(f"{shown(path)}: line {number} is not a JSON document") from None
     return out
@@ -160,7 +152,7 @@ class Results:
     def add(self, row: Row) -> None:
         """Keep a row; it is on the disk when this returns."""
         self.rows[row.key] = row
-        self.file.write(json.dumps(row.document(), allow_nan=False) + "\n")
+        self.file.write(line(row.document()) + "\n")
         self.file.flush()
 
     def close(self) -> None:
@@ -171,7 +163,7 @@ class Results:
 def lines(rows: Iterable[Row], last: Iterable[dict[str, Any]] = ()) -> bytes:
     """JSON Lines of rows and what follows them."""
     made = [*(row.document() for row in rows), *last]
-    return "".join(json.dumps(d, allow_nan=False) + "\n" for d in made).encode()
+    return "".join(line(d) + "\n" for d in made).encode()
 
 
 def table(rows: Iterable[Row]) -> bytes:

@@ -96,7 +96,7 @@ def _picture(source: Source, who: Contender, plan: Plan, results: Results) -> li
         if row is None
         or row.repeat < plan.repeat
         or not set(plan.names) <= set(row.values)
-        or (keep and not (plan.keep / file_name(source.digest, who, s)).is_file())
+        or (keep and _short(plan.keep / file_name(source.digest, who, s), row))
     ]
     if wanted:
         meter = Meter(source.pixels, plan.names)
@@ -108,6 +108,11 @@ def _picture(source: Source, who: Contender, plan: Plan, results: Results) -> li
             if keep:
                 _keep(plan.keep / file_name(source.digest, who, made.setting), made.data)
     return [row for row in old.values() if row is not None]
+
+
+def _short(path: Path, row: Row) -> bool:
+    """Is there no kept file, or one that ends before the row's does?"""
+    return not path.is_file() or path.stat().st_size < row.file_bytes
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..documents import head
 from ..measure.curves import RATES, at_rate, bd_rate
 from ..measure.names import METRICS
 from .rows import SUMMARY, Row
@@ -168,14 +169,7 @@ def summary(
                 METRICS[n].key: {"mean_curve": _rounded(a, 2), "median_picture": _rounded(b, 2)}
                 for n, (a, b) in values.items()
             }
-    return {
-        "schema": SUMMARY,
-        "ok": True,
-        "input": None,
-        "output": None,
-        "code": 0,
-        "error": None,
-        "warnings": [],
+    return head(SUMMARY, None) | {
         "pictures": len(series[0].pictures) if series else 0,
         "rates_bpp": list(RATES),
         "codecs": {

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import InputError, OutputError, ResourceError, UsageError
@@ -131,3 +132,18 @@ def shown(name: str) -> str:
     if name == "-":
         return "standard input"
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def write_beside(output: str, files: Mapping[str, bytes]) -> None:
+    """Files of a page into the folder `OUTPUT.files`; nothing if there are none. Raises OutputError."""
+    if not files:
+        return
+    if output == "-":
+        raise OutputError("too many bytes for one page", "raise --embed-limit, or use -o FILE")
+    folder = Path(f"{output}.files")
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, data in files.items():
+            replace_file(str((folder / name).resolve()), data)
+    except OSError as error:
+        raise OutputError(f"{shown(str(folder))}: {error.strerror}") from None

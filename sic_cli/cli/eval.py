@@ -143,7 +143,6 @@ def command(
     """
     wanted, names = [c.strip().lower() for c in codecs.split(",") if c.strip()], named(metrics)
     chosen, paths = levels_of(levels), pictures(sources, recursive)
-    folder = _folder(output)
     from ..evaluation.contenders import contenders
     from ..evaluation.looks import look
     from ..evaluation.rows import Results, lines, table
@@ -167,6 +166,7 @@ def command(
     if not there:
         raise InputError("none of the codecs is on this machine")
 
+    folder = _folder(output)
     plan = Plan(there, measured, repeat, folder / "files", frozenset(paths[:show]))
     results, progress = Results(folder / "results.jsonl"), bar()
     try:

@@ -1,0 +1,111 @@
+"""Metrics against values worked out by hand, published ones, and those of well-known packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sic_cli.errors import InputError, ModelError, UsageError
+from sic_cli.measure import metrics
+from sic_cli.measure.meter import Meter, missing
+from sic_cli.measure.names import named
+from tests.conftest import ROOT
+
+BACKBONES = ROOT.parent / "shared" / "data" / "backbones"
+HERE = pytest.mark.skipif(
+    not BACKBONES.is_dir() or not importlib.util.find_spec("lpips"),
+    reason="the AlexNet backbone is not part of the repository, lpips an extra",
+)
+ST_HERE = pytest.mark.skipif(
+    not BACKBONES.is_dir() or not importlib.util.find_spec("stlpips_pytorch"),
+    reason="the example pictures are not part of the repository, stlpips-pytorch an extra",
+)
+
+
+def flat(value: int, side: int = 176) -> np.ndarray:
+    return np.full((side, side, 3), value, np.uint8)
+
+
+def example(name: str) -> np.ndarray:
+    with Image.open(Path(BACKBONES / "examples" / name)) as picture:
+        return np.array(picture.convert("RGB"))
+
+
+def test_psnr_of_a_constant_error_is_what_the_formula_gives() -> None:
+    got = metrics(flat(100), flat(110), ["psnr"])["psnr"]
+    assert got == pytest.approx(10 * math.log10(255**2 / 100))
+
+
+def test_ms_ssim_of_flat_pictures_is_the_luminance_term_of_the_last_scale() -> None:
+    c1 = (0.01 * 255) ** 2
+    light = (2 * 100 * 150 + c1) / (100**2 + 150**2 + c1)
+    got = metrics(flat(100), flat(150), ["ms-ssim"])["ms-ssim"]
+    assert got == pytest.approx(light**0.1333, abs=1e-5)
+
+
+def test_ms_ssim_is_that_of_pytorch_msssim_also_for_odd_sides() -> None:
+    y, x = np.mgrid[0:177, 0:205]
+    a = np.stack([(x * 7 + y * 3) % 256, (x * y // 5) % 256, (x + y) % 256], -1).astype(np.uint8)
+    b = (a // 32 * 32 + 16).astype(np.uint8)
+    assert metrics(a, b)["ms-ssim"] == pytest.approx(0.942379721239139, abs=1e-5)  # version 1.0.0
+
+
+def test_equal_pictures_are_perfect_and_small_ones_have_no_ms_ssim() -> None:
+    assert metrics(flat(7), flat(7)) == {"psnr": math.inf, "ms-ssim": pytest.approx(1)}
+    assert metrics(flat(7, 160), flat(9, 160))["ms-ssim"] is None
+
+
+def test_grey_pictures_are_compared_as_three_equal_channels() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (170, 170), np.uint8)
+    colour = np.repeat(grey[:, :, None], 3, axis=2)
+    assert Meter(grey, ["psnr", "ms-ssim"]).all(colour // 2) == metrics(colour, colour // 2)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(InputError, match="176x176 and 100x100"):
+        metrics(flat(1), flat(1, 100))
+    with pytest.raises(UsageError, match="vmaf"):
+        metrics(flat(1), flat(1), ["vmaf"])
+    with pytest.raises(UsageError, match="vmaf"):
+        named("psnr,vmaf")
+    with pytest.raises(InputError):
+        metrics(flat(1).astype(np.float32), flat(1))
+    assert named("PSNR, lpips,psnr") == ("psnr", "lpips")
+
+
+@HERE
+@pytest.mark.parametrize(("name", "published"), [("ex_p0.png", 0.722), ("ex_p1.png", 0.138)])
+def test_lpips_gives_the_published_distances(
+    name: str, published: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIC_LPIPS_WEIGHTS", str(BACKBONES))
+    got = metrics(example("ex_ref.png"), example(name), ["lpips"])["lpips"]
+    assert got == pytest.approx(published, abs=1e-3)
+
+
+@ST_HERE
+def test_st_lpips_gives_the_distance_that_its_authors_print() -> None:
+    got = metrics(example("ex_ref.png"), example("ex_p0.png"), ["st-lpips"])["st-lpips"]
+    assert got == pytest.approx(0.7777554988861084, abs=1e-5)
+
+
+def test_missing_weights_are_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sic_cli.measure import meter
+
+    meter._load_lpips.cache_clear()
+    monkeypatch.setenv("SIC_LPIPS_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert "SIC_LPIPS_WEIGHTS" in missing(["psnr", "lpips"])["lpips"]
+    with pytest.raises(ModelError):
+        metrics(flat(1), flat(2), ["lpips"])
+    (tmp_path / "alexnet_features_imagenet.pth").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="not the weights"):
+        metrics(flat(1), flat(2), ["lpips"])
+    meter._load_lpips.cache_clear()

@@ -22,10 +22,10 @@ setup: $(VENV)/ready  ## make the environment in .venv
 
 $(VENV)/ready-measure: $(VENV)/ready
 	$(BIN)/python -m pip install -q --disable-pip-version-check scipy tqdm
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps lpips==0.1.4 torchvision==0.28.0
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps lpips==0.1.4 torchvision==0.28.0 stlpips-pytorch==0.0.2 pillow-jxl-plugin==1.3.8
 	touch $@
 
-setup-measure: $(VENV)/ready-measure  ## add what measuring LPIPS needs
+setup-measure: $(VENV)/ready-measure  ## add what measuring LPIPS and JPEG XL needs
 
 demo: setup  ## encode a photograph, decode four levels, write pictures and a page into demo/
 	$(BIN)/python benchmarks/demo.py demo

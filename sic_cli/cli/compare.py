@@ -69,7 +69,7 @@ def command(
             raise UsageError("--json and -o - exclude each other")
         for source in sources:
             check_output(output, source, force)
-    from ..evaluation.opened import compared, opened
+    from ..html.opened import compared, opened
     from ..measure.meter import missing
 
     set_threads(threads)

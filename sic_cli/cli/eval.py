@@ -144,11 +144,11 @@ def command(
     wanted, names = [c.strip().lower() for c in codecs.split(",") if c.strip()], named(metrics)
     chosen, paths = levels_of(levels), pictures(sources, recursive)
     from ..evaluation.contenders import contenders
-    from ..evaluation.looks import look
     from ..evaluation.rows import Results, lines, table
     from ..evaluation.run import Plan, evaluate
     from ..evaluation.summary import summary
     from ..html.evaluation import page
+    from ..html.looks import look
     from ..measure.meter import missing
     from ..release.locate import find
 

@@ -77,7 +77,7 @@ def command(
     names, chosen = named(metrics), levels_of(levels)
     for source in sources:
         check_output(output, source, force)
-    from ..evaluation.opened import MAX_INPUT, is_sic
+    from ..html.opened import MAX_INPUT, is_sic
 
     first = read_input(sources[0], MAX_INPUT)
     set_threads(threads)
@@ -113,9 +113,9 @@ def _file(
     from dataclasses import replace
 
     from ..convert import open_sic
-    from ..evaluation.opened import levels_of as seen_levels
-    from ..evaluation.opened import opened
     from ..html.compare import file_page
+    from ..html.opened import levels_of as seen_levels
+    from ..html.opened import opened
     from ..measure.meter import missing
 
     name = shown(source)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..bitstream.reader import parse
+from ..evaluation.contenders import Contender, Pixels
+from ..evaluation.rows import Row
+from ..evaluation.run import Plan, file_name, read_source
 from ..files import replace_file
-from ..html.evaluation import scenes
-from ..html.images import Images
-from ..html.render import Scene
-from .contenders import Contender, Pixels
-from .rows import Row
-from .run import Plan, file_name, read_source
+from .evaluation import scenes
+from .images import Images
+from .render import Scene
 
 LIMIT = 80 << 20
 """Bytes of pictures in the page; the rest lies in a folder beside it."""

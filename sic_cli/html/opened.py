@@ -14,8 +14,8 @@ from ..bitstream.reader import Parsed
 from ..convert import open_sic
 from ..errors import InputError, Notice, TargetError
 from ..files import read_input, shown
-from ..html.compare import Seen
 from ..measure.meter import Meter, colours
+from .compare import Seen
 
 MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 Pixels = NDArray[np.uint8]

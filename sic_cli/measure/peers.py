@@ -93,7 +93,7 @@ PEERS = {
             "JPEG",
             "JPEG",
             "quality",
-            (3, 6, 10, 15, 22, 32, 45, 58, 70, 80, 88, 93),
+            (1, 6, 10, 15, 22, 32, 45, 58, 70, 80, 88, 93),
             "libjpeg-turbo through Pillow: 4:4:4, progressive, optimised Huffman tables",
             _quality(subsampling=0, progressive=True, optimize=True),
             _codec("jpg", "libjpeg"),

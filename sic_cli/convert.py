@@ -1,25 +1,59 @@
 """Picture files to .sic files and back, in memory: bytes in, bytes out, nothing printed, no paths.
 
 The commands, the folder runner, the Python API and the Pillow plugin all call this. Importing it
-imports neither torch nor Pillow; the heavy rooms load when a picture comes.
+imports neither torch nor Pillow; the heavy rooms load when a picture comes. Safe in threads: reading and
+writing picture files go on side by side, the codec takes one picture at a time.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
-from .bitstream.fields import CHUNK_ICC, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, Chunk
+from .bitstream.fields import (
+    CHUNK_ALPHA,
+    CHUNK_HEAD_MOST,
+    MAX_CHUNKS_BYTES,
+    MAX_PIXELS,
+    MAX_SIDE,
+    Chunk,
+)
 from .bitstream.reader import Parsed, parse
 from .bitstream.truncate import level_within
 from .errors import CorruptError, Notice, SicError, TargetError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .picture.load import Choices, Picture
+    from .picture.metadata import Metadata
+
+_CODEC = threading.Lock()
+"""Held while networks are loaded and run: exact integers ask for settings of torch that hold for the
+whole process, and two threads would undo each other's."""
+
+
+def _new_lock() -> None:
+    global _CODEC
+    _CODEC = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
     """level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
-    metadata: "all" or "none". seed: default seed of sampled details. model: name, folder, or None
-    for the newest release."""
+    quality: 1 to 100, the part of the model's levels that is written. seed: default seed of sampled
+    details. model: name, folder, or None for the newest release. alpha: "keep", "flatten" (on
+    `background`) or "drop". frame: which of several pictures; None: the first, with a notice;
+    "error": refuse. depth16: "warn", "error" or "allow". icc: "embed", "srgb" or "ignore". orient:
+    "apply" or "keep". metadata: "all", "icc" or "none"."""
 
     level: int | None = None
     target_size: int | None = None
@@ -28,6 +62,14 @@ class EncodeOptions:
     seed: int = 0
     model: str | None = None
     device: str = "auto"
+    quality: int | None = None
+    alpha: str = "keep"
+    background: str = "white"
+    frame: int | Literal["error"] | None = None
+    depth16: str = "warn"
+    icc: str = "embed"
+    orient: str = "apply"
+    strip_gps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +95,10 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """level: None for the highest whole one. details: "mean" or "sample", the latter by `seed`
-    (None: the file's). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and damaged files."""
+    (None: the file's). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and
+    damaged files. background: under transparency, for formats without. metadata: "all", "icc" or
+    "none". output_quality: of JPEG, WebP and AVIF, 1 to 100; png_compression: 0 to 9; None: sic's
+    own."""
 
     level: int | None = None
     details: str = "mean"
@@ -61,6 +106,11 @@ class DecodeOptions:
     strict: bool = False
     device: str = "auto"
     realism: float = 1.0
+    background: str = "white"
+    metadata: str = "all"
+    strip_gps: bool = False
+    output_quality: int | None = None
+    png_compression: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +126,68 @@ class Decoded:
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """pixels: uint8 (H, W, 3), or (H, W) if grey; alpha: uint8 (H, W) or None. fault: as above."""
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    metadata: Metadata
+    level: int
+    levels: int
+    fault: str | None
+    notices: tuple[Notice, ...] = ()
+
+
+def choices_of(options: EncodeOptions) -> Choices:
+    """The part of the options that concerns reading a picture."""
+    from .picture.load import Choices
+
+    return Choices(
+        options.alpha,
+        options.background,
+        options.frame,
+        options.depth16,
+        options.icc,
+        options.orient,
+        options.metadata,
+        options.strip_gps,
+    )
+
+
 def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
     """A picture file's bytes -> a .sic file.
 
-    name: for messages. Raises InputError, ResourceError, TargetError, ModelError.
+    name: for messages. Raises InputError, ResourceError, TargetError, ModelError, UsageError.
     """
     from .picture.load import load
 
-    picture = load(data, name, MAX_SIDE, MAX_PIXELS)
-    notices = tuple(
-        n for n in picture.notices if n.code != "W-meta-lost" or options.metadata == "all"
+    return encode_picture(
+        load(data, name, MAX_SIDE, MAX_PIXELS, choices_of(options)), name, options
     )
-    chunks: tuple[Chunk, ...] = ()
-    if picture.icc and options.metadata == "all":
-        if len(picture.icc) > MAX_CHUNKS_BYTES:
-            raise TargetError(
-                f"{name}: colour profile of {len(picture.icc)} bytes", "--metadata none"
-            )
-        chunks = (Chunk(CHUNK_ICC, picture.icc),)
+
+
+def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:
+    """A picture that was read -> a .sic file; raises as `encode_file`."""
+    chunks = _chunks(picture, name)
 
     from .codec.encode import encode
     from .release.locate import find
 
     card = find(options.model)
-    made = encode(
-        picture.pixels,
-        card,
-        level=options.level,
-        device=options.device,
-        grey=picture.grey,
-        seed=options.seed,
-        chunks=chunks,
-    )
+    wanted = options.level
+    if options.quality is not None:
+        wanted = max(1, round(options.quality * card.config.levels / 100))
+    with _CODEC:
+        made = encode(
+            picture.pixels,
+            card,
+            level=wanted,
+            device=options.device,
+            grey=picture.grey,
+            seed=options.seed,
+            chunks=chunks,
+        )
     parsed = parse(made)
     level = level_within(parsed, options.target_size, options.target_bpp)
     ends = (parsed.header_end, *parsed.ends[:level])
@@ -120,8 +200,30 @@ def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
         tuple(b - a for a, b in pairwise(ends)),
         card.name,
         card.id.hex(),
-        notices,
+        picture.notices,
     )
+
+
+def _chunks(picture: Picture, name: str) -> tuple[Chunk, ...]:
+    """What travels beside the pixels. Raises TargetError if it is more than a file holds."""
+    from .carry import to_chunks
+
+    chunks = to_chunks(picture.metadata)
+    if picture.alpha is not None:
+        from .picture.alpha import pack
+
+        chunks.insert(0, Chunk(CHUNK_ALPHA, pack(picture.alpha)))
+    if sum(len(c.data) + CHUNK_HEAD_MOST for c in chunks) > MAX_CHUNKS_BYTES:
+        largest = max(chunks, key=lambda c: len(c.data))
+        what = {CHUNK_ALPHA: "transparency"}.get(
+            largest.type, f"metadata ({largest.type.decode()})"
+        )
+        raise TargetError(
+            f"{name}: {len(largest.data)} bytes of {what}; a .sic file holds {MAX_CHUNKS_BYTES} "
+            "beside the picture",
+            "--alpha flatten" if largest.type == CHUNK_ALPHA else "--metadata icc or none",
+        )
+    return tuple(chunks)
 
 
 def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
@@ -144,40 +246,73 @@ def decode_file(data: bytes, name: str, format_: str, options: DecodeOptions) ->
     OutputError if the format cannot hold the picture.
     """
     parsed = open_sic(data, name, options.strict)
+    made = decode_parsed(parsed, name, options)
+
+    from .picture.save import Output, write
+
+    metadata, told = made.metadata.chosen(options.metadata, options.strip_gps, name)
+    output = Output(options.background, options.output_quality, options.png_compression)
+    picture, lost = write(made.pixels, made.alpha, format_, metadata, name, output)
+    return Decoded(
+        picture,
+        parsed.header.width,
+        parsed.header.height,
+        made.level,
+        made.levels,
+        made.fault,
+        (*made.notices, *told, *lost),
+    )
+
+
+def decode_parsed(parsed: Parsed, name: str, options: DecodeOptions) -> DecodedPicture:
+    """A file that `open_sic` read -> its pixels and what belongs to them; raises as `decode_file`."""
     if options.level is not None and options.level > parsed.header.levels:
         raise TargetError(
             f"level {options.level} was asked for, and the model has 1 to {parsed.header.levels}"
         )
 
+    from .carry import from_chunks
     from .codec.decode import decode
-    from .picture.save import KEEPS_ICC, save
 
-    made = decode(
-        parsed,
-        level=options.level,
-        device=options.device,
-        details=options.details,
-        seed=options.seed,
-        realism=options.realism,
-    )
+    alpha = _alpha(parsed, name)
+    with _CODEC:
+        made = decode(
+            parsed,
+            level=options.level,
+            device=options.device,
+            details=options.details,
+            seed=options.seed,
+            realism=options.realism,
+        )
     if options.strict and made.fault:
         raise CorruptError(f"{name}: {made.fault}")
     notices = []
-    icc = parsed.chunk(CHUNK_ICC)
-    if icc and format_ not in KEEPS_ICC:
-        notices.append(Notice(f"{name}: {format_} files hold no colour profile", "W-meta-lost"))
     fault = made.fault or parsed.fault
     if made.fault is None and parsed.fault_kind == "trailing":
         notices.append(Notice(f"{name}: {parsed.fault}", "W-trailing"))
         fault = None
     if made.level >= (options.level or parsed.header.levels):
         fault = None
-    return Decoded(
-        save(made.pixels, format_, icc),
-        parsed.header.width,
-        parsed.header.height,
+    return DecodedPicture(
+        made.pixels,
+        alpha,
+        from_chunks(parsed.chunks),
         made.level,
         parsed.header.levels,
         fault,
         tuple(notices),
     )
+
+
+def _alpha(parsed: Parsed, name: str) -> NDArray[np.uint8] | None:
+    """The transparency of a file. Raises CorruptError."""
+    data = parsed.chunk(CHUNK_ALPHA)
+    if data is None:
+        return None
+
+    from .picture.alpha import unpack
+
+    try:
+        return unpack(data, parsed.header.width, parsed.header.height)
+    except CorruptError as error:
+        raise CorruptError(f"{name}: {error}") from None

@@ -25,7 +25,8 @@ ROOMS = {
         {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},
     ),
-    "convert": ({"errors", "bitstream", "picture", "codec", "release"}, set()),
+    "carry": ({"errors", "bitstream", "picture"}, set()),
+    "convert": ({"errors", "bitstream", "picture", "codec", "release", "carry"}, {"numpy"}),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips"}),
     "train": (
         {"errors", "files", "cells", "model", "entropy", "codec", "release", "picture"},

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..bitstream.fields import MAX_PIXELS
 from ..convert import EncodeOptions, encode_file
 from ..files import check_output, read_input, shown, write_output
+from .choices import picture_options
 from .common import (
     MESSAGES,
     Rate,
@@ -33,13 +36,7 @@ MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
     type=Rate(),
     help="At most this many bits per pixel.",
 )
-@click.option(
-    "--metadata",
-    type=click.Choice(["all", "none"]),
-    default="all",
-    help="Keep the colour profile, or not.",
-    show_default=True,
-)
+@picture_options
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."
 )
@@ -53,12 +50,12 @@ def command(
     level: int | None,
     target_size: int | None,
     target_bpp: float | None,
-    metadata: str,
     seed: int,
     model: str | None,
     force: bool,
     device: str,
     threads: int,
+    **choices: Any,
 ) -> None:
     """Encode the picture INPUT (PNG, JPEG, WebP, TIFF, AVIF, ...; - for standard input).
 
@@ -77,7 +74,9 @@ def command(
     made = encode_file(
         data,
         shown(source),
-        EncodeOptions(level, target_size, target_bpp, metadata, seed, model, device),
+        EncodeOptions(
+            level, target_size, target_bpp, seed=seed, model=model, device=device, **choices
+        ),
     )
     for notice in made.notices:
         MESSAGES.notice(notice)

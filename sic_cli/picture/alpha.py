@@ -24,12 +24,10 @@ UNSEEN = (127, 127, 127)
 def background_of(text: str) -> tuple[int, int, int]:
     """`#RRGGBB` or a CSS name -> colour. Raises UsageError."""
     try:
-        colour = ImageColor.getrgb(text)
-    except ValueError:
-        colour = ()
-    if len(colour) != 3:
-        raise UsageError(f"background {text!r} is not a colour such as white or #336699")
-    return colour[0], colour[1], colour[2]
+        red, green, blue = tuple[int, ...](ImageColor.getrgb(text))
+    except ValueError:  # no colour, or one with transparency
+        raise UsageError(f"background {text!r} is not a colour such as white or #336699") from None
+    return red, green, blue
 
 
 def fill(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -88,19 +88,24 @@ def whole_samples(
         return grey.astype(np.uint16)
     if mode not in ("RGB", "RGBA") or not raw or picture.format not in ("PNG", "TIFF"):
         return None
-    if set(raw) == {"LA;16B"}:
-        both = np.asarray(_again(data, picture.format, frame, ["RGBA"] * len(raw)))
-        pairs = both.astype(np.uint16)
-        return (pairs[..., ::2] << 8) | pairs[..., 1::2]
-    ends = {m[-4:] for m in raw}
-    if len(ends) != 1 or not ends <= set(LOWER) or raw[0].startswith("RGBa"):
-        return None
     try:
+        if set(raw) == {"LA;16B"}:
+            both = np.asarray(_again(data, picture.format, frame, ["RGBA"] * len(raw)))
+            return _joined(both[..., ::2], both[..., 1::2])
+        ends = {m[-4:] for m in raw}
+        if len(ends) != 1 or not ends <= set(LOWER) or raw[0].startswith("RGBa"):
+            return None
         lower = _again(data, picture.format, frame, [m[:-4] + LOWER[m[-4:]] for m in raw])
-        low_bytes = np.asarray(lower).astype(np.uint16)
     except (ValueError, OSError):
-        return None  # no such raw mode here
-    return (np.asarray(picture).astype(np.uint16) << 8) | low_bytes
+        return None  # no such raw mode here, or no file to read again
+    return _joined(np.asarray(picture), np.asarray(lower))
+
+
+def _joined(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    out = upper.astype(np.uint16)
+    out <<= 8
+    out |= lower
+    return out
 
 
 def _again(data: bytes, format_: str, frame: int, raw: list[str]) -> Image.Image:

@@ -91,7 +91,7 @@ def load(
         except (SicError, MemoryError):
             raise
         except Exception as error:  # readers of damaged files raise whatever they run into
-            raise InputError(f"{name}: broken picture ({error})") from None
+            raise InputError(f"{name}: broken picture ({_line(error)})") from None
 
 
 def from_image(
@@ -109,7 +109,11 @@ def from_image(
         except (SicError, MemoryError):
             raise
         except Exception as error:  # loading may be due, and its readers raise anything
-            raise InputError(f"{name}: broken picture ({error})") from None
+            raise InputError(f"{name}: broken picture ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _readers(data: bytes, name: str) -> list[str]:
@@ -187,7 +191,8 @@ def _read(
         text = f"{name}: {depth} bits per sample"
         if choices.depth16 == "error":
             raise InputError(f"{text}; sic keeps 8", "--depth16 allow encodes it all the same")
-        samples = deep.whole_samples(picture, data, choices.frame or 0, name)
+        frame = choices.frame if isinstance(choices.frame, int) else 0
+        samples = deep.whole_samples(picture, data, frame, name)
         if choices.depth16 == "warn":
             how = "cut to 8 by the reader" if samples is None else "rounded to 8"
             notices.append(Notice(f"{text}, {how}", "W-depth16"))

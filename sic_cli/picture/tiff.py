@@ -19,7 +19,7 @@ def is_raw(picture: Image.Image, data: bytes) -> bool:
     """True for raw camera files, whose first picture is a small preview."""
     tags: Any = getattr(picture, "tag_v2", {})
     preview = SUB_DIRECTORIES in tags and int(tags.get(SUB_FILE_TYPE, 0)) & 1
-    return bool(data[8:10] == b"CR" and tags or DNG_VERSION in tags or preview)
+    return bool((data[8:10] == b"CR" and tags) or DNG_VERSION in tags or preview)
 
 
 def described(picture: Image.Image) -> bytes | None:

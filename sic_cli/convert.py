@@ -13,14 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from .bitstream.fields import (
-    CHUNK_ALPHA,
-    CHUNK_HEAD_MOST,
-    MAX_CHUNKS_BYTES,
-    MAX_PIXELS,
-    MAX_SIDE,
-    Chunk,
-)
+from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed, parse
 from .bitstream.truncate import level_within
 from .errors import CorruptError, Notice, SicError, TargetError
@@ -155,6 +148,30 @@ def choices_of(options: EncodeOptions) -> Choices:
     )
 
 
+def prepare(model: str | None, device: str) -> None:
+    """Load a model onto a device now. Raises ModelError, ResourceError."""
+    from .codec.engine import engine
+    from .release.locate import find
+
+    with _CODEC:
+        engine(find(model), device)
+
+
+def check_symbols(parsed: Parsed, name: str, device: str) -> tuple[int, str | None]:
+    """Decode all symbols of a file: the last level whose digest is right, and what is wrong behind.
+
+    Raises CheckError if not even level 1 is right, ModelError, ResourceError.
+    """
+    from .codec.decode import decode_cells, file_engine
+
+    try:
+        with _CODEC:
+            _, good, wrong = decode_cells(file_engine(parsed, device), parsed, parsed.level)
+    except SicError as error:
+        raise type(error)(f"{name}: {error}", error.hint) from None
+    return good, wrong
+
+
 def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
     """A picture file's bytes -> a .sic file.
 
@@ -169,8 +186,7 @@ def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
 
 def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:
     """A picture that was read -> a .sic file; raises as `encode_file`."""
-    chunks = _chunks(picture, name)
-
+    from .carry import to_chunks
     from .codec.encode import encode
     from .release.locate import find
 
@@ -186,7 +202,7 @@ def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encod
             device=options.device,
             grey=picture.grey,
             seed=options.seed,
-            chunks=chunks,
+            chunks=to_chunks(picture, name),
         )
     parsed = parse(made)
     level = level_within(parsed, options.target_size, options.target_bpp)
@@ -202,28 +218,6 @@ def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encod
         card.id.hex(),
         picture.notices,
     )
-
-
-def _chunks(picture: Picture, name: str) -> tuple[Chunk, ...]:
-    """What travels beside the pixels. Raises TargetError if it is more than a file holds."""
-    from .carry import to_chunks
-
-    chunks = to_chunks(picture.metadata)
-    if picture.alpha is not None:
-        from .picture.alpha import pack
-
-        chunks.insert(0, Chunk(CHUNK_ALPHA, pack(picture.alpha)))
-    if sum(len(c.data) + CHUNK_HEAD_MOST for c in chunks) > MAX_CHUNKS_BYTES:
-        largest = max(chunks, key=lambda c: len(c.data))
-        what = {CHUNK_ALPHA: "transparency"}.get(
-            largest.type, f"metadata ({largest.type.decode()})"
-        )
-        raise TargetError(
-            f"{name}: {len(largest.data)} bytes of {what}; a .sic file holds {MAX_CHUNKS_BYTES} "
-            "beside the picture",
-            "--alpha flatten" if largest.type == CHUNK_ALPHA else "--metadata icc or none",
-        )
-    return tuple(chunks)
 
 
 def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
@@ -271,10 +265,10 @@ def decode_parsed(parsed: Parsed, name: str, options: DecodeOptions) -> DecodedP
             f"level {options.level} was asked for, and the model has 1 to {parsed.header.levels}"
         )
 
-    from .carry import from_chunks
+    from .carry import alpha_of, metadata_of
     from .codec.decode import decode
 
-    alpha = _alpha(parsed, name)
+    alpha = alpha_of(parsed, name)
     with _CODEC:
         made = decode(
             parsed,
@@ -296,23 +290,9 @@ def decode_parsed(parsed: Parsed, name: str, options: DecodeOptions) -> DecodedP
     return DecodedPicture(
         made.pixels,
         alpha,
-        from_chunks(parsed.chunks),
+        metadata_of(parsed.chunks),
         made.level,
         parsed.header.levels,
         fault,
         tuple(notices),
     )
-
-
-def _alpha(parsed: Parsed, name: str) -> NDArray[np.uint8] | None:
-    """The transparency of a file. Raises CorruptError."""
-    data = parsed.chunk(CHUNK_ALPHA)
-    if data is None:
-        return None
-
-    from .picture.alpha import unpack
-
-    try:
-        return unpack(data, parsed.header.width, parsed.header.height)
-    except CorruptError as error:
-        raise CorruptError(f"{name}: {error}") from None

@@ -25,7 +25,13 @@ ROOMS = {
         {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},
     ),
-    "carry": ({"errors", "bitstream", "picture"}, set()),
+    "facts": ({"errors", "files", "bitstream", "convert", "release"}, set()),
+    "api": (
+        {"errors", "files", "bitstream", "convert", "facts", "picture"},
+        {"numpy", "PIL", "torch"},
+    ),
+    "pillow": ({"errors", "bitstream", "carry", "convert", "picture", "api"}, {"PIL"}),
+    "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
     "convert": ({"errors", "bitstream", "picture", "codec", "release", "carry"}, {"numpy"}),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips"}),
     "train": (

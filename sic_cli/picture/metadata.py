@@ -41,6 +41,19 @@ class Metadata:
             xmp=self.xmp and edit.xmp_upright(self.xmp),
         )
 
+    def to_info(self) -> dict[str, Any]:
+        """As Pillow's pictures have it in `info`."""
+        out: dict[str, Any] = {}
+        if self.icc:
+            out["icc_profile"] = self.icc
+        if self.exif:
+            out["exif"] = edit.PREFIX + self.exif
+        if self.xmp:
+            out["xmp"] = self.xmp
+        if self.dpi:
+            out["dpi"] = self.dpi
+        return out
+
     def chosen(self, keep: str, strip_gps: bool, name: str) -> tuple[Metadata, list[Notice]]:
         """What `--metadata` all, icc or none keeps, perhaps without the position."""
         if keep == "none":

@@ -73,3 +73,38 @@ def camera_exif(turn: int = 6, preview: bytes = b"") -> Image.Exif:
     exif.get_ifd(0x8825)[1] = "N"
     exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.25)
     return exif
+
+
+def cmyk_profile() -> bytes:
+    """A CMYK profile in which full cyan is red: nobody takes it for the plain formula."""
+
+    def tag(kind: bytes, body: bytes) -> bytes:
+        data = kind + bytes(4) + body
+        return data + bytes(-len(data) % 4)
+
+    ramp = bytes(range(256))
+    fixed = [int(v * 65536) for v in (0.9642, 1.0, 0.8249)]
+    grid = bytearray()
+    for corner in range(16):
+        cyan, magenta, yellow, black = (corner >> k & 1 for k in (3, 2, 1, 0))
+        light = 0 if black else 100 - 45 * cyan - 15 * magenta - 15 * yellow
+        red = 60 if cyan and not black else 0
+        grid += bytes((round(light * 2.55), 128 + red, 128 + red // 2))
+    unit = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    lut = bytes((4, 3, 2, 0)) + unit + ramp * 4 + bytes(grid) + ramp * 3
+    text = b"test\0"
+    tags = {
+        b"desc": tag(b"desc", struct.pack(">I", len(text)) + text + bytes(78)),
+        b"cprt": tag(b"text", text),
+        b"wtpt": tag(b"XYZ ", struct.pack(">3i", *fixed)),
+        b"A2B0": tag(b"mft1", lut),
+    }
+    place = 128 + 4 + 12 * len(tags)
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags.items():
+        table += struct.pack(">4sII", name, place + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s12s4s", place + len(body), b"", 0x02400000, b"prtr", b"CMYK",
+                       b"Lab ", bytes(12), b"acsp")  # fmt: skip
+    head += bytes(28) + struct.pack(">3i", *fixed)
+    return head + bytes(128 - len(head)) + table + body

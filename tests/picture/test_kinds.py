@@ -17,6 +17,7 @@ from tests.picture.made import (
     RGB,
     XMP,
     camera_exif,
+    cmyk_profile,
     deep_png,
     deep_tiff,
     file_of,
@@ -147,6 +148,11 @@ def test_cmyk_goes_through_its_profile_or_the_plain_formula() -> None:
     got = read(file_of(source, "TIFF"))
     assert np.array_equal(got.pixels, np.asarray(source.convert("RGB")))
     assert codes(got) == ["W-cmyk"] and got.icc is None
+    cyan = file_of(Image.new("CMYK", (4, 4), (255, 0, 0, 0)), "TIFF", icc_profile=cmyk_profile())
+    red, green, blue = read(cyan).pixels[0, 0].tolist()
+    assert red > 180 > 100 > max(green, blue) and read(cyan).icc is None
+    assert read(cyan, icc="ignore").pixels[0, 0].tolist() == [0, 255, 255]
+    assert "through its profile" in read(cyan).notices[0].text
     wrong = read(file_of(source, "JPEG", icc_profile=profile(), quality=100))
     assert sorted(codes(wrong)) == ["W-cmyk", "W-icc-bad"] and wrong.icc is None
 

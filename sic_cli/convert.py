@@ -1,26 +1,52 @@
 """Picture files to .sic files and back, in memory: bytes in, bytes out, nothing printed, no paths.
 
 The commands, the folder runner, the Python API and the Pillow plugin all call this. Importing it
-imports neither torch nor Pillow; the heavy rooms load when a picture comes.
+imports neither torch nor Pillow; the heavy rooms load when a picture comes. Safe in threads: reading and
+writing picture files go on side by side, the codec takes one picture at a time.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
-from .bitstream.fields import CHUNK_ICC, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, Chunk
+from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed, parse
 from .errors import CorruptError, Notice, SicError, TargetError
 from .targets import Goal, Reached, asked_level, settle
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .picture.load import Choices, Picture
+    from .picture.metadata import Metadata
+
+_CODEC = threading.Lock()
+"""Held while networks are loaded and run: exact integers ask for settings of torch that hold for the
+whole process, and two threads would undo each other's."""
+
+
+def _new_lock() -> None:
+    global _CODEC
+    _CODEC = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that it does not have
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
     """level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
     quality (1..100), targets, best_effort, measure: see targets.py; level and ceilings cap the search.
-    metadata: "all" or "none". seed: default seed of sampled details. model: name, folder, or None
-    for the newest release."""
+    seed: default seed of sampled details. model: name, folder, or None for the newest release.
+    alpha: "keep", "flatten" (on `background`) or "drop". frame: which of several pictures; None: the
+    first, with a notice; "error": refuse. depth16: "warn", "error" or "allow". icc: "embed", "srgb"
+    or "ignore". orient: "apply" or "keep". metadata: "all", "icc" or "none"."""
 
     level: int | None = None
     target_size: int | None = None
@@ -33,6 +59,13 @@ class EncodeOptions:
     targets: tuple[Goal, ...] = ()
     best_effort: bool = False
     measure: bool = False
+    alpha: str = "keep"
+    background: str = "white"
+    frame: int | Literal["error"] | None = None
+    depth16: str = "warn"
+    icc: str = "embed"
+    orient: str = "apply"
+    strip_gps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +94,10 @@ class Encoded:
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
     """level: None for the highest whole one. details: "mean" or "sample", the latter by `seed`
-    (None: the file's). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and damaged files."""
+    (None: the file's). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and
+    damaged files. background: under transparency, for formats without. metadata: "all", "icc" or
+    "none". output_quality: of JPEG, WebP and AVIF, 1 to 100; png_compression: 0 to 9; None: sic's
+    own."""
 
     level: int | None = None
     details: str = "mean"
@@ -69,6 +105,11 @@ class DecodeOptions:
     strict: bool = False
     device: str = "auto"
     realism: float = 1.0
+    background: str = "white"
+    metadata: str = "all"
+    strip_gps: bool = False
+    output_quality: int | None = None
+    png_compression: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +125,89 @@ class Decoded:
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """pixels: uint8 (H, W, 3), or (H, W) if grey; alpha: uint8 (H, W) or None. fault: as above."""
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    metadata: Metadata
+    level: int
+    levels: int
+    fault: str | None
+    notices: tuple[Notice, ...] = ()
+
+
+def choices_of(options: EncodeOptions) -> Choices:
+    """The part of the options that concerns reading a picture."""
+    from .picture.load import Choices
+
+    return Choices(
+        options.alpha,
+        options.background,
+        options.frame,
+        options.depth16,
+        options.icc,
+        options.orient,
+        options.metadata,
+        options.strip_gps,
+    )
+
+
+def prepare(model: str | None, device: str) -> None:
+    """Load a model onto a device now. Raises ModelError, ResourceError."""
+    from .codec.engine import engine
+    from .release.locate import find
+
+    with _CODEC:
+        engine(find(model), device)
+
+
+def check_symbols(parsed: Parsed, name: str, device: str) -> tuple[int, str | None]:
+    """Decode all symbols of a file: the last level whose digest is right, and what is wrong behind.
+
+    Raises CheckError if not even level 1 is right, ModelError, ResourceError.
+    """
+    from .codec.decode import decode_cells, file_engine
+
+    try:
+        with _CODEC:
+            _, good, wrong = decode_cells(file_engine(parsed, device), parsed, parsed.level)
+    except SicError as error:
+        raise type(error)(f"{name}: {error}", error.hint) from None
+    return good, wrong
+
+
 def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
     """A picture file's bytes -> a .sic file.
 
-    name: for messages. Raises InputError, ResourceError, TargetError, ModelError.
+    name: for messages. Raises InputError, ResourceError, TargetError, ModelError, UsageError.
     """
     from .picture.load import load
 
-    picture = load(data, name, MAX_SIDE, MAX_PIXELS)
-    notices = tuple(
-        n for n in picture.notices if n.code != "W-meta-lost" or options.metadata == "all"
+    return encode_picture(
+        load(data, name, MAX_SIDE, MAX_PIXELS, choices_of(options)), name, options
     )
-    chunks: tuple[Chunk, ...] = ()
-    if picture.icc and options.metadata == "all":
-        if len(picture.icc) > MAX_CHUNKS_BYTES:
-            raise TargetError(
-                f"{name}: colour profile of {len(picture.icc)} bytes", "--metadata none"
-            )
-        chunks = (Chunk(CHUNK_ICC, picture.icc),)
 
+
+def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:
+    """A picture that was read -> a .sic file; raises as `encode_file`."""
+    from .carry import to_chunks
     from .codec.encode import encode
     from .release.locate import find
 
     card = find(options.model)
-    made = encode(
-        picture.pixels,
-        card,
-        level=asked_level(options, card.config.levels),
-        device=options.device,
-        grey=picture.grey,
-        seed=options.seed,
-        chunks=chunks,
-    )
-    found = settle(made, picture.pixels, options, name)
+    with _CODEC:
+        made = encode(
+            picture.pixels,
+            card,
+            level=asked_level(options, card.config.levels),
+            device=options.device,
+            grey=picture.grey,
+            seed=options.seed,
+            chunks=to_chunks(picture, name),
+        )
+        found = settle(made, picture.pixels, options, name)
     parsed, level = parse(found.made), found.level
     ends = (parsed.header_end, *parsed.ends[:level])
     return Encoded(
@@ -128,7 +219,7 @@ def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
         tuple(b - a for a, b in pairwise(ends)),
         card.name,
         card.id.hex(),
-        (*notices, *found.notices),
+        (*picture.notices, *found.notices),
         found.target,
         found.metrics,
     )
@@ -154,38 +245,57 @@ def decode_file(data: bytes, name: str, format_: str, options: DecodeOptions) ->
     OutputError if the format cannot hold the picture.
     """
     parsed = open_sic(data, name, options.strict)
+    made = decode_parsed(parsed, name, options)
+
+    from .picture.save import Output, write
+
+    metadata, told = made.metadata.chosen(options.metadata, options.strip_gps, name)
+    output = Output(options.background, options.output_quality, options.png_compression)
+    picture, lost = write(made.pixels, made.alpha, format_, metadata, name, output)
+    return Decoded(
+        picture,
+        parsed.header.width,
+        parsed.header.height,
+        made.level,
+        made.levels,
+        made.fault,
+        (*made.notices, *told, *lost),
+    )
+
+
+def decode_parsed(parsed: Parsed, name: str, options: DecodeOptions) -> DecodedPicture:
+    """A file that `open_sic` read -> its pixels and what belongs to them; raises as `decode_file`."""
     if options.level is not None and options.level > parsed.header.levels:
         raise TargetError(
             f"level {options.level} was asked for, and the model has 1 to {parsed.header.levels}"
         )
 
+    from .carry import alpha_of, metadata_of
     from .codec.decode import decode
-    from .picture.save import KEEPS_ICC, save
 
-    made = decode(
-        parsed,
-        level=options.level,
-        device=options.device,
-        details=options.details,
-        seed=options.seed,
-        realism=options.realism,
-    )
+    alpha = alpha_of(parsed, name)
+    with _CODEC:
+        made = decode(
+            parsed,
+            level=options.level,
+            device=options.device,
+            details=options.details,
+            seed=options.seed,
+            realism=options.realism,
+        )
     if options.strict and made.fault:
         raise CorruptError(f"{name}: {made.fault}")
     notices = []
-    icc = parsed.chunk(CHUNK_ICC)
-    if icc and format_ not in KEEPS_ICC:
-        notices.append(Notice(f"{name}: {format_} files hold no colour profile", "W-meta-lost"))
     fault = made.fault or parsed.fault
     if made.fault is None and parsed.fault_kind == "trailing":
         notices.append(Notice(f"{name}: {parsed.fault}", "W-trailing"))
         fault = None
     if made.level >= (options.level or parsed.header.levels):
         fault = None
-    return Decoded(
-        save(made.pixels, format_, icc),
-        parsed.header.width,
-        parsed.header.height,
+    return DecodedPicture(
+        made.pixels,
+        alpha,
+        metadata_of(parsed.chunks),
         made.level,
         parsed.header.levels,
         fault,

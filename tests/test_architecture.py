@@ -27,7 +27,17 @@ ROOMS = {
     ),
     "documents": ({"errors"}, set()),
     "targets": ({"errors", "bitstream", "codec", "measure"}, {"numpy"}),
-    "convert": ({"errors", "bitstream", "picture", "codec", "release", "targets"}, set()),
+    "facts": ({"errors", "files", "bitstream", "convert", "release"}, set()),
+    "api": (
+        {"errors", "files", "bitstream", "convert", "facts", "picture"},
+        {"numpy", "PIL", "torch"},
+    ),
+    "pillow": ({"errors", "bitstream", "carry", "convert", "picture", "api"}, {"PIL"}),
+    "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
+    "convert": (
+        {"errors", "bitstream", "picture", "codec", "release", "carry", "targets"},
+        {"numpy"},
+    ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),
     "evaluation": (
         {"errors", "files", "documents", "bitstream", "picture", "codec", "release", "measure"},

@@ -26,6 +26,7 @@ FLAG_GREY = 1
 KNOWN_FLAGS = FLAG_GREY
 
 CRC_BYTES = 4
+CHUNK_HEAD_MOST = 4 + MAX_VARINT + CRC_BYTES
 MODEL_BYTES = 8
 
 
@@ -78,8 +79,44 @@ LAYER_FIELDS = (
     ),
 )
 
+CHUNK_ALPHA = b"ALPH"
 CHUNK_ICC = b"iCCP"
-"""ICC profile as the picture file had it. Ancillary."""
+CHUNK_EXIF = b"eXIF"
+CHUNK_XMP = b"xMPp"
+CHUNK_DENSITY = b"dENS"
+CHUNKS_HDR = (b"cICP", b"mDCV", b"cLLI")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKind:
+    """A type of chunk that version 1 knows. kind: its name in `sic info`; meaning: its data."""
+
+    type: bytes
+    kind: str
+    meaning: str
+
+
+CHUNK_KINDS = (
+    ChunkKind(
+        CHUNK_ALPHA,
+        "alpha",
+        "opacity of every pixel, lossless: a whole still WebP file (lossless, three equal channels) "
+        "or PNG file (grey, 8 bits) of exactly width x height pixels; 0 is clear, 255 opaque",
+    ),
+    ChunkKind(CHUNK_ICC, "icc", "the ICC profile of the picture, byte for byte"),
+    ChunkKind(CHUNK_EXIF, "exif", "Exif: a TIFF structure, without the `Exif 00 00` of JPEG files"),
+    ChunkKind(CHUNK_XMP, "xmp", "an XMP packet, UTF-8"),
+    ChunkKind(
+        CHUNK_DENSITY,
+        "density",
+        "a varint: thousandths of a pixel per inch; a second one for rows if they differ",
+    ),
+    *(
+        ChunkKind(t, t.decode().lower(), f"the data of the chunk `{t.decode()}` of a PNG file")
+        for t in CHUNKS_HDR
+    ),
+)
+"""Every chunk of version 1 (FORMAT.md, section 3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import CorruptError, ResourceError, VersionError
 from .fields import (
-    CHUNK_ICC,
+    CHUNK_KINDS,
     CRC_BYTES,
     FLAG_GREY,
     HEADER_FIELDS,
@@ -30,7 +30,7 @@ from .fields import (
     get_varint,
 )
 
-KNOWN_CHUNKS = {CHUNK_ICC}
+KNOWN_CHUNKS = {row.type for row in CHUNK_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +181,7 @@ def parse(data: bytes) -> Parsed:
     """
     if len(data) > MAX_FILE:
         raise CorruptError(f"file of {len(data)} bytes, allowed are {MAX_FILE}")
-    header, place, header_crc = read_header(data)
-    chunks: list[Chunk] = []
-    start = place
-    try:
-        while place < len(data) and data[place] > MAX_LEVELS:
-            chunk, place = _read_chunk(data, place, header_crc)
-            chunks.append(chunk)
-            if len(chunks) > MAX_CHUNKS or place - start > MAX_CHUNKS_BYTES:
-                raise CorruptError(
-                    f"more than {MAX_CHUNKS} chunks or {MAX_CHUNKS_BYTES} bytes of them"
-                )
-    except EOFError as missing:
-        raise CorruptError(f"too short: it ends inside {missing}") from None
+    header, chunks, place, header_crc = read_head(data)
     header_end, layers, ends = place, list[Layer](), list[int]()
     fault, kind = None, ""
     try:
@@ -211,3 +199,21 @@ def parse(data: bytes) -> Parsed:
     return Parsed(
         header, tuple(chunks), tuple(layers), header_end, tuple(ends), len(data), fault, kind
     )
+
+
+def read_head(data: bytes) -> tuple[Header, list[Chunk], int, int]:
+    """Header, chunks, the byte behind them and the header's CRC; raises as `read_header`."""
+    header, place, header_crc = read_header(data)
+    chunks: list[Chunk] = []
+    start = place
+    try:
+        while place < len(data) and data[place] > MAX_LEVELS:
+            chunk, place = _read_chunk(data, place, header_crc)
+            chunks.append(chunk)
+            if len(chunks) > MAX_CHUNKS or place - start > MAX_CHUNKS_BYTES:
+                raise CorruptError(
+                    f"more than {MAX_CHUNKS} chunks or {MAX_CHUNKS_BYTES} bytes of them"
+                )
+    except EOFError as missing:
+        raise CorruptError(f"too short: it ends inside {missing}") from None
+    return header, chunks, place, header_crc

@@ -18,6 +18,8 @@ from ..files import read_input, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+ASKED_FOR = {"W-icc-converted"}
+"""Notices that say that an option was obeyed: shown with -v alone."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Messages:
 
     def notice(self, notice: Notice) -> None:
         """A warning that people should see unless they asked for quiet."""
-        if not self.quiet:
+        if not self.quiet and (self.verbose or notice.code not in ASKED_FOR):
             click.echo(f"sic: warning: {notice.text} [{notice.code}]", err=True)
 
     def detail(self, text: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..bitstream.fields import MAX_FILE
 from ..convert import DecodeOptions, decode_file, open_sic
 from ..errors import PartialError
 from ..files import check_output, read_input, shown, write_output
+from .choices import output_options
 from .common import MESSAGES, beside, global_options, run_options, set_threads
 
 
@@ -39,6 +42,7 @@ from .common import MESSAGES, beside, global_options, run_options, set_threads
     help="0: smallest error, highest PSNR; 1: most natural.",
     show_default=True,
 )
+@output_options
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 @run_options
@@ -55,6 +59,7 @@ def command(
     force: bool,
     device: str,
     threads: int,
+    **choices: Any,
 ) -> None:
     """Decode INPUT (a .sic file, or - for standard input).
 
@@ -77,7 +82,10 @@ def command(
     kind = format_for(output if output != "-" else "", format_)
     set_threads(threads)
     made = decode_file(
-        data, shown(source), kind, DecodeOptions(level, details, seed, strict, device, realism)
+        data,
+        shown(source),
+        kind,
+        DecodeOptions(level, details, seed, strict, device, realism, **choices),
     )
     for notice in made.notices:
         MESSAGES.notice(notice)

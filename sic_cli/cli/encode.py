@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..bitstream.fields import MAX_PIXELS
 from ..convert import EncodeOptions, encode_file
 from ..files import check_output, read_input, shown, write_output
 from ..targets import conflicts, goals, told
+from .choices import picture_options
 from .common import (
     MESSAGES,
     Rate,
@@ -49,13 +52,7 @@ MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 )
 @click.option("--best-effort", is_flag=True, help="Take the nearest level if none meets them.")
 @click.option("--measure", is_flag=True, help="State the true PSNR of every level in the file.")
-@click.option(
-    "--metadata",
-    type=click.Choice(["all", "none"]),
-    default="all",
-    help="Keep the colour profile, or not.",
-    show_default=True,
-)
+@picture_options
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."
 )
@@ -73,12 +70,12 @@ def command(
     targets: tuple[str, ...],
     best_effort: bool,
     measure: bool,
-    metadata: str,
     seed: int,
     model: str | None,
     force: bool,
     device: str,
     threads: int,
+    **choices: Any,
 ) -> None:
     """Encode the picture INPUT (PNG, JPEG, WebP, TIFF, AVIF, ...; - for standard input).
 
@@ -101,17 +98,17 @@ def command(
         data,
         shown(source),
         EncodeOptions(
-            level,
-            target_size,
-            target_bpp,
-            metadata,
-            seed,
-            model,
-            device,
-            quality,
-            wishes,
-            best_effort,
-            measure,
+            level=level,
+            target_size=target_size,
+            target_bpp=target_bpp,
+            seed=seed,
+            model=model,
+            device=device,
+            quality=quality,
+            targets=wishes,
+            best_effort=best_effort,
+            measure=measure,
+            **choices,
         ),
     )
     for notice in made.notices:

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import CHUNK_ICC
+from ..bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS
 from ..bitstream.reader import Parsed
 from ..errors import ModelError
 from ..files import shown
 from ..release.locate import find_id
 from .common import global_options, open_sic, require_level
 
-KINDS = {CHUNK_ICC: "icc"}
+KINDS = {row.type: row.kind for row in CHUNK_KINDS}
 
 
 def document(source: str, parsed: Parsed) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def document(source: str, parsed: Parsed) -> dict[str, Any]:
         "width_px": header.width,
         "height_px": header.height,
         "grey": header.grey,
-        "alpha": False,
+        "alpha": parsed.chunk(CHUNK_ALPHA) is not None,
         "model": {"name": name, "id": header.model.hex(), "available": available},
         "levels_total": header.levels,
         "levels": levels,

@@ -1,33 +1,158 @@
-"""Which kinds of picture are encoded and why the others are refused: the loader's one table."""
+"""What happens to each kind of picture: the loader's table, and the README's.
+
+`python -m sic_cli.picture.kinds` prints the README's; a test keeps both the same.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-READERS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF", "PPM", "GIF", "QOI", "JPEG2000", "TGA")
+READERS = (
+    "PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "PPM", "GIF", "QOI", "JPEG2000", "TGA",
+    "ICO",
+)  # fmt: skip
 """Pillow's readers that sic lets near a file; the others parse formats that hold no photographs."""
+
+SUFFIXES = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif", ".avifs"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "GIF": (".gif",),
+    "QOI": (".qoi",),
+    "JPEG2000": (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+    "ICO": (".ico",),
+}
+SAME_AS = {"MPO": "JPEG", "DIB": "BMP"}
+"""Formats that go by another's suffixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A format that Pillow reads with a package of its own. module: what registers the reader;
+    marks: (place, bytes) by which a file is known."""
+
+    format: str
+    package: str
+    module: str
+    marks: tuple[tuple[int, bytes], ...]
+
+
+GUESTS = (
+    Guest(
+        "HEIF",
+        "pillow-heif",
+        "pillow_heif",
+        tuple((4, b"ftyp" + b) for b in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")),
+    ),
+    Guest(
+        "JXL",
+        "pillow-jxl-plugin",
+        "pillow_jxl",
+        ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")),
+    ),
+)
+
+STRANGERS = (
+    ((0, b"%PDF"), "a PDF document"),
+    ((0, b"%!PS"), "a PostScript document"),
+    ((0, b"<svg"), "a drawing (SVG)"),
+    ((0, b"FUJIFILMCCD-RAW"), "a raw camera file"),
+    ((0, b"IIRO"), "a raw camera file"),
+    ((0, b"IIU\0"), "a raw camera file"),
+    ((4, b"ftypcrx"), "a raw camera file"),
+    ((4, b"ftypisom"), "a video"),
+    ((4, b"ftypmp4"), "a video"),
+    ((4, b"ftypqt"), "a video"),
+)
+"""What people take for a picture file: marks, and what it is."""
+
+GREY_MODES = ("L", "1", "LA", "La")
+FLOAT_MODES = ("F",)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """modes: Pillow modes; refusal: how the sentence that refuses it goes on; None: encoded."""
+    """A row of the README. notice: code of the warning, or empty."""
 
-    modes: tuple[str, ...]
-    refusal: str | None
+    kind: str
+    happens: str
+    notice: str = ""
 
 
 KINDS = (
-    Kind(("RGB", "L", "1", "P"), None),
-    Kind(("RGBA", "LA", "PA", "La", "RGBa", "RGBX"), "has transparency"),
-    Kind(("I", "I;16", "I;16B", "I;16L", "I;16N", "F"), "has more than 8 bits per sample"),
-    Kind(("CMYK",), "is in CMYK colours"),
-    Kind(("YCbCr", "LAB", "HSV"), "is not in RGB colours"),
+    Kind("RGB, 8 bits", "as it is"),
+    Kind(
+        "RGB, grey or palette with transparency (also one clear colour, tRNS)",
+        "opacity without loss, in a chunk of its own, at every level; colours under wholly clear pixels are filled from their neighbours; `--alpha flatten` puts the picture on `--background`, `--alpha drop` shows it opaque; all opaque: nothing is stored",
+    ),
+    Kind("grey; black and white", "as grey; decoded as grey of 8 bits"),
+    Kind("palette", "as RGB"),
+    Kind(
+        "16 bits: grey or colour; PNG, TIFF, PGM",
+        "read at 16 bits and rounded to 8; `--depth16 error` refuses it, `allow` says nothing",
+        "W-depth16",
+    ),
+    Kind(
+        "more than 8 bits: JPEG 2000, AVIF, PPM; 16-bit colour TIFF in planes",
+        "the 8 bits that Pillow makes of it",
+        "W-depth16",
+    ),
+    Kind("floating point; whole numbers beyond 0 to 65535", "refused, exit code 4"),
+    Kind(
+        "CMYK",
+        "to sRGB through its profile, without one by the plain formula; the profile is left out",
+        "W-cmyk",
+    ),
+    Kind("YCbCr, LAB, HSV", "to RGB; the profile of LAB pictures is left out"),
+    Kind(
+        "colour profile (ICC)",
+        "kept byte for byte and given back; `--icc srgb` converts the pixels instead, `--icc ignore` leaves it out",
+        "W-icc-converted with -v",
+    ),
+    Kind("a profile that is broken or for other colours", "kept, not used", "W-icc-bad"),
+    Kind(
+        "orientation, all eight, in Exif or XMP",
+        "pixels are turned upright and the tag set to 1; `--orient keep` leaves both",
+    ),
+    Kind(
+        "Exif, XMP",
+        "kept byte for byte but for the orientation; of TIFF files the tags that describe the picture; `--metadata icc` or `none` leaves them out, `--strip-gps` the position",
+    ),
+    Kind("resolution (dpi)", "kept unless Exif says it; WebP and AVIF files cannot hold it"),
+    Kind("comments, IPTC, other chunks", "left out"),
+    Kind(
+        "animation, several pages, stereo JPEG (MPO)",
+        "the first one; `--frame N` another, counted from 0; `--frame error` refuses",
+        "W-frames",
+    ),
+    Kind("icon (ICO)", "the largest picture"),
+    Kind(
+        "HDR: PNG or AVIF with PQ or HLG",
+        "8 bits, and the chunks that say so, given back to PNG files",
+        "W-hdr",
+    ),
+    Kind("HDR: JPEG with a gain map", "the plain picture", "W-hdr"),
+    Kind("HEIF; JPEG XL", "read if pillow-heif or pillow-jxl-plugin is installed, else refused"),
+    Kind("raw camera files, SVG, PDF, PostScript, video", "refused, exit code 4"),
+    Kind("a name that says another format than the contents", "the contents decide", "W-ext"),
+    Kind("bytes behind the end of a PNG file", "ignored", "W-trailing"),
+    Kind("cut or broken file", "refused, exit code 4"),
+    Kind(
+        "1x1 to 65 535 a side, 178 megapixels in all", "exactly that size comes back; more: code 7"
+    ),
 )
 
 
-def kind_of(mode: str) -> Kind:
-    """The row for a Pillow mode."""
-    for kind in KINDS:
-        if mode in kind.modes:
-            return kind
-    return Kind((mode,), f"has mode {mode}, which sic does not know")
+def table() -> str:
+    """The README's table."""
+    rows = [f"| {k.kind} | {k.happens} | {k.notice} |" for k in KINDS]
+    return "\n".join(["| picture | what happens | notice |", "|---|---|---|", *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

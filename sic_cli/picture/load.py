@@ -1,56 +1,140 @@
-"""Picture file -> pixels, upright, with its colour profile; or one clear refusal."""
+"""Picture file -> pixels, upright, with what belongs to them; or one clear refusal.
+
+The rules are `kinds.KINDS`. Reading is here; colours, samples of 16 bits, transparency and metadata
+have files of their own.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from ..errors import InputError, Notice, ResourceError
-from .kinds import READERS, kind_of
+from ..errors import InputError, Notice, ResourceError, SicError, UsageError
+from . import colour, deep, tiff
+from .alpha import background_of, fill, flatten
+from .kinds import FLOAT_MODES, GREY_MODES, GUESTS, READERS, SAME_AS, STRANGERS, SUFFIXES
+from .metadata import Metadata, from_info, hdr_notices, trailing_bytes
+from .quiet import QUIET
+
+ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user may decide; the words of the options of `sic encode`.
+
+    frame: None is the first one, with a notice if there are more.
+    """
+
+    alpha: str = "keep"
+    background: str = "white"
+    frame: int | Literal["error"] | None = None
+    depth16: str = "warn"
+    icc: str = "embed"
+    orient: str = "apply"
+    metadata: str = "all"
+    strip_gps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """pixels: uint8 (H, W, 3), all three equal if `grey`. icc: profile or None. notices: sentences
-    on what was left out."""
+    """pixels: uint8 (H, W, 3), all three equal if `grey`. alpha: uint8 (H, W), or None: opaque.
+    notices: sentences on what was changed or left out."""
 
     pixels: NDArray[np.uint8]
     grey: bool
-    icc: bytes | None
+    alpha: NDArray[np.uint8] | None
+    metadata: Metadata
     notices: tuple[Notice, ...] = ()
 
+    @property
+    def icc(self) -> bytes | None:
+        """The colour profile."""
+        return self.metadata.icc
 
-def load(data: bytes, name: str, max_side: int, max_pixels: int) -> Picture:
+
+def load(
+    data: bytes, name: str, max_side: int, max_pixels: int, choices: Choices | None = None
+) -> Picture:
     """Decode a picture file.
 
     name: for messages. Raises InputError for what is not a whole picture of a kind that sic encodes,
-    ResourceError for one that is too large (before its pixels are read).
+    ResourceError for one that is too large (before its pixels are read), UsageError for a frame or
+    background that does not exist.
     """
+    choices = choices or Choices()
     if not data:
         raise InputError(f"{name}: empty file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with QUIET:
         try:
-            with Image.open(io.BytesIO(data), formats=READERS) as picture:
+            with Image.open(io.BytesIO(data), formats=_readers(data, name)) as picture:
                 _check_size(picture, name, max_side, max_pixels)
-                _check_kind(picture, name, data[:65536])
-                picture.load()
-                return _upright(picture, name)
+                if tiff.is_raw(picture, data):
+                    raise InputError(f"{name}: is a raw camera file", "develop it first")
+                notices = [*_named(picture, data, name), *_seek(picture, name, choices)]
+                _check_size(picture, name, max_side, max_pixels)
+                return _read(picture, data, name, choices, notices)
         except UnidentifiedImageError:
             raise InputError(
                 f"{name}: not a picture that sic reads", f"readable are {', '.join(READERS)}"
             ) from None
         except Image.DecompressionBombError:
             raise ResourceError(f"{name}: more than {max_pixels} pixels") from None
-        except (InputError, ResourceError, MemoryError):
+        except (SicError, MemoryError):
             raise
         except Exception as error:  # readers of damaged files raise whatever they run into
-            raise InputError(f"{name}: broken picture ({error})") from None
+            raise InputError(f"{name}: broken picture ({_line(error)})") from None
+
+
+def from_image(
+    picture: Image.Image,
+    name: str,
+    max_side: int,
+    max_pixels: int,
+    choices: Choices | None = None,
+) -> Picture:
+    """The same for a picture of Pillow's; raises as `load`."""
+    with QUIET:
+        _check_size(picture, name, max_side, max_pixels)
+        try:
+            return _read(picture, b"", name, choices or Choices(), [])
+        except (SicError, MemoryError):
+            raise
+        except Exception as error:  # loading may be due, and its readers raise anything
+            raise InputError(f"{name}: broken picture ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _readers(data: bytes, name: str) -> list[str]:
+    """Readers for a file; those that a package brings are looked for only when it is needed."""
+    for guest in GUESTS:
+        if any(data.startswith(mark, at) for at, mark in guest.marks):
+            if importlib.util.find_spec(guest.module) is None:
+                raise InputError(
+                    f"{name}: is a {guest.format} picture, which Pillow does not read by itself",
+                    f"pip install {guest.package}",
+                )
+            module: Any = importlib.import_module(guest.module)
+            if guest.format == "HEIF":
+                module.register_heif_opener()
+            return [guest.format]
+    for (at, mark), what in STRANGERS:
+        if data.startswith(mark, at):
+            raise InputError(f"{name}: is {what}, not a picture that sic reads")
+    if b"<svg" in data[:1024]:
+        raise InputError(f"{name}: is a drawing (SVG), not a picture that sic reads")
+    return list(READERS)
 
 
 def _check_size(picture: Image.Image, name: str, max_side: int, max_pixels: int) -> None:
@@ -64,67 +148,186 @@ def _check_size(picture: Image.Image, name: str, max_side: int, max_pixels: int)
         )
 
 
-def _check_kind(picture: Image.Image, name: str, head: bytes) -> None:
+def _named(picture: Image.Image, data: bytes, name: str) -> list[Notice]:
+    out, format_ = [], str(picture.format)
+    suffix = PurePath(name).suffix.lower()
+    known = {s for row in SUFFIXES.values() for s in row}
+    if suffix in known and suffix not in SUFFIXES.get(SAME_AS.get(format_, format_), (suffix,)):
+        out.append(Notice(f"{name}: is a {format_} file in spite of its name", "W-ext"))
+    if trailing := trailing_bytes(data):
+        out.append(Notice(f"{name}: {trailing} bytes behind its end are ignored", "W-trailing"))
+    return out
+
+
+def _seek(picture: Image.Image, name: str, choices: Choices) -> list[Notice]:
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":
-        raise InputError(f"{name}: has {frames} frames; sic encodes single pictures")
-    if _deep(picture, head):
-        raise InputError(
-            f"{name}: has more than 8 bits per sample, which sic does not encode yet",
-            "convert it to 8 bits first",
+    if choices.frame == "error":
+        if frames > 1:
+            raise InputError(f"{name}: holds {frames} pictures", "choose one with --frame N")
+        return []
+    if choices.frame is not None and choices.frame >= frames:
+        raise UsageError(
+            f"{name}: there is no picture {choices.frame}; it holds {frames}, counted from 0"
         )
+    if choices.frame:
+        picture.seek(choices.frame)
+    if frames > 1 and choices.frame is None:
+        return [Notice(f"{name}: only the first of {frames} pictures", "W-frames")]
+    return []
 
 
-def _bits_of(head: bytes, format_: str) -> int:
-    """Bits per sample that the head of a JPEG 2000 or AVIF file states; 8 if it does not."""
-    if format_ == "AVIF":  # the box `pixi`: version and flags, number of channels, bits of each
-        place = head.find(b"pixi")
-        return head[place + 9] if place >= 0 and len(head) > place + 9 else 8
-    place = head.find(b"\xff\x4f\xff\x51")  # SOC, SIZ; bits - 1 of component 1 stand 42 bytes on
-    return (head[place + 42] & 127) + 1 if place >= 0 and len(head) > place + 42 else 8
+def _read(
+    picture: Image.Image, data: bytes, name: str, choices: Choices, notices: list[Notice]
+) -> Picture:
+    """Everything behind opening, in the order of the table."""
+    if picture.mode in FLOAT_MODES:
+        raise InputError(
+            f"{name}: has floating-point samples, which sic does not encode",
+            "scale it to 16 or 8 bits first",
+        )
+    samples, tiff_exif = None, tiff.described(picture)
+    depth = deep.bits(picture, data[:65536])
+    if depth > 8:
+        text = f"{name}: {depth} bits per sample"
+        if choices.depth16 == "error":
+            raise InputError(f"{text}; sic keeps 8", "--depth16 allow encodes it all the same")
+        frame = choices.frame if isinstance(choices.frame, int) else 0
+        samples = deep.whole_samples(picture, data, frame, name)
+        if choices.depth16 == "warn":
+            how = "cut to 8 by the reader" if samples is None else "rounded to 8"
+            notices.append(Notice(f"{text}, {how}", "W-depth16"))
+    picture.load()
+    metadata = from_info(picture.info, data)
+    if tiff_exif:
+        metadata = replace(metadata, exif=tiff_exif)
+    if samples is not None:
+        colours, alpha = _split_deep(samples, picture.info.get("transparency"))
+    else:
+        picture, metadata, told = _plain(picture, metadata, name, choices)
+        notices += told
+        colours, alpha = _split(picture)
+    colours, metadata, told = _profiled(colours, metadata, name, choices)
+    notices += told
+    pixels, grey, alpha = _transparency(colours, alpha, choices)
+    if choices.orient == "apply":
+        turn = _orientation(picture)
+        pixels = _turned(pixels, turn)
+        alpha = None if alpha is None else _turned(alpha, turn)
+        metadata = metadata.upright()
+    notices += hdr_notices(metadata, name)
+    metadata, told = metadata.chosen(choices.metadata, choices.strip_gps, name)
+    return Picture(np.ascontiguousarray(pixels), grey, alpha, metadata, (*notices, *told))
 
 
-def _deep(picture: Image.Image, head: bytes) -> bool:
-    """True for more than 8 bits per sample, which Pillow would cut to 8 without a word."""
-    if picture.format == "BMP":
-        return False  # "BGR;16" is 5, 6 and 5 bits
-    for tile in getattr(picture, "tile", ()):
-        raw = tile[3] if len(tile) > 3 else ()
-        for value in raw if isinstance(raw, tuple) else (raw,):
-            if isinstance(value, str) and ";16" in value:
-                return True
-            if picture.format == "PPM" and isinstance(value, int) and value > 255:
-                return True
-    if picture.format in ("JPEG2000", "AVIF") and _bits_of(head, picture.format) > 8:
-        return True
-    bits = getattr(picture, "tag_v2", {}).get(258, (8,))
-    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
+def _plain(
+    picture: Image.Image, metadata: Metadata, name: str, choices: Choices
+) -> tuple[Image.Image, Metadata, list[Notice]]:
+    """CMYK and LAB to RGB."""
+    if picture.mode == "LAB":
+        return _kept_info(picture.convert("RGB"), picture), replace(metadata, icc=None), []
+    if picture.mode != "CMYK":
+        return picture, metadata, []
+    told, out, how = [], None, "by the plain formula"
+    if metadata.icc and choices.icc != "ignore":
+        fault = colour.fault_of(metadata.icc, "CMYK")
+        try:
+            if fault is None:
+                out, how = colour.to_srgb(picture, metadata.icc), "through its profile"
+        except ValueError:
+            fault = "cannot be used"
+        if fault:
+            told.append(Notice(f"{name}: its colour profile {fault}", "W-icc-bad"))
+    told.append(Notice(f"{name}: CMYK colours converted to sRGB {how}", "W-cmyk"))
+    out = picture.convert("RGB") if out is None else out
+    return _kept_info(out, picture), replace(metadata, icc=None), told
 
 
-def _upright(picture: Image.Image, name: str) -> Picture:
-    upright = ImageOps.exif_transpose(picture)
-    icc = picture.info.get("icc_profile") or None
-    lost = [k for k in ("exif", "xmp") if picture.info.get(k)]
-    notices = []
-    if lost:
-        text = f"{name}: {' and '.join(lost)} metadata not carried over"
-        notices.append(Notice(text, "W-meta-lost"))
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1:
-        notices.append(Notice(f"{name}: only the first of {frames} pictures", "W-frames"))
-    if upright.has_transparency_data:
-        layered = upright.convert("RGBA")
-        if layered.getchannel("A").getextrema() != (255, 255):
-            raise InputError(
-                f"{name}: has transparency, which sic does not encode yet",
-                "flatten it on a background first",
-            )
-        upright = layered.convert("L" if upright.mode in ("L", "LA") else "RGB")
-    kind = kind_of(upright.mode)
-    if kind.refusal:
-        raise InputError(f"{name}: {kind.refusal}, which sic does not encode yet")
-    grey = upright.mode in ("L", "1")
-    pixels = np.asarray(upright.convert("L" if grey else "RGB"))
-    if grey:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    return Picture(np.ascontiguousarray(pixels), grey, icc, tuple(notices))
+def _kept_info(made: Image.Image, source: Image.Image) -> Image.Image:
+    made.info = source.info
+    return made
+
+
+def _split(picture: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """Any 8-bit mode -> L or RGB, and alpha if there is any."""
+    grey = "L" if picture.mode in GREY_MODES else "RGB"
+    if not picture.has_transparency_data:
+        return picture.convert(grey), None
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    layered = picture.convert("LA" if grey == "L" else "RGBA")
+    *bands, alpha = layered.split()
+    return Image.merge(grey, bands), np.asarray(alpha)
+
+
+def _split_deep(
+    samples: NDArray[np.uint16], clear: Any
+) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """The same for 16 bits. clear: the colour that is to be transparent, or None."""
+    alpha = None
+    if samples.ndim == 3 and samples.shape[2] in (2, 4):
+        alpha = deep.to_8(samples[..., -1])
+        samples = samples[..., :-1]
+    if samples.ndim == 3 and samples.shape[2] == 1:
+        samples = samples[..., 0]
+    if alpha is None and isinstance(clear, int | tuple):
+        same = samples == np.array(clear)
+        opaque = ~(same.all(axis=2) if samples.ndim == 3 else same)
+        alpha = np.where(opaque, np.uint8(255), np.uint8(0))
+    return Image.fromarray(deep.to_8(samples)), alpha
+
+
+def _profiled(
+    colours: Image.Image, metadata: Metadata, name: str, choices: Choices
+) -> tuple[Image.Image, Metadata, list[Notice]]:
+    """`--icc`: keep the profile, convert the pixels, or forget it."""
+    icc = metadata.icc
+    if not icc:
+        return colours, metadata, []
+    if choices.icc == "ignore":
+        return colours, replace(metadata, icc=None), []
+    fault = colour.fault_of(icc, colours.mode)
+    if choices.icc == "srgb":
+        metadata = replace(metadata, icc=None)
+        try:
+            if fault is None:
+                made = colour.to_srgb(colours, icc)
+                text = f"{name}: colours converted to sRGB"
+                return made, metadata, [Notice(text, "W-icc-converted")]
+        except ValueError:
+            fault = "cannot be used"
+    if fault:
+        text = f"{name}: its colour profile {fault}; the colours are taken for sRGB"
+        return colours, metadata, [Notice(text, "W-icc-bad")]
+    return colours, metadata, []
+
+
+def _transparency(
+    colours: Image.Image, alpha: NDArray[np.uint8] | None, choices: Choices
+) -> tuple[NDArray[np.uint8], bool, NDArray[np.uint8] | None]:
+    """`--alpha` -> pixels (H, W, 3), grey or not, alpha."""
+    grey = colours.mode == "L"
+    pixels = np.asarray(colours.convert("RGB"))
+    if alpha is None or bool((alpha == 255).all()) or choices.alpha == "drop":
+        return pixels, grey, None
+    if choices.alpha == "flatten":
+        background = background_of(choices.background)
+        return flatten(pixels, alpha, background), grey and len(set(background)) == 1, None
+    return fill(pixels, alpha), grey, alpha
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(ORIENTATION, 1))
+    except Exception:  # Exif that cannot be read turns nothing
+        return 1
+
+
+def _turned(array: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """The eight orientations of Exif: transpose first, then mirror columns or rows."""
+    if turn in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if turn in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if turn in (3, 4, 7, 8):
+        array = array[::-1]
+    return np.ascontiguousarray(array)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from sic_cli.errors import InputError, OutputError, ResourceError, UsageError
-from sic_cli.picture.load import _bits_of, load
+from sic_cli.picture.deep import _bits_of
+from sic_cli.picture.load import Choices, load
 from sic_cli.picture.save import format_for, save
 from tests.tiny import made_picture
 
@@ -75,31 +76,6 @@ def test_profiles_are_kept() -> None:
     assert Image.open(io.BytesIO(save(got.pixels, "PNG", got.icc))).info["icc_profile"] == profile
 
 
-def frames() -> bytes:
-    return file_of(RGB, "GIF", save_all=True, append_images=[RGB.rotate(90)])
-
-
-def see_through() -> Image.Image:
-    picture = RGB.convert("RGBA")
-    picture.putpixel((3, 4), (1, 2, 3, 7))
-    return picture
-
-
-def deep_colour() -> bytes:
-    """A 16-bit RGB PNG, which Pillow reads as 8 bits without a word."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    rows = zlib.compress(b"".join(b"\0" + bytes(4 * 6) for _ in range(4)))
-    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize(
     ("data", "text"),
     [
@@ -107,14 +83,12 @@ def deep_colour() -> bytes:
         (b"this is no picture", "not a picture"),
         (file_of(RGB, "PNG")[:200], "broken"),
         (file_of(RGB, "JPEG")[:400], "broken"),
-        (frames(), "2 frames"),
-        (file_of(see_through(), "PNG"), "transparency"),
-        (file_of(RGB.convert("CMYK"), "JPEG"), "CMYK"),
-        (file_of(Image.fromarray(np.zeros((4, 4), np.uint16)), "PNG"), "8 bits"),
-        (file_of(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "8 bits"),
-        (deep_colour(), "8 bits"),
-        (b"P6 2 1 65535\n" + bytes(12), "8 bits"),
-        (b"P5 2 1 1023\n" + bytes(4), "8 bits"),
+        (file_of(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"), "floating-point"),
+        (file_of(Image.fromarray(np.full((4, 4), -1, np.int32)), "TIFF"), "from -1 to -1"),
+        (file_of(Image.fromarray(np.full((4, 4), 65536, np.int32)), "TIFF"), "65536"),
+        (b"II*\0\x10\0\0\0CR" + bytes(90), "raw camera|broken|not a picture"),
+        (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "drawing"),
+        (b"%PDF-1.7 and so on", "PDF"),
     ],
 )
 def test_what_is_not_supported_is_refused_in_one_sentence(data: bytes, text: str) -> None:
@@ -138,13 +112,13 @@ def test_bitmaps_of_16_bits_per_pixel_are_not_deep() -> None:
     assert (got == (255, 0, 0)).all() and got.shape == (2, 2, 3)
 
 
-def test_a_jpeg_2000_file_of_16_bits_is_refused() -> None:
+def test_a_jpeg_2000_file_of_16_bits_is_told() -> None:
     data = bytearray(file_of(RGB, "JPEG2000"))
     at = data.find(b"\xff\x4f\xff\x51") + 42
     assert data[at] == 7  # bits - 1 of the first component
     data[at] = 15
-    with pytest.raises(InputError, match="8 bits"):
-        load(bytes(data), "x", *LIMITS)
+    with pytest.raises(InputError, match="16 bits"):
+        load(bytes(data), "x", *LIMITS, Choices(depth16="error"))
 
 
 def test_the_depth_of_an_avif_file_is_read_from_its_head() -> None:
@@ -153,15 +127,6 @@ def test_the_depth_of_an_avif_file_is_read_from_its_head() -> None:
     assert _bits_of(bytes(data), "AVIF") == 8
     data[data.find(b"pixi") + 9] = 10
     assert _bits_of(bytes(data), "AVIF") == 10
-
-
-def test_what_is_left_out_is_said() -> None:
-    exif = Image.Exif()
-    exif[0x010F] = "a camera"
-    assert load(file_of(RGB, "PNG", exif=exif), "x", *LIMITS).notices[0].code == "W-meta-lost"
-    stereo = file_of(RGB, "MPO", save_all=True, append_images=[RGB.rotate(180)])
-    got = load(stereo, "x", *LIMITS)
-    assert [n.code for n in got.notices] == ["W-frames"] and got.pixels.shape == (20, 31, 3)
 
 
 def test_opaque_transparency_is_dropped() -> None:

@@ -59,7 +59,7 @@ def _read(b: bytes) -> dict[str, object]:
         check = binascii.crc32(b[i:j] + data, header_crc)
         if check != int.from_bytes(b[j : j + 4], "big"):
             raise ValueError("chunk checksum")
-        if kind[0] < 97:
+        if kind[0] < 97 and kind != b"ALPH":
             raise ValueError("critical chunk")
         chunks.append((kind.decode(), data))
         i = j + 4 + size

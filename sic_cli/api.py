@@ -1,0 +1,309 @@
+"""sic from Python: pictures in memory or files, to .sic bytes and back.
+
+Safe in threads. Weights load once per process. Every failure is a `SicError`; its `exit_code` is the
+command line's, its `hint` says what to do.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from .bitstream.fields import MAX_PIXELS, MAX_SIDE
+from .bitstream.reader import parse
+from .bitstream.truncate import level_within
+from .bitstream.truncate import truncate as cut
+from .convert import (
+    DecodeOptions,
+    EncodeOptions,
+    choices_of,
+    decode_parsed,
+    encode_file,
+    encode_picture,
+    open_sic,
+    prepare,
+)
+from .errors import InputError, Notice, UsageError
+from .facts import Info, Source, info_of, parse_source, read_source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    ImageLike = Image.Image | NDArray[np.uint8] | str | os.PathLike[str] | bytes
+    """A picture of Pillow's, an array (H, W), (H, W, 3) or (H, W, 4), a path, or a file's bytes."""
+
+MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
+WORDS = {
+    "alpha": ("keep", "flatten", "drop"),
+    "depth16": ("warn", "error", "allow"),
+    "icc": ("embed", "srgb", "ignore"),
+    "orient": ("apply", "keep"),
+    "metadata": ("all", "icc", "none"),
+    "details": ("mean", "sample"),
+}
+
+
+class EncodeKw(TypedDict, total=False):
+    """Options of `encode`, except model and device, which a `Codec` has."""
+
+    level: int | None
+    quality: int | None
+    target_size: int | None
+    target_bpp: float | None
+    alpha: Literal["keep", "flatten", "drop"]
+    background: str
+    frame: int | Literal["error"] | None
+    depth16: Literal["warn", "error", "allow"]
+    icc: Literal["embed", "srgb", "ignore"]
+    orient: Literal["apply", "keep"]
+    metadata: Literal["all", "icc", "none"]
+    strip_gps: bool
+    seed: int
+
+
+class DecodeKw(TypedDict, total=False):
+    """Options of `decode`, except device."""
+
+    level: int | Literal["max"]
+    details: Literal["mean", "sample"]
+    seed: int | None
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """data: the .sic file; level: its highest; layer_bytes: of each layer with its head; bpp: of the
+    whole file; warnings: what was changed or left out."""
+
+    data: bytes
+    level: int
+    layer_bytes: tuple[int, ...]
+    bpp: float
+    info: Info
+    warnings: tuple[Notice, ...]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, whole or not at all; an old one is replaced."""
+        from .files import write_output
+
+        write_output(os.fspath(path), self.data)
+
+
+def encode(
+    image: ImageLike,
+    *,
+    model: str | Path | None = None,
+    device: str = "auto",
+    **options: Unpack[EncodeKw],
+) -> Encoded:
+    """A picture -> a .sic file in memory.
+
+    level: write levels 1..level; quality: 1 to 100, the part of the levels that is written (not
+    JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file. The rest is as the
+    options of `sic encode`. Of an array the pixels are taken as sRGB. Raises InputError,
+    ResourceError, TargetError, ModelError, UsageError.
+    """
+    given = encode_options(options, model, device)
+    if isinstance(image, bytes | bytearray | memoryview | str | os.PathLike):
+        data, name = read_source(image, MAX_INPUT)
+        made = encode_file(data, name, given)
+    else:
+        from .picture.load import from_image
+
+        picture = from_image(_as_image(image), "image", MAX_SIDE, MAX_PIXELS, choices_of(given))
+        made = encode_picture(picture, "image", given)
+    return Encoded(
+        made.data, made.level, made.layer_bytes, made.bpp, info_of(parse(made.data)), made.notices
+    )
+
+
+def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw]) -> Image.Image:
+    """A .sic file -> a picture of mode L, LA, RGB or RGBA.
+
+    level: 1, 2, ... or "max"; details: the most faithful picture, or by `seed` one of those that the
+    file allows. Of a cut or damaged file the best whole level comes, and `info["sic_fault"]` says
+    why; `strict` raises CorruptError instead. `info` also holds icc_profile, exif, xmp and dpi where
+    the file does, and sic_level, sic_levels, sic_model. Raises CorruptError, VersionError,
+    ModelError, TargetError, CheckError, ResourceError, InputError.
+    """
+    data, name = read_source(source)
+    return _decoded(data, name, _decode_options(options, device))
+
+
+def decode_levels(source: Source, *, device: str = "auto") -> Iterator[tuple[int, Image.Image]]:
+    """Every whole level of a .sic file from the lowest, with its picture; raises as `decode`."""
+    data, name = read_source(source)
+    for level in range(1, open_sic(data, name).level + 1):
+        yield level, _decoded(data, name, _decode_options({"level": level}, device))
+
+
+def truncate(
+    source: Source,
+    *,
+    level: int | None = None,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+) -> bytes:
+    """The lower levels of a .sic file, without decoding: what encoding to that level gives.
+
+    Exactly one of the three says how much to keep. Raises TargetError, CorruptError, UsageError.
+    """
+    given = {"level": level, "target_size": target_size, "target_bpp": target_bpp}
+    if sum(value is not None for value in given.values()) != 1:
+        raise UsageError("say how much to keep by one of level, target_size and target_bpp")
+    _check_numbers(given)
+    parsed, data, _ = parse_source(source)
+    parsed.require_level()
+    return cut(data, level or level_within(parsed, target_size, target_bpp), parsed)
+
+
+class Codec:
+    """`encode` and `decode` with one model on one device, loaded when this is made.
+
+    Threads may share it: the codec takes one picture at a time, files are read and written side by
+    side. threads: CPU threads of torch, for the whole process; 0 leaves them. Networks stay in the
+    process when it is closed.
+    """
+
+    def __init__(
+        self, model: str | Path | None = None, device: str = "auto", threads: int = 0
+    ) -> None:
+        self._model = None if model is None else str(model)
+        self._device = _device(device)
+        self._closed = False
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
+        prepare(self._model, self._device)
+
+    def encode(self, image: ImageLike, **options: Unpack[EncodeKw]) -> Encoded:
+        """As the function `encode`."""
+        self._check()
+        return encode(image, model=self._model, device=self._device, **options)
+
+    def decode(self, source: Source, **options: Unpack[DecodeKw]) -> Image.Image:
+        """As the function `decode`; a file that names another model is decoded with that one."""
+        self._check()
+        return decode(source, device=self._device, **options)
+
+    def decode_levels(self, source: Source) -> Iterator[tuple[int, Image.Image]]:
+        """As the function `decode_levels`."""
+        self._check()
+        return decode_levels(source, device=self._device)
+
+    def close(self) -> None:
+        """Further calls raise UsageError."""
+        self._closed = True
+
+    def _check(self) -> None:
+        if self._closed:
+            raise UsageError("this Codec is closed")
+
+    def __enter__(self) -> Codec:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _decoded(data: bytes, name: str, options: DecodeOptions) -> Image.Image:
+    from .picture.save import layered
+
+    parsed = open_sic(data, name, options.strict)
+    made = decode_parsed(parsed, name, options)
+    picture = layered(made.pixels, made.alpha)
+    picture.info.update(made.metadata.to_info())
+    picture.info["sic_level"] = made.level
+    picture.info["sic_levels"] = made.levels
+    picture.info["sic_model"] = parsed.header.model.hex()
+    if made.fault:
+        picture.info["sic_fault"] = made.fault
+    return picture
+
+
+def _as_image(image: Any) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return image
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{type(image).__name__}: neither a picture, an array, a path nor bytes")
+    shape = image.shape
+    if image.dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+        raise InputError(
+            f"array of {image.dtype} and shape {shape}",
+            "uint8 of shape (H, W), (H, W, 3) or (H, W, 4) is encoded",
+        )
+    if 0 in shape:
+        raise InputError(f"array of shape {shape}: has no pixels")
+    return Image.fromarray(np.ascontiguousarray(image))
+
+
+def _device(device: str) -> str:
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"device {device!r} is not auto, cpu, cuda or cuda:N")
+    return device
+
+
+def _check_numbers(given: dict[str, Any]) -> None:
+    for name in ("level", "quality", "target_size", "target_bpp"):
+        value, whole = given.get(name), name != "target_bpp"
+        if value is None:
+            continue
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+            raise UsageError(f"{name} is {value!r}, not a {'whole ' if whole else ''}number")
+        if value <= 0 or (name == "quality" and value > 100):
+            raise UsageError(f"{name} is {value!r}, out of range")
+
+
+def _check_words(given: dict[str, Any]) -> None:
+    for name, words in WORDS.items():
+        if name in given and given[name] not in words:
+            raise UsageError(f"{name} is {given[name]!r}, not one of {', '.join(words)}")
+    if given.get("seed") is not None and not 0 <= given["seed"] < 2**32:
+        raise UsageError(f"seed is {given['seed']!r}, not 0 to 4294967295")
+
+
+def encode_options(options: Any, model: str | Path | None, device: str) -> EncodeOptions:
+    """Checked options of `encode`. Raises UsageError, and TypeError for names that are none."""
+    given: dict[str, Any] = dict(options)
+    _check_numbers(given)
+    _check_words(given)
+    if given.get("quality") is not None and any(
+        given.get(name) is not None for name in ("level", "target_size", "target_bpp")
+    ):
+        raise UsageError("quality excludes level, target_size and target_bpp")
+    try:
+        return EncodeOptions(
+            model=None if model is None else str(model), device=_device(device), **given
+        )
+    except TypeError as error:
+        raise TypeError(f"encode() got an unknown option: {error}") from None
+
+
+def _decode_options(options: Any, device: str) -> DecodeOptions:
+    given: dict[str, Any] = dict(options)
+    if given.get("level") == "max":
+        del given["level"]
+    _check_numbers(given)
+    _check_words(given)
+    try:
+        return DecodeOptions(device=_device(device), **given)
+    except TypeError as error:
+        raise TypeError(f"decode() got an unknown option: {error}") from None

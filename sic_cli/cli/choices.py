@@ -1,0 +1,134 @@
+"""Options about pictures that several commands take; their words are those of `convert`'s options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Frame(click.ParamType):  # type: ignore[type-arg]
+    """A number from 0, or `error`."""
+
+    name = "frame"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["error"]:
+        if value == "error":
+            return "error"
+        if not (str(value).isascii() and str(value).isdigit() and len(str(value)) < 10):
+            self.fail(f"{value!r} is neither a number from 0 nor `error`", param, ctx)
+        return int(value)
+
+
+def a_colour(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value != "white":  # spares Pillow where nothing was asked for
+        from ..picture.alpha import background_of
+
+        background_of(value)
+    return value
+
+
+def _applied(function: F, options: tuple[Callable[[F], F], ...]) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+_BACKGROUND: Callable[[Any], Any] = click.option(
+    "--background",
+    metavar="COLOUR",
+    default="white",
+    callback=a_colour,
+    help="#RRGGBB or a name: what is put under transparency that is not kept.",
+    show_default=True,
+)
+_STRIP_GPS: Callable[[Any], Any] = click.option(
+    "--strip-gps", is_flag=True, help="Take the position out of Exif and XMP."
+)
+
+
+def _metadata(text: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--metadata",
+        type=click.Choice(["all", "icc", "none"]),
+        default="all",
+        help=text,
+        show_default=True,
+    )
+
+
+def picture_options(function: F) -> F:
+    """How the kinds of picture are encoded (README, "Kinds of picture")."""
+    return _applied(
+        function,
+        (
+            click.option(
+                "--alpha",
+                type=click.Choice(["keep", "flatten", "drop"]),
+                default="keep",
+                help="Keep transparency without loss, put the picture on --background, or show it opaque.",
+                show_default=True,
+            ),
+            _BACKGROUND,
+            click.option(
+                "--frame",
+                type=Frame(),
+                metavar="N|error",
+                help="Which of several pictures, from 0; or refuse such files (default: the first, with a notice).",
+            ),
+            click.option(
+                "--depth16",
+                type=click.Choice(["warn", "error", "allow"]),
+                default="warn",
+                help="What to do about more than 8 bits per sample, which are rounded to 8.",
+                show_default=True,
+            ),
+            click.option(
+                "--icc",
+                type=click.Choice(["embed", "srgb", "ignore"]),
+                default="embed",
+                help="Keep the colour profile, convert the colours to sRGB, or take them for sRGB.",
+                show_default=True,
+            ),
+            click.option(
+                "--orient",
+                type=click.Choice(["apply", "keep"]),
+                default="apply",
+                help="Turn the picture upright, or leave pixels and tag as they are.",
+                show_default=True,
+            ),
+            _metadata(
+                "Keep colour profile, Exif, XMP and resolution; the profile alone; or nothing."
+            ),
+            _STRIP_GPS,
+        ),
+    )
+
+
+def output_options(function: F) -> F:
+    """What of a .sic file goes into a picture file, and how that is written."""
+    return _applied(
+        function,
+        (
+            _BACKGROUND,
+            _metadata(
+                "Write colour profile, Exif, XMP and resolution; the profile alone; or nothing."
+            ),
+            _STRIP_GPS,
+            click.option(
+                "--output-quality",
+                type=click.IntRange(1, 100),
+                help="Quality of JPEG, WebP and AVIF files (default: 95).",
+            ),
+            click.option(
+                "--png-compression",
+                type=click.IntRange(0, 9),
+                help="0 is fast, 9 is small (default: 6).",
+            ),
+        ),
+    )

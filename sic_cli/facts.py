@@ -1,0 +1,167 @@
+"""What a .sic file says of itself, and whether it is whole: for Python. Light unless `deep`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from .bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS, MAX_FILE
+from .bitstream.reader import Parsed, parse
+from .errors import CheckError, CorruptError, InputError, ModelError, SicError
+from .files import read_input, shown
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""A .sic file: its path, its bytes, or an open binary file that is read to its end."""
+
+NAMES = {row.type: row.kind for row in CHUNK_KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class LevelInfo:
+    """layer_bytes: of this layer alone; total_bytes: of the file cut behind it; psnr_db: what the
+    encoder expected, or None."""
+
+    level: int
+    layer_bytes: int
+    total_bytes: int
+    bpp: float
+    psnr_db: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """model_name: None if the weights are not on this machine. levels: the whole ones; levels_total:
+    of the model. metadata: (kind, bytes). fault: what ended the reading early, or None."""
+
+    width: int
+    height: int
+    grey: bool
+    alpha: bool
+    model_id: str
+    model_name: str | None
+    levels: tuple[LevelInfo, ...]
+    levels_total: int
+    metadata: tuple[tuple[str, int], ...]
+    seed: int
+    file_bytes: int
+    format_version: int
+    fault: str | None
+
+    @property
+    def level(self) -> int:
+        """The highest whole level."""
+        return len(self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. detail: what is wrong, or None."""
+
+    name: str
+    ok: bool
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """last_good_level: 0 if there is none."""
+
+    checks: tuple[Check, ...]
+    last_good_level: int
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing is wrong and at least one level is whole."""
+        return self.last_good_level > 0 and all(check.ok for check in self.checks)
+
+
+def read_source(source: Source, most: int = MAX_FILE) -> tuple[bytes, str]:
+    """Bytes of a source, and its name for messages. Raises InputError, ResourceError."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "data"
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        return read_input(f".{os.sep}-" if path == "-" else path, most), shown(path)
+    name = getattr(source, "name", None)
+    if not hasattr(source, "read"):
+        raise InputError(f"{type(source).__name__}: neither a path, nor bytes, nor a file")
+    data = source.read()
+    if not isinstance(data, bytes):
+        raise InputError("the file is not open in binary mode")
+    return data, shown(name) if isinstance(name, str) else "data"
+
+
+def parse_source(source: Source) -> tuple[Parsed, bytes, str]:
+    """Raises CorruptError, VersionError, InputError or ResourceError with the source's name."""
+    data, name = read_source(source)
+    try:
+        return parse(data), data, name
+    except SicError as error:
+        raise type(error)(f"{name}: {error}", error.hint) from None
+
+
+def info(source: Source) -> Info:
+    """Header, metadata and levels of a .sic file, without decoding; raises as `parse_source`."""
+    return info_of(parse_source(source)[0])
+
+
+def info_of(parsed: Parsed) -> Info:
+    """The same of a file that was parsed."""
+    from .release.locate import find_id
+
+    header, area = parsed.header, parsed.header.width * parsed.header.height
+    try:
+        name = find_id(header.model).name
+    except ModelError:
+        name = None
+    starts = (parsed.header_end, *parsed.ends)
+    levels = tuple(
+        LevelInfo(
+            layer.level, end - start, end, end * 8 / area, layer.psnr / 4 if layer.psnr else None
+        )
+        for layer, start, end in zip(parsed.layers, starts, parsed.ends, strict=False)
+    )
+    return Info(
+        width=header.width,
+        height=header.height,
+        grey=header.grey,
+        alpha=parsed.chunk(CHUNK_ALPHA) is not None,
+        model_id=header.model.hex(),
+        model_name=name,
+        levels=levels,
+        levels_total=header.levels,
+        metadata=tuple((NAMES.get(c.type, c.type.decode()), len(c.data)) for c in parsed.chunks),
+        seed=header.seed,
+        file_bytes=parsed.size,
+        format_version=header.version,
+        fault=parsed.fault,
+    )
+
+
+def verify(
+    source: Source, *, deep: bool = False, devices: Sequence[str] = ("auto",)
+) -> VerifyResult:
+    """Checksums of a .sic file; `deep` also decodes all symbols, on each device, and compares digests.
+
+    Damage is in the result; raises as `parse_source` only if not even the header can be trusted, and
+    ModelError or ResourceError if `deep` cannot run.
+    """
+    parsed, _, name = parse_source(source)
+    checks = [Check("header", True)]
+    checks += [Check(f"layer {layer.level}", True) for layer in parsed.layers]
+    if parsed.fault:
+        checks.append(Check("rest", parsed.fault_kind == "trailing", parsed.fault))
+    good = parsed.level
+    if deep and parsed.level:
+        from .convert import check_symbols
+
+        for device in devices:
+            try:
+                reached, wrong = check_symbols(parsed, name, device)
+            except (CheckError, CorruptError) as error:
+                reached, wrong = 0, str(error)
+            checks.append(Check(f"symbols on {device}", wrong is None, wrong))
+            good = min(good, reached)
+    return VerifyResult(tuple(checks), good)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 os.environ["SIC_MODEL_PATH"] = str(ROOT / "tests" / "weights")
 
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from sic_cli.codec.encode import encode  # noqa: E402
 from sic_cli.release.card import Card  # noqa: E402
@@ -24,6 +25,8 @@ from sic_cli.release.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
 torch.set_num_threads(1)
+settings.register_profile("sic", deadline=None)  # a busy machine is no failure
+settings.load_profile("sic")
 
 
 @pytest.fixture(scope="session")

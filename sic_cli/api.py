@@ -75,6 +75,7 @@ class DecodeKw(TypedDict, total=False):
     level: int | Literal["max"]
     details: Literal["mean", "sample"]
     seed: int | None
+    realism: float
     strict: bool
 
 
@@ -129,7 +130,7 @@ def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw])
     """A .sic file -> a picture of mode L, LA, RGB or RGBA.
 
     level: 1, 2, ... or "max"; details: the most faithful picture, or by `seed` one of those that the
-    file allows. Of a cut or damaged file the best whole level comes, and `info["sic_fault"]` says
+    file allows; realism: 0, the smallest error, to 1, the most natural look. Of a cut or damaged file the best whole level comes, and `info["sic_fault"]` says
     why; `strict` raises CorruptError instead. `info` also holds icc_profile, exif, xmp and dpi where
     the file does, and sic_level, sic_levels, sic_model. Raises CorruptError, VersionError,
     ModelError, TargetError, CheckError, ResourceError, InputError.
@@ -276,6 +277,8 @@ def _check_words(given: dict[str, Any]) -> None:
     for name, words in WORDS.items():
         if name in given and given[name] not in words:
             raise UsageError(f"{name} is {given[name]!r}, not one of {', '.join(words)}")
+    if not 0 <= given.get("realism", 1) <= 1:
+        raise UsageError(f"realism is {given['realism']!r}, not 0 to 1")
     if given.get("seed") is not None and not 0 <= given["seed"] < 2**32:
         raise UsageError(f"seed is {given['seed']!r}, not 0 to 4294967295")
 

@@ -127,6 +127,8 @@ def test_wrong_options_are_usage_errors(options: dict[str, object]) -> None:
     see_through = np.zeros((4, 4, 4), np.uint8)
     with pytest.raises(sic_cli.UsageError):
         sic_cli.encode(see_through, **{"model": "tiny", "device": "cpu", **options})  # type: ignore[arg-type]
+    with pytest.raises(sic_cli.UsageError, match="realism"):
+        sic_cli.decode(encoded().data, device="cpu", realism=2)
     with pytest.raises(TypeError, match="nonsense"):
         encoded(nonsense=1)
 

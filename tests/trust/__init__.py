@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import re
 
 from .campaign import TRIALS, Trial
 
@@ -13,8 +14,13 @@ MODULES = (
     "hostile",
     "coder",
     "crash",
+    "identity",
     "integers",
+    "memory",
     "goldens",
+    "pictures",
+    "places",
+    "supply",
 )
 
 

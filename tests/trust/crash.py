@@ -237,7 +237,7 @@ def _small_disk(run: Run) -> None:
     """A file system of 64 KiB of our own, where this user may mount one."""
     script = (
         'mount -t tmpfs -o size=64k none "$1" && cp "$2" "$1/old.sic" && '
-        'head -c 40000 /dev/zero > "$1/fill"; shift; '
+        'head -c 40000 /dev/zero > "$1/fill"; shift 2; '
         '"$@"; code=$?; ls -A "$DISK"; cmp "$DISK/old.sic" "$OLD" && exit $code; exit 99'
     )
     with TemporaryDirectory() as name:
@@ -262,23 +262,28 @@ def _small_disk(run: Run) -> None:
 
 
 def _read_only(run: Run) -> None:
-    """A folder that may not be written; root may write everywhere, so it steps down."""
+    """A folder that may not be written. Root may write everywhere, so for root it is a mount."""
+    root = os.geteuid() == 0
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
     with folder(True) as (place, source, target, _new):
-        other = {"user": 65534} if os.geteuid() == 0 else {}
-        place.chmod(0o555)
-        done = subprocess.run(
-            command("truncate", str(source), "-l", "2", "-o", str(target), "-f"),
-            env=ENVIRONMENT,
-            capture_output=True,
-            **other,
-        )
-        if other and b"No module named" in done.stderr + done.stdout:
-            run.not_run("a read-only folder: another user cannot start this Python")
+        arguments = command("truncate", str(source), "-l", "2", "-o", str(target), "-f")
+        if root:
+            arguments = ["unshare", "-m", "sh", "-c", script, "sh", str(place), *arguments]
         else:
-            with run.case("a read-only folder"):
-                clean_failure(done.returncode, done.stderr.decode(), "not writable")
-                assert target.read_bytes() == OLD and not only_parts(place)
-        place.chmod(0o755)
+            place.chmod(0o555)
+        try:
+            done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+        except OSError:
+            run.not_run("a read-only folder: there is no unshare here")
+            return
+        finally:
+            place.chmod(0o755)
+        if "mount:" in done.stderr or "unshare:" in done.stderr:
+            run.not_run("a read-only folder: this user may not mount one")
+            return
+        with run.case("a read-only folder"):
+            clean_failure(done.returncode, done.stderr, "target.sic")
+            assert target.read_bytes() == OLD and not only_parts(place)
 
 
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}

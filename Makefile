@@ -7,7 +7,7 @@ RUN ?= runs/main
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check bench data train export weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure demo test check trust trust-release fuzz bench data train export weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -36,6 +36,16 @@ test: setup  ## run the tests
 check: setup  ## linter and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+trust: setup  ## the trust campaign, half an hour (SCALE=PR, ONLY="T3 T5", SEED=1)
+	$(BIN)/python -m tests.trust --scale $(or $(SCALE),N) --seed $(or $(SEED),0) $(ONLY)
+
+trust-release: setup  ## the same before a release, hours (ONLY="T3 T5", SEED=1)
+	$(BIN)/python -m tests.trust --scale R --seed $(or $(SEED),0) $(ONLY)
+
+fuzz: setup  ## fuzz TARGET=container for FUZZ_SECONDS=300 (container, layers, whole_file, coders, picture, frequencies)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
+	$(BIN)/python -m tests.fuzz.drive $(or $(TARGET),container) $(or $(FUZZ_SECONDS),300)
 
 bench: setup  ## times and memory on a 768x512 picture
 	$(BIN)/python benchmarks/speed.py

@@ -14,8 +14,7 @@ from sic_cli.bitstream.fields import MODEL_BYTES
 from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.truncate import truncate
 from sic_cli.cli.info import document
-from sic_cli.convert import DecodeOptions, decode_file, encode_file
-from sic_cli.convert import EncodeOptions
+from sic_cli.convert import DecodeOptions, EncodeOptions, decode_file, encode_file
 from sic_cli.entropy import new_decoder
 from sic_cli.entropy.tables import binary
 from sic_cli.errors import SicError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import re
 
 from .campaign import TRIALS, Trial
 

@@ -52,7 +52,9 @@ def two_coders(run: Run) -> None:
                     assert np.array_equal(decoder.decode(table, len(symbols)), symbols)
 
 
-@trial("T6b", "both coders read rubbish alike: the same symbols, or our error at the same place", 3, 4)
+@trial(
+    "T6b", "both coders read rubbish alike: the same symbols, or our error at the same place", 3, 4
+)
 def rubbish(run: Run) -> None:
     if not HAS_CONSTRICTION:
         run.not_run("constriction is not installed: only one coder here")
@@ -85,7 +87,9 @@ def random_payloads(run: Run) -> None:
         for layer in forgery.layers[int(run.rng.integers(len(forgery.layers))) :]:
             size = int(run.rng.choice([0, 1, 2, 3, 4, 5, 8, 100, 1000]))
             fill = run.rng.random()
-            layer.payload = run.rng.bytes(size) if fill < 0.6 else (b"\xff" if fill < 0.8 else b"\0") * size
+            layer.payload = (
+                run.rng.bytes(size) if fill < 0.6 else (b"\xff" if fill < 0.8 else b"\0") * size
+            )
         with run.case(f"random payloads {index}"):
             parsed = parse(forgery.data())
             assert parsed.fault is None and parsed.level == len(forgery.layers)

@@ -98,7 +98,9 @@ def kills(run: Run) -> None:
     started = time.perf_counter()
     with folder(False) as (_, source, target, _new):
         subprocess.run(
-            command("truncate", str(source), "-l", "2", "-o", str(target)), env=ENVIRONMENT, check=True
+            command("truncate", str(source), "-l", "2", "-o", str(target)),
+            env=ENVIRONMENT,
+            check=True,
         )
     longest = 1.2 * (time.perf_counter() - started)
     for index in range(run.times(8, 250, 3000)):
@@ -113,7 +115,9 @@ def kills(run: Run) -> None:
             ends[end] = ends.get(end, 0) + 1
             strays += len(only_parts(place))
             assert source.read_bytes() == good("tiny")["tiny-photo.sic"]
-    run.note(f"left behind: {', '.join(f'{k} {v}' for k, v in ends.items())}; {strays} temporary files")
+    run.note(
+        f"left behind: {', '.join(f'{k} {v}' for k, v in ends.items())}; {strays} temporary files"
+    )
 
 
 @trial("T7b", "killed before and after each call that touches the disk", 7)
@@ -172,7 +176,12 @@ def clean_failure(code: int, error: str, *words: str) -> None:
 
 @trial("T8", "full disks and forbidden places: exit 9 with a reason, nothing half-written", 7, 8)
 def full_disks(run: Run) -> None:
-    for number, word in ((28, "disk full"), (122, "disk full"), (5, "Input/output"), (30, "Read-only")):
+    for number, word in (
+        (28, "disk full"),
+        (122, "disk full"),
+        (5, "Input/output"),
+        (30, "Read-only"),
+    ):
         for when in range(1, 20):
             with folder(when % 2 == 0) as (place, source, target, new):
                 arguments = ["truncate", str(source), "-l", "2", "-o", str(target), "-f"]
@@ -208,7 +217,9 @@ def full_disks(run: Run) -> None:
             clean_failure(done.returncode, done.stderr.decode(), "disk full")
     with run.case("a device stays a device"), folder(False) as (_, source, _target, _new):
         subprocess.run(
-            command("truncate", str(source), "-l", "2", "-o", os.devnull), env=ENVIRONMENT, check=True
+            command("truncate", str(source), "-l", "2", "-o", os.devnull),
+            env=ENVIRONMENT,
+            check=True,
         )
         assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
     _small_disk(run)
@@ -326,12 +337,14 @@ def stale_parts(run: Run) -> None:
         day = time.time() - 25 * 3600
         os.utime(stale, (day, day))
         subprocess.run(
-            command("truncate", str(source), "-l", "2", "-o", str(target)), env=ENVIRONMENT, check=True
+            command("truncate", str(source), "-l", "2", "-o", str(target)),
+            env=ENVIRONMENT,
+            check=True,
         )
         with run.case("a fresh one stays: somebody may be writing it"):
             assert fresh.exists()
-        if stale.exists():
-            run.not_run("cleaning of temporary files older than a day: pending in sic_cli/files.py")
-        else:
-            with run.case("an old one is gone"):
-                assert not stale.exists()
+
+        def gone() -> None:
+            assert not stale.exists()
+
+        run.pending("temporary files older than a day are not removed yet", gone)

@@ -160,7 +160,9 @@ def empty_layers(run: Run) -> None:
         layers = layers_of_nothing(base, width, height)
         forged = Forgery(width, height, base.header.levels, base.header.model, layers=layers)
         files[f"{width}x{height} in {len(forged.data())} bytes"] = forged.data()
-    for (name, facts), (width, height) in zip(metered(files).items(), sizes[run.scale], strict=True):
+    for (name, facts), (width, height) in zip(
+        metered(files).items(), sizes[run.scale], strict=True
+    ):
         with run.case(name):
             assert facts["name"] == "decoded", facts
             assert facts["grown_mib"] < 700 + 12 * width * height / 2**20, facts

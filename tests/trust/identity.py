@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from sic_cli.bitstream.reader import parse
+from sic_cli.codec import engine as engines
 from sic_cli.codec import tiles
 from sic_cli.codec.decode import decode, decode_cells, file_engine
 from sic_cli.errors import ResourceError
@@ -119,7 +120,11 @@ def far_apart(a: dict[str, str], b: dict[str, str]) -> tuple[int, float]:
     for name, text in a.items():
         one, two = (np.frombuffer(bytes.fromhex(t), np.uint8).astype(int) for t in (text, b[name]))
         far = np.abs(one - two)
-        most, differ, count = max(most, int(far.max())), differ + int((far > 0).sum()), count + len(far)
+        most, differ, count = (
+            max(most, int(far.max())),
+            differ + int((far > 0).sum()),
+            count + len(far),
+        )
     return most, differ / max(1, count)
 
 
@@ -229,15 +234,34 @@ def hostile_hosts(run: Run) -> None:
     for name, host in HOSTS.items():
         with run.case(f"{name}: symbols"), host():
             assert symbols(prefix) == want
-        if name in ("autocast", "default dtype float64"):
-            continue  # pixels are the synthesis's, which does not shut the caller's settings out
-        with run.case(f"{name}: pixels"), host():
-            for file, data in good(prefix).items():
-                far = np.abs(decode(parse(data)).pixels - whole[file])
-                assert far.max() <= 1 and (far > 0).mean() < 1e-3, (file, int(far.max()))
+
+        def pixels(host: Callable[[], Any] = host) -> None:
+            with host():
+                for file, data in good(prefix).items():
+                    far = np.abs(decode(parse(data)).pixels - whole[file])
+                    assert far.max() <= 1 and (far > 0).mean() < 1e-3, (file, int(far.max()))
+
+        if name == "autocast":
+            run.pending("pixels inside the caller's autocast", pixels)
+        else:
+            with run.case(f"{name}: pixels"):
+                pixels()
+    run.pending("weights loaded under default dtype float64", _loaded_as_double)
     with run.case("powers of two are exact for every lift"):
         feature_table()
     _controls(run)
+
+
+def _loaded_as_double() -> None:
+    """A host that works in float64 and uses sic for the first time."""
+    kept = dict(engines._ENGINES)
+    engines._ENGINES.clear()
+    try:
+        with _default_double():
+            decode(parse(good("tiny")["tiny-made.sic"]))
+    finally:
+        engines._ENGINES.clear()
+        engines._ENGINES.update(kept)
 
 
 def feature_table() -> str:
@@ -283,7 +307,10 @@ def cuda(run: Run) -> None:
     for name, data in good().items():
         parsed = parse(data)
         with run.case(name):
-            on = {d: decode_cells(file_engine(parsed, d), parsed, parsed.level)[0] for d in ("cpu", "cuda")}
+            on = {
+                d: decode_cells(file_engine(parsed, d), parsed, parsed.level)[0]
+                for d in ("cpu", "cuda")
+            }
             assert np.array_equal(on["cpu"], on["cuda"])
             far = np.abs(decode(parsed).pixels.astype(int) - decode(parsed, device="cuda").pixels)
             assert far.max() <= 1 and (far > 0).mean() < 1e-3

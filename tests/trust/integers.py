@@ -36,7 +36,12 @@ EXACT = 2**24
 FRACTION = 128
 """`rescale` divides by 128 before it rounds down; such numbers are exact in float32 as well."""
 
-WHOLE_FILES = ("bitstream/fields.py", "bitstream/reader.py", "bitstream/truncate.py", "codec/walk.py")
+WHOLE_FILES = (
+    "bitstream/fields.py",
+    "bitstream/reader.py",
+    "bitstream/truncate.py",
+    "codec/walk.py",
+)
 FUNCTIONS = {
     "codec/decode.py": ("decode_cells",),
     "codec/coding_tables.py": ("from_arrays",),
@@ -52,7 +57,10 @@ FUNCTIONS = {
 ALLOWED = {
     ("bitstream/truncate.py", "number / 8"): "a size that the user asked for in bits per pixel",
     ("bitstream/truncate.py", "float"): "the same, as an annotation",
-    ("entropy/range_coder.py", "float32"): "integer frequencies below 2**24, as the library wants them",
+    (
+        "entropy/range_coder.py",
+        "float32",
+    ): "integer frequencies below 2**24, as the library wants them",
     ("model/context.py", "2.0"): "a power of two: exact",
     ("model/context.py", "0.5"): "half a unit before rounding down: exact, 128 units are one",
     ("model/context.py", "exp2"): "of whole numbers, compared with shifts in T14b",
@@ -77,9 +85,12 @@ def float_uses(tree: ast.AST) -> Iterator[str]:
             yield node.attr
         elif isinstance(node, ast.Name) and node.id == "float":
             yield node.id
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in FLOAT_NAMES:
-                yield node.func.id
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in FLOAT_NAMES
+        ):
+            yield node.func.id
 
 
 def path_of_the_decoder() -> Iterator[tuple[str, ast.AST]]:
@@ -88,7 +99,9 @@ def path_of_the_decoder() -> Iterator[tuple[str, ast.AST]]:
         yield name, ast.parse((ROOT / "sic_cli" / name).read_text())
     for name, functions in FUNCTIONS.items():
         tree = ast.parse((ROOT / "sic_cli" / name).read_text())
-        found = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in functions]
+        found = [
+            n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in functions
+        ]
         assert {n.name for n in found} == set(functions), f"{name}: a function was renamed"
         for node in found:
             yield name, node
@@ -105,7 +118,11 @@ def no_float_in_the_source(run: Run) -> None:
     with run.case("nothing is allowed that is not used"):
         assert used == set(ALLOWED), set(ALLOWED) - used
     with run.case("the search sees floats"):
-        assert set(float_uses(ast.parse("x = 0.3 * torch.exp(y) / 7"))) == {"0.3", "exp", "number / 7"}
+        assert set(float_uses(ast.parse("x = 0.3 * torch.exp(y) / 7"))) == {
+            "0.3",
+            "exp",
+            "number / 7",
+        }
 
 
 class WholeNumbers(TorchDispatchMode):
@@ -177,9 +194,12 @@ def no_float_at_run_time(run: Run) -> None:
     run.note(f"{numbers} numbers looked at")
     parsed = parse(good("tiny")["tiny-made.sic"])
     for what, break_it in CONTROLS.items():
-        with run.case(f"control: {what} is seen"), break_it(file_engine(parsed, "cpu")):
-            with pytest.raises(AssertionError, match="not whole|beyond"):
-                watched(file_engine(parsed, "cpu"), parsed)
+        with (
+            run.case(f"control: {what} is seen"),
+            break_it(file_engine(parsed, "cpu")),
+            pytest.raises(AssertionError, match=r"not whole|beyond"),
+        ):
+            watched(file_engine(parsed, "cpu"), parsed)
 
 
 @contextmanager
@@ -242,9 +262,13 @@ def float64_carrier(run: Run) -> None:
         wide = doubled(release.context, torch.float64)
         cells: np.ndarray = np.zeros((1,), np.int32)
         for level in range(0, parsed.level):
-            cells = decode_cells(machine, parsed, level)[0] if level else np.zeros(
-                (table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16)),
-                np.int32,
+            cells = (
+                decode_cells(machine, parsed, level)[0]
+                if level
+                else np.zeros(
+                    (table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16)),
+                    np.int32,
+                )
             )
             step = table.steps_of(level + 1)[0]
             with run.case(f"{name}, step {step}"):

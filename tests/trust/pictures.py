@@ -49,7 +49,9 @@ def files() -> dict[str, bytes]:
     return out
 
 
-@trial("T18", "broken pictures are refused, or read as some whole picture; cut ones never in part", 10)
+@trial(
+    "T18", "broken pictures are refused, or read as some whole picture; cut ones never in part", 10
+)
 def broken_pictures(run: Run) -> None:
     refused = 0
     for name, whole in files().items():
@@ -99,8 +101,13 @@ def picture_bombs(run: Run) -> None:
         ),
         "ppm of 10^9 pixels": b"P6 1000000 1000 255\n" + bytes(1000),
         "ppm of a long number": b"P6 " + b"9" * 400 + b" 1 255\n",
-        "bmp": b"BM" + bytes(8) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
-        + (60_000).to_bytes(4, "little") * 2 + bytes.fromhex("01001800") + bytes(24),
+        "bmp": b"BM"
+        + bytes(8)
+        + (54).to_bytes(4, "little")
+        + (40).to_bytes(4, "little")
+        + (60_000).to_bytes(4, "little") * 2
+        + bytes.fromhex("01001800")
+        + bytes(24),
         "qoi": b"qoif" + (60_000).to_bytes(4, "big") * 2 + bytes((3, 0)) + bytes(100),
         "tga": bytes(12) + (65_535).to_bytes(2, "little") * 2 + bytes((24, 0)) + bytes(50),
     }
@@ -170,15 +177,17 @@ def secrets(run: Run) -> None:
             for out in ("PNG", "JPEG", "TIFF"):
                 back = decode_file(made.data, "x", out, DecodeOptions(device="cpu"))
                 assert not tells(back.data), f"decoded {out} tells"
-    with run.case("file name, folder and host do not get in; two runs are equal"):
-        with TemporaryDirectory() as folder:
-            made_files = []
-            for name in ("a-very-long-name-of-mine.png", "another-name.png"):
-                source, out = Path(folder, name), Path(folder, "out.sic")
-                PICTURE.save(source)
-                arguments = ("-m", "tiny", "-d", "cpu", "-f", "--metadata", "none")
-                assert run_main("encode", str(source), "-o", str(out), *arguments).code == 0
-                made_files.append(out.read_bytes())
-                for word in (name, folder, socket.gethostname()):
-                    assert word.encode() not in out.read_bytes()
-            assert made_files[0] == made_files[1]
+    with (
+        run.case("file name, folder and host do not get in; two runs are equal"),
+        TemporaryDirectory() as folder,
+    ):
+        made_files = []
+        for name in ("a-very-long-name-of-mine.png", "another-name.png"):
+            source, out = Path(folder, name), Path(folder, "out.sic")
+            PICTURE.save(source)
+            arguments = ("-m", "tiny", "-d", "cpu", "-f", "--metadata", "none")
+            assert run_main("encode", str(source), "-o", str(out), *arguments).code == 0
+            made_files.append(out.read_bytes())
+            for word in (name, folder, socket.gethostname()):
+                assert word.encode() not in out.read_bytes()
+        assert made_files[0] == made_files[1]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,9 +198,10 @@ def folder_jobs(run: Run) -> None:
                 assert all(whole[k] == v for k, v in made.items()), "a file that is not whole"
         with run.case("the last run ends what was begun"):
             subprocess.run(job("broken"), env=environment, check=True, capture_output=True)
-            results: Callable[[str], dict[str, str]] = lambda out: {
-                k: v for k, v in tree(Path(name, out)).items() if k.endswith(".sic")
-            }
+
+            def results(out: str) -> dict[str, str]:
+                return {k: v for k, v in tree(Path(name, out)).items() if k.endswith(".sic")}
+
             assert results("broken") == results("whole")
         with run.case("the sources are as they were"):
             assert tree(source) == before

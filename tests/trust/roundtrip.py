@@ -24,7 +24,9 @@ def pictures(run: Run, index: int) -> tuple[str, np.ndarray]:
     height, width = (int(rng.choice([s for s in SIDES if s <= big])) for _ in range(2))
     way = index % 6
     if way == 0:
-        return f"flat {width}x{height}", np.full((height, width, 3), int(rng.integers(256)), np.uint8)
+        return f"flat {width}x{height}", np.full(
+            (height, width, 3), int(rng.integers(256)), np.uint8
+        )
     if way == 1:
         noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         return f"noise {width}x{height}", noise

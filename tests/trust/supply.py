@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.metadata
 import json
 import re
@@ -66,8 +67,13 @@ def no_network(run: Run) -> None:
                     assert done.returncode == 0, done.stderr[-300:]
     with run.case("control: the guard does raise"):
         source = GUARDED.replace("{FORBIDDEN}", repr(NETWORK)).replace("{GUARD_PICKLE}", "False")
-        source = source.split("from sic_cli.cli.main")[0] + "import socket\nsocket.create_connection(('127.0.0.1', 9))"
-        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, cwd=ROOT)
+        source = (
+            source.split("from sic_cli.cli.main")[0]
+            + "import socket\nsocket.create_connection(('127.0.0.1', 9))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", source], capture_output=True, text=True, cwd=ROOT
+        )
         assert "forbidden: socket" in done.stderr
 
 
@@ -149,7 +155,9 @@ def weights(run: Run) -> None:
             elif way == 2:
                 data[at:at] = run.rng.bytes(8)
             else:
-                data[:8] = int(run.rng.choice([0, 2**63, 100_000_000, len(whole)])).to_bytes(8, "little")
+                data[:8] = int(run.rng.choice([0, 2**63, 100_000_000, len(whole)])).to_bytes(
+                    8, "little"
+                )
             if bytes(data) == whole:
                 continue
             file.write_bytes(data)
@@ -168,8 +176,5 @@ def weights(run: Run) -> None:
             for _ in range(int(run.rng.integers(1, 4))):
                 broken[int(run.rng.integers(len(broken)))] = int(run.rng.integers(256))
             cards.write_bytes(broken)
-            with run.case(f"card {index}"):
-                try:
-                    load(read_card(folder))
-                except ModelError:
-                    pass
+            with run.case(f"card {index}"), contextlib.suppress(ModelError):
+                load(read_card(folder))

@@ -40,7 +40,9 @@ def operations(count: int, channels_last: bool) -> str:
             got = F.conv2d(x, w, padding=size // 2)
             want = F.conv2d(x.double(), w.double(), padding=size // 2)
         if not torch.equal(got.double(), want):
-            raise SystemExit(f"inexact: {inputs}->{outputs}, {size}x{size}, side {side}, batch {batch}")
+            raise SystemExit(
+                f"inexact: {inputs}->{outputs}, {size}x{size}, side {side}, batch {batch}"
+            )
         total.update(got.contiguous().numpy().tobytes())
     return total.hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,6 +98,45 @@ def random_payloads(run: Run) -> None:
                 decode_file(forgery.data(), "x", "PPM", DecodeOptions(device="cpu"))
             except SicError as error:
                 assert error.exit_code in (5, 11)
+
+
+class _Panicking:
+    """A coder whose library panics: the real panic, of a count that no memory holds."""
+
+    def decode(self, model: object, _: int) -> object:
+        import constriction
+
+        words = np.zeros(1, np.uint32)
+        return constriction.stream.queue.RangeDecoder(words).decode(model, 2**62)
+
+
+@trial("T6e", "a panic of the coder's library leaves as our error", 3, 6)
+def panics(run: Run) -> None:
+    if not HAS_CONSTRICTION:
+        run.not_run("constriction is not installed: nothing can panic")
+        return
+    from sic_cli.entropy.range_coder import _model
+
+    decoder: Any = new_decoder(b"abcd", "constriction")
+    decoder._coder = _Panicking()
+    table = binary(TOTAL // 2)
+    with run.case("control: the library's panic is no Exception"):
+        try:
+            _Panicking().decode(_model(table), 1)
+        except Exception:
+            raise AssertionError("an ordinary exception") from None
+        except BaseException as error:
+            assert type(error).__name__ == "PanicException"
+
+    def ours() -> None:
+        try:
+            decoder.decode(table, 10)
+        except SicError:
+            return
+        except BaseException as error:
+            raise AssertionError(f"{type(error).__name__} leaves range_coder.py") from None
+
+    run.pending("panics of constriction", ours)
 
 
 @trial("T6d", "every input that once broke a fuzz target, and every seed, passes it", 6)

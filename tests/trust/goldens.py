@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.conftest import ROOT
 from tests.reference import reader as reference
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import bad, good, manifest
+from tests.trust.identity import far_apart, worker
 
 
 @trial("T15", "golden files of every version: symbols, level table, both readers agree", 1, 5)
@@ -70,4 +72,24 @@ def without_constriction(run: Run) -> None:
             patch.setattr(sic_cli.entropy, "coder_name", lambda: "plain")
             got, level, fault = decode_cells(machine, parsed, parsed.level)
             assert (level, fault) == (parsed.level, None) and np.array_equal(got, want)
-    run.not_run("Python 3.12 to 3.14, oldest and newest torch and numpy: see `make trust-release`")
+
+
+@trial("T13b", "other Pythons and torches: the same symbols, pixels within 1", 4, 5)
+def other_versions(run: Run) -> None:
+    """SIC_TRUST_PYTHONS names interpreters (os.pathsep between them) of other environments, as
+    `make trust-release` builds them: the oldest supported torch and the newest."""
+    named = [p for p in os.environ.get("SIC_TRUST_PYTHONS", "").split(os.pathsep) if p]
+    if run.scale == "PR" or not named:
+        run.not_run("other versions of Python, torch and numpy: SIC_TRUST_PYTHONS names none")
+        return
+    here = worker({"OMP_NUM_THREADS": "1"}, run.scale)
+    for python in named:
+        there = worker({"OMP_NUM_THREADS": "1"}, run.scale, python)
+        versions = ", ".join(f"{k} {v}" for k, v in there["versions"].items())
+        run.note(versions)
+        for key in ("operations", "features", "symbols"):
+            with run.case(f"{versions}: {key}"):
+                assert there[key] == here[key]
+        with run.case(f"{versions}: pixels"):
+            most, share = far_apart(here["pixels"], there["pixels"])
+            assert most <= 1 and share < 1e-3, (most, share)

@@ -78,10 +78,10 @@ def known_here(setting: dict[str, str]) -> bool:
     return all(FLAG_OF[v] in flags for v in setting.values() if v in FLAG_OF)
 
 
-def worker(setting: dict[str, str], scale: str) -> dict[str, Any]:
+def worker(setting: dict[str, str], scale: str, python: str = sys.executable) -> dict[str, Any]:
     """What a process under this setting finds (tests/trust/worker.py)."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.trust.worker", scale],
+        [python, "-m", "tests.trust.worker", scale],
         env={**os.environ, **setting},
         capture_output=True,
         text=True,

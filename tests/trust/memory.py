@@ -86,6 +86,39 @@ def peak_memory(run: Run) -> None:
                     assert peak <= bound, f"{peak / 1e9:.2f} GB, allowed are {bound / 1e9:.2f} GB"
 
 
+@trial("T10b", "quick commands run in 200 MB of address space, on files and on pipes", 6)
+def little_address_space(run: Run) -> None:
+    """Limits are no reservations: a short file must not ask for what the largest one would take."""
+    if sys.platform != "linux":
+        run.not_run("limits of address space: Linux only")
+        return
+    data = (ROOT / "tests" / "golden" / "good" / "tiny-made.sic").read_bytes()
+    with TemporaryDirectory() as folder:
+        source = Path(folder, "a.sic")
+        source.write_bytes(data)
+        for name in (str(source), "-"):
+            for arguments in (
+                ["info", name],
+                ["verify", name],
+                ["truncate", name, "-l", "1", "-o", "-"],
+            ):
+                with run.case(" ".join(arguments)):
+                    done = subprocess.run(
+                        [sys.executable, "-m", "sic_cli", *arguments],
+                        env={**os.environ, "PYTHONPATH": str(ROOT)},
+                        input=data,
+                        capture_output=True,
+                        preexec_fn=_limit_address_space,
+                    )
+                    assert done.returncode == 0, done.stderr.decode()[-200:]
+
+
+def _limit_address_space() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (200_000_000, 200_000_000))
+
+
 SHAPES = {
     "PR": [(1, 32768), (32768, 1), (17, 4001)],
     "N": [(1, 65535), (65535, 1), (17, 40_001), (2000, 2000)],

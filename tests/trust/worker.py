@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import sys
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode
+from sic_cli.entropy import coder_name
 from sic_cli.model.exact import check_machine, exact
 from tests.trust.goldens_at_hand import good
 from tests.trust.identity import feature_table, symbols
@@ -58,6 +60,12 @@ def main() -> None:
     count = {"PR": 12, "N": 60, "R": 1000}[scale]
     last = os.environ.get("SIC_TRUST_CHANNELS_LAST") == "1"
     facts = {
+        "versions": {
+            "Python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "coder": coder_name(),
+        },
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "operations": operations(count, last),

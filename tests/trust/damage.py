@@ -18,6 +18,7 @@ from sic_cli.entropy import new_decoder
 from sic_cli.errors import CorruptError, ResourceError, SicError
 from tests.conftest import run_main
 from tests.trust.campaign import Run, trial
+from tests.trust.forge import taken_apart
 from tests.trust.goldens_at_hand import good
 
 CPU = DecodeOptions(device="cpu")
@@ -235,9 +236,10 @@ def _digest_names_its_byte(run: Run) -> None:
 
 def _size_after_checksum(run: Run) -> None:
     """A flipped bit in a size is damage; it should not be told as a picture that is too large."""
-    whole = bytearray(good("tiny")["tiny-photo.sic"])
-    whole[10:11] = b"\xff\xff\x03"  # width 65535, and the checksum of another header
-    whole[13:14] = b"\xff\xff\x03" if whole[13] < 128 else whole[13:14]
+    forgery = taken_apart(good("tiny")["tiny-photo.sic"])
+    forgery.width = forgery.height = 65535
+    whole = bytearray(forgery.data())
+    whole[20] ^= 1  # behind the sizes: the checksum is no longer theirs
 
     def told_as_damage() -> None:
         try:

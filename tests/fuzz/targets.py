@@ -24,6 +24,7 @@ from tests.trust.goldens_at_hand import good
 
 MOST_PIXELS = 1 << 14
 LEVELS = 5
+CHUNKS = (b"iCCP", b"ALPH", b"eXIF", b"xMPp", b"dENS")
 _TINY = parse(good("tiny")["tiny-made.sic"]).header.model
 
 
@@ -46,7 +47,7 @@ def forged(data: bytes) -> Forgery:
     made = Forgery(1 + numbers[0] % 128, 1 + numbers[1] % 128, LEVELS, _TINY, flags=numbers[2] & 1)
     rest = data[16:]
     if numbers[3] & 1:
-        made.chunks.append(ForgedChunk(b"iCCP", rest[: numbers[4]]))
+        made.chunks.append(ForgedChunk(CHUNKS[numbers[3] // 2 % 5], rest[: numbers[4]]))
         rest = rest[numbers[4] :]
     for level in range(1, 1 + numbers[5] % (LEVELS + 1)):
         size = numbers[6 + level % MODEL_BYTES]

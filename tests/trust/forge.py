@@ -131,7 +131,9 @@ def mutate(forgery: Forgery, rng: np.random.Generator) -> str:
         forgery.model = rng.bytes(8)
         return "model"
     if way == 6:
-        type_ = rng.choice([b"iCCP", b"aaaa", b"Evil", b"A\0bc", b"zzZZ", b"exIf"])
+        type_ = rng.choice(
+            [b"iCCP", b"aaaa", b"Evil", b"A\0bc", b"zzZZ", b"ALPH", b"eXIF", b"xMPp", b"dENS"]
+        )
         size = int(rng.choice([0, 1, 300, 70_000]))
         chunk = ForgedChunk(bytes(type_), rng.bytes(size))
         if rng.random() < 0.3:

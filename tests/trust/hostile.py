@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.forge import EDGES, ForgedChunk, ForgedLayer, Forgery, mutate, taken_apart
 from tests.trust.goldens_at_hand import good
+from tests.trust.pictures import png
 
 DECODED_PIXELS = 1 << 18
 """Larger pictures are parsed only: decoding time follows the declared size, which T5 and T10 measure."""
@@ -96,9 +98,33 @@ def bombs(model: bytes, levels: int) -> dict[str, bytes]:
     out["16 MiB of 0xff behind the header"] = made().data() + b"\xff" * (16 << 20)
     for name, data in {"signature": made().data()[:8], "nothing": b"", "a byte": b"\x89"}.items():
         out[f"only {name}"] = data
+    out.update(alpha_bombs())
     payload = np.random.default_rng(0).bytes(1 << 20)
     out["1 MiB of payload for 8x8 pixels"] = made(layers=[ForgedLayer(1, 0, 0, payload)]).data()
     out["a model that is not here"] = made(model=bytes(8), layers=[first]).data()
+    return out
+
+
+def alpha_bombs() -> dict[str, bytes]:
+    """Transparency is a picture in a chunk: whole layers, and a plane that is not what it says."""
+    rows = zlib.compress(bytes(100_000))
+    text = b"a\0\0" + zlib.compress(bytes(100_000_000), 9)
+    whole = good("tiny")["tiny-made.sic"]
+    size = (parse(whole).header.width, parse(whole).header.height)
+    planes = {
+        "of 50 000 x 50 000": png(50_000, 50_000, rows=rows),
+        "of the right size and no rows": png(*size),
+        "with 100 MB of text and no rows": png(*size, text=text),
+        "of another size": png(size[0] + 1, size[1], rows=rows),
+        "of rubbish": np.random.default_rng(1).bytes(1000),
+        "of nothing": b"",
+        "of a GIF": b"GIF89a" + bytes(100),
+    }
+    out = {}
+    for name, plane in planes.items():
+        forgery = taken_apart(whole)
+        forgery.chunks = [ForgedChunk(b"ALPH", plane)]
+        out[f"transparency {name}"] = forgery.data()
     return out
 
 

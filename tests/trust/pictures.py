@@ -177,6 +177,7 @@ def secrets(run: Run) -> None:
             for out in ("PNG", "JPEG", "TIFF"):
                 back = decode_file(made.data, "x", out, DecodeOptions(device="cpu"))
                 assert not tells(back.data), f"decoded {out} tells"
+    _places_only(run)
     with (
         run.case("file name, folder and host do not get in; two runs are equal"),
         TemporaryDirectory() as folder,
@@ -191,3 +192,20 @@ def secrets(run: Run) -> None:
             for word in (name, folder, socket.gethostname()):
                 assert word.encode() not in out.read_bytes()
         assert made_files[0] == made_files[1]
+
+
+def _places_only(run: Run) -> None:
+    """--strip-gps takes the place and leaves the rest."""
+    exif = Image.Exif()
+    exif[0x010F] = "a maker that stays"
+    exif.get_ifd(0x8825)[29] = CANARY.decode()
+    for format_ in ("PNG", "JPEG", "WEBP"):
+        source = io.BytesIO()
+        PICTURE.save(source, format_, exif=exif)
+        with run.case(f"{format_} without its place"):
+            assert tells(source.getvalue())
+            options = EncodeOptions(model="tiny", device="cpu", strip_gps=True)
+            made = encode_file(source.getvalue(), "x", options).data
+            assert not tells(made) and b"a maker that stays" in made
+            back = decode_file(made, "x", "JPEG", DecodeOptions(device="cpu")).data
+            assert not tells(back) and b"a maker that stays" in back

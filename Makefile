@@ -7,7 +7,7 @@ RUN ?= runs/main
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check bench data train export weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure demo test check trust trust-release fuzz bench data train export weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -37,6 +37,28 @@ check: setup  ## linter and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+trust: setup  ## the trust campaign, half an hour (SCALE=PR, ONLY="T3 T5", SEED=1)
+	$(BIN)/python -m tests.trust --scale $(or $(SCALE),N) --seed $(or $(SEED),0) $(ONLY)
+
+$(VENV)-oldest/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "torch==2.6.0" "numpy==1.26.4" \
+	  "pillow==11.3.0" "click==8.1.8" "safetensors==0.4.3" "constriction==0.4.0" pytest hypothesis
+	touch $@
+
+$(VENV)-newest/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check -U torch numpy -e ".[dev]"
+	touch $@
+
+trust-release: setup $(VENV)-oldest/ready $(VENV)-newest/ready  ## the same before a release, hours (ONLY="T3 T5", SEED=1)
+	SIC_TRUST_PYTHONS=$(VENV)-oldest/bin/python:$(VENV)-newest/bin/python \
+	  $(BIN)/python -m tests.trust --scale R --seed $(or $(SEED),0) $(ONLY)
+
+fuzz: setup  ## fuzz TARGET=container for FUZZ_SECONDS=300 (container, layers, whole_file, coders, picture, frequencies)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
+	$(BIN)/python -m tests.fuzz.drive $(or $(TARGET),container) $(or $(FUZZ_SECONDS),300)
+
 bench: setup  ## times and memory on a 768x512 picture
 	$(BIN)/python benchmarks/speed.py
 
@@ -59,4 +81,4 @@ gpu-rehearsal: setup  ## the same command as on a GPU, for a minute on the CPU
 	cd gpu-pack && DEVICE=cpu MINUTES=1 BATCH=2 OUT=out PYTHON=$(abspath $(BIN)/python) sh go.sh
 
 clean:  ## remove what make made
-	rm -rf $(VENV) demo build dist gpu-pack
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest demo build dist gpu-pack

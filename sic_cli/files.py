@@ -10,10 +10,12 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import InputError, OutputError, ResourceError, UsageError
 
 PART_SUFFIX = ".sic-part"
+READ_BYTES = 1 << 20
 
 
 def read_input(name: str, most: int) -> bytes:
@@ -26,18 +28,18 @@ def read_input(name: str, most: int) -> bytes:
         try:
             if sys.stdin is None:
                 raise InputError("standard input is closed")
-            data = sys.stdin.buffer.read(most + 1)
+            data = _read(sys.stdin.buffer, 0, most)
         except OSError as error:
             raise InputError(f"standard input: {error.strerror}") from None
     else:
         try:
-            mode = os.stat(name).st_mode
-            if stat.S_ISDIR(mode):
+            facts = os.stat(name)
+            if stat.S_ISDIR(facts.st_mode):
                 raise InputError(f"{shown(name)}: is a folder, not a file")
-            if not stat.S_ISREG(mode):
+            if not stat.S_ISREG(facts.st_mode):
                 raise InputError(f"{shown(name)}: is not a regular file")
             with open(name, "rb") as file:
-                data = file.read(most + 1)
+                data = _read(file, facts.st_size, most)
         except OSError as error:
             raise InputError(f"{shown(name)}: {error.strerror}") from None
         except ValueError as error:  # a NUL in the name
@@ -45,6 +47,17 @@ def read_input(name: str, most: int) -> bytes:
     if len(data) > most:
         raise ResourceError(f"{shown(name)}: more than {most} bytes")
     return data
+
+
+def _read(file: BinaryIO, size: int, most: int) -> bytes:
+    """Up to `most` + 1 bytes. Asked for at once, they would all be reserved, however short the file
+    is, and a process with little address space would fail; `size` is what the file seems to have."""
+    parts = [file.read(min(size, most) + 1)]
+    left = most + 1 - len(parts[0])
+    while left and (part := file.read(min(left, READ_BYTES))):
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def check_output(output: str, source: str, force: bool) -> None:

@@ -1,0 +1,299 @@
+"""No float between bytes and table index: looked for in the source, and at run time in every tensor.
+
+The context network carries whole numbers in float32, which is exact below 2**24. Two kinds of proof:
+the source on the decoding path may use no float operation but those listed here with a reason, and
+every tensor that is computed while golden files decode is a whole number (or one divided by 128, which
+is exact too). Controls make sure that a float would be seen.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sic_cli.bitstream.reader import Parsed, parse
+from sic_cli.codec.decode import decode_cells, file_engine
+from sic_cli.codec.engine import Engine
+from sic_cli.codec.walk import Reading, Walk
+from sic_cli.entropy import new_decoder
+from sic_cli.entropy.tables import FrequencyTable
+from sic_cli.model import context
+from sic_cli.model.exact import RANGES, exact, largest_sums
+from tests.conftest import ROOT
+from tests.trust.campaign import Run, trial
+from tests.trust.goldens_at_hand import good
+
+EXACT = 2**24
+FRACTION = 128
+"""`rescale` divides by 128 before it rounds down; such numbers are exact in float32 as well."""
+
+WHOLE_FILES = (
+    "bitstream/fields.py",
+    "bitstream/reader.py",
+    "bitstream/truncate.py",
+    "codec/walk.py",
+)
+FUNCTIONS = {
+    "codec/decode.py": ("decode_cells",),
+    "codec/coding_tables.py": ("from_arrays",),
+    "entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
+    "entropy/range_coder.py": ("_model", "decode"),
+    "entropy/tables.py": ("__post_init__", "binary"),
+    "cells/levels.py": ("build", "steps_of"),
+    "model/context.py": ("features", "rescale", "floor_through", "trunk", "logits"),
+    "model/exact.py": ("classes", "_active", "_fill", "__init__"),
+}
+"""What runs between the bytes of a file and the index of a table."""
+
+ALLOWED = {
+    ("bitstream/truncate.py", "number / 8"): "a size that the user asked for in bits per pixel",
+    ("bitstream/truncate.py", "float"): "the same, as an annotation",
+    (
+        "entropy/range_coder.py",
+        "float32",
+    ): "integer frequencies below 2**24, as the library wants them",
+    ("model/context.py", "2.0"): "a power of two: exact",
+    ("model/context.py", "0.5"): "half a unit before rounding down: exact, 128 units are one",
+    ("model/context.py", "exp2"): "of whole numbers, compared with shifts in T14b",
+    ("model/exact.py", "float32"): "the carrier of whole numbers",
+    ("cells/levels.py", "float32"): "cell widths: what the decoder shows, never what it reads",
+}
+FLOAT_NAMES = {
+    *("float", "float16", "float32", "float64", "bfloat16", "double", "half"),
+    *("exp", "exp2", "log", "log2", "log10", "log1p", "sqrt", "pow", "mean", "std", "var"),
+    *("softmax", "sigmoid", "tanh", "erf", "softplus", "silu", "gelu", "normal", "round", "divide"),
+}
+
+
+def float_uses(tree: ast.AST) -> Iterator[str]:
+    """Every float literal, true division and float-valued name of a piece of source."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            yield repr(node.value)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield f"number / {ast.unparse(node.right)}"
+        elif isinstance(node, ast.Attribute) and node.attr in FLOAT_NAMES:
+            yield node.attr
+        elif isinstance(node, ast.Name) and node.id == "float":
+            yield node.id
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in FLOAT_NAMES
+        ):
+            yield node.func.id
+
+
+def path_of_the_decoder() -> Iterator[tuple[str, ast.AST]]:
+    """(file, source) of everything on the path."""
+    for name in WHOLE_FILES:
+        yield name, ast.parse((ROOT / "sic_cli" / name).read_text())
+    for name, functions in FUNCTIONS.items():
+        tree = ast.parse((ROOT / "sic_cli" / name).read_text())
+        found = [
+            n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in functions
+        ]
+        assert {n.name for n in found} == set(functions), f"{name}: a function was renamed"
+        for node in found:
+            yield name, node
+
+
+@trial("T14c", "the source between bytes and table index has no float but the listed exact ones", 4)
+def no_float_in_the_source(run: Run) -> None:
+    used = set()
+    for name, tree in path_of_the_decoder():
+        with run.case(f"{name} {getattr(tree, 'name', '')}"):
+            found = {(name, use) for use in float_uses(tree)}
+            used |= found
+            assert found <= set(ALLOWED), found - set(ALLOWED)
+    with run.case("nothing is allowed that is not used"):
+        assert used == set(ALLOWED), set(ALLOWED) - used
+    with run.case("the search sees floats"):
+        assert set(float_uses(ast.parse("x = 0.3 * torch.exp(y) / 7"))) == {
+            "0.3",
+            "exp",
+            "number / 7",
+        }
+
+
+class WholeNumbers(TorchDispatchMode):
+    """Raises as soon as torch computes a number that float32 need not hold exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), named: Any = None
+    ) -> Any:
+        out = function(*arguments, **(named or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel():
+                self.seen += tensor.numel()
+                self._check(str(function), tensor)
+        return out
+
+    @staticmethod
+    def _check(name: str, tensor: Tensor) -> None:
+        if "empty" in name:
+            return
+        wide = tensor.to(torch.float64)
+        unit = wide * FRACTION
+        assert torch.equal(unit, unit.floor()), f"{name}: not whole"
+        assert float(wide.abs().max()) < EXACT, f"{name}: beyond 2**24"
+
+
+@dataclass(slots=True)
+class OnlyIntegers:
+    """A coder that also checks what it is asked: integer counts and integer tables."""
+
+    inner: Reading
+
+    def code(self, table: FrequencyTable, count: int, known: Any) -> Any:
+        assert type(count) is int and table.weights.dtype == np.int64
+        out = self.inner.code(table, count, known)
+        assert out.dtype == np.int32
+        return out
+
+
+def watched(machine: Engine, parsed: Parsed) -> int:
+    """Decode all layers under watch; -> how many numbers were looked at."""
+    classes = machine.walk._classes
+
+    def checked(*arguments: Any) -> Any:
+        out = classes(*arguments)
+        assert out.dtype == np.uint8 and arguments[0].dtype == np.int32
+        return out
+
+    walk = Walk(machine.walk._table, machine.walk._tables, checked)
+    shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
+    cells = np.zeros(shape, np.int32)
+    with WholeNumbers() as watch:
+        for layer in parsed.layers:
+            coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
+            cells = walk.layer(layer.level, cells, coder)
+    return watch.seen
+
+
+@trial("T14d", "every tensor between bytes and table index is whole and below 2**24", 4)
+def no_float_at_run_time(run: Run) -> None:
+    numbers = 0
+    for name, data in good("tiny" if run.scale == "PR" else "").items():
+        with run.case(name):
+            parsed = parse(data)
+            numbers += watched(file_engine(parsed, "cpu"), parsed)
+    run.note(f"{numbers} numbers looked at")
+    parsed = parse(good("tiny")["tiny-made.sic"])
+    for what, break_it in CONTROLS.items():
+        with (
+            run.case(f"control: {what} is seen"),
+            break_it(file_engine(parsed, "cpu")),
+            pytest.raises(AssertionError, match=r"not whole|beyond"),
+        ):
+            watched(file_engine(parsed, "cpu"), parsed)
+
+
+@contextmanager
+def _float_scale(_: Engine) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(context, "WEIGHT_SHIFT", 7.0001)
+        yield
+
+
+@contextmanager
+def _float_weight(machine: Engine) -> Iterator[None]:
+    runner: Any = machine.walk._classes.__self__  # type: ignore[attr-defined]
+    whole = runner._weights
+    runner._weights = replace(whole, entry_bias=whole.entry_bias + 1e-3)
+    try:
+        yield
+    finally:
+        runner._weights = whole
+
+
+@contextmanager
+def _large_weight(machine: Engine) -> Iterator[None]:
+    runner: Any = machine.walk._classes.__self__  # type: ignore[attr-defined]
+    whole = runner._weights
+    runner._weights = replace(whole, exit_bias=whole.exit_bias + 2.0**24)
+    try:
+        yield
+    finally:
+        runner._weights = whole
+
+
+CONTROLS: dict[str, Callable[[Engine], Any]] = {
+    "a scale that is no power of two": _float_scale,
+    "a bias with a fraction": _float_weight,
+    "a sum beyond 2**24": _large_weight,
+}
+
+
+def doubled(weights: context.ContextWeights, kind: torch.dtype) -> context.ContextWeights:
+    """The same network in another carrier."""
+    return context.ContextWeights(
+        weights.entry.to(kind),
+        weights.entry_bias.to(kind),
+        tuple(w.to(kind) for w in weights.mid),
+        tuple(w.to(kind) for w in weights.mid_bias),
+        tuple(w.to(kind) for w in weights.back),
+        weights.exit.to(kind),
+        weights.exit_bias.to(kind),
+    )
+
+
+@trial("T14e", "a float64 carrier gives the same classes at every step of real files", 4)
+def float64_carrier(run: Run) -> None:
+    names = ["tiny-photo.sic", "sic-1-one-pixel.sic"] if run.scale == "PR" else list(good())
+    compared = 0
+    for name in names:
+        parsed = parse(good()[name])
+        machine = file_engine(parsed, "cpu")
+        release, table = machine.release, machine.table
+        wide = doubled(release.context, torch.float64)
+        cells: np.ndarray = np.zeros((1,), np.int32)
+        for level in range(0, parsed.level):
+            cells = (
+                decode_cells(machine, parsed, level)[0]
+                if level
+                else np.zeros(
+                    (table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16)),
+                    np.int32,
+                )
+            )
+            step = table.steps_of(level + 1)[0]
+            with run.case(f"{name}, step {step}"):
+                compared += _compare(machine, wide, cells, step)
+    for name in ("tiny-made.sic", "sic-1-made.sic"):
+        machine = file_engine(parse(good()[name]), "cpu")
+        with run.case(f"{name}: largest sum of its network"):
+            largest = max(largest_sums(machine.release.context).values())
+            assert largest < EXACT
+            run.note(f"{name}: no sum can exceed {largest} of {EXACT}")
+    run.note(f"{compared} classes compared")
+
+
+def _compare(machine: Engine, wide: context.ContextWeights, cells: np.ndarray, step: int) -> int:
+    release, table = machine.release, machine.table
+    channels = np.flatnonzero(table.steps[step + 1] > table.steps[step])
+    got = machine.walk._classes(cells, step, channels)
+    with exact():
+        now = torch.from_numpy(cells).to(torch.float64)[None]
+        octave = torch.from_numpy(table.steps[step]).to(torch.float64)[None]
+        seen = context.features(now, octave, release.reach.double(), release.logs.double())
+        which = torch.tensor([step])
+        logit = context.logits(wide, context.trunk(wide, seen, which), which)[0]
+    whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *cells.shape[1:])
+    for row, kind in enumerate(RANGES):
+        want = np.clip((whole[row][channels] >> 9) + kind.offset, 0, kind.count - 1)
+        assert np.array_equal(got[row], want), f"kind {row} differs"
+    return int(got.size)

@@ -1,0 +1,151 @@
+"""Memory within the documented bound, and pictures of extreme shapes.
+
+Peak resident memory is that of a whole `sic` process, as the kernel counts it. The bound stands in
+TRUST.md: 1.2 GB and 12 bytes per pixel.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from sic_cli.bitstream.reader import parse
+from sic_cli.codec import tiles
+from sic_cli.codec.decode import decode, decode_cells
+from sic_cli.codec.encode import encode
+from sic_cli.codec.engine import engine
+from sic_cli.release.locate import find
+from tests.conftest import ROOT
+from tests.tiny import made_picture
+from tests.trust.campaign import Run, trial
+
+BASE_BYTES, BYTES_PER_PIXEL = 1.2e9, 12
+MEGAPIXELS = {"PR": (1,), "N": (1, 4, 12), "R": (1, 4, 12, 24, 50, 100, 177)}
+PHOTO = ROOT / "tests" / "pictures" / "parrots.png"
+
+
+def large_picture(megapixels: float) -> np.ndarray:
+    """A photograph mirrored until it has about that many pixels, 4 wide to 3 high."""
+    photo = np.asarray(Image.open(PHOTO).convert("RGB"))
+    pair = np.concatenate([photo, photo[:, ::-1]], axis=1)
+    block = np.concatenate([pair, pair[::-1]])
+    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = height * 4 // 3
+    times = (-(-height // block.shape[0]), -(-width // block.shape[1]), 1)
+    return np.ascontiguousarray(np.tile(block, times)[:height, :width])
+
+
+def peak_bytes(*arguments: str) -> tuple[int, float]:
+    """Peak resident bytes and seconds of one `sic` process. Raises if it fails."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sic_cli", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.stderr is not None
+    error = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.returncode == 0, error[-300:]
+    unit = 1 if sys.platform == "darwin" else 1024
+    return usage.ru_maxrss * unit, time.perf_counter() - start
+
+
+@trial("T10", "peak memory of encode and decode: at most 1.2 GB and 12 bytes per pixel", 6)
+def peak_memory(run: Run) -> None:
+    if not hasattr(os, "wait4"):
+        run.not_run("peak memory of a process: this system does not tell it")
+        return
+    for megapixels in MEGAPIXELS[run.scale]:
+        picture = large_picture(megapixels)
+        pixels = picture.shape[0] * picture.shape[1]
+        bound = BASE_BYTES + BYTES_PER_PIXEL * pixels
+        with TemporaryDirectory() as folder:
+            source, coded, back = (str(Path(folder, n)) for n in ("a.png", "a.sic", "b.png"))
+            Image.fromarray(picture).save(source, compress_level=1)
+            del picture
+            for name, arguments in (
+                ("encode", ["encode", source, "-o", coded, "--threads", "1", "-d", "cpu"]),
+                ("decode", ["decode", coded, "-o", back, "--threads", "1", "-d", "cpu"]),
+            ):
+                with run.case(f"{name}, {pixels / 1e6:.1f} megapixels"):
+                    peak, seconds = peak_bytes(*arguments)
+                    run.note(
+                        f"{name} {pixels / 1e6:.1f} MP: {peak / 1e9:.2f} GB of {bound / 1e9:.2f} GB, "
+                        f"{seconds:.0f} s on one thread"
+                    )
+                    assert peak <= bound, f"{peak / 1e9:.2f} GB, allowed are {bound / 1e9:.2f} GB"
+
+
+@trial("T10b", "quick commands run in 200 MB of address space, on files and on pipes", 6)
+def little_address_space(run: Run) -> None:
+    """Limits are no reservations: a short file must not ask for what the largest one would take."""
+    if sys.platform != "linux":
+        run.not_run("limits of address space: Linux only")
+        return
+    data = (ROOT / "tests" / "golden" / "good" / "tiny-made.sic").read_bytes()
+    with TemporaryDirectory() as folder:
+        source = Path(folder, "a.sic")
+        source.write_bytes(data)
+        for name in (str(source), "-"):
+            for arguments in (
+                ["info", name],
+                ["verify", name],
+                ["truncate", name, "-l", "1", "-o", "-"],
+            ):
+                with run.case(" ".join(arguments)):
+                    done = subprocess.run(
+                        [sys.executable, "-m", "sic_cli", *arguments],
+                        env={**os.environ, "PYTHONPATH": str(ROOT)},
+                        input=data,
+                        capture_output=True,
+                        preexec_fn=_limit_address_space,
+                    )
+                    assert done.returncode == 0, done.stderr.decode()[-200:]
+
+
+def _limit_address_space() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (200_000_000, 200_000_000))
+
+
+SHAPES = {
+    "PR": [(1, 32768), (32768, 1), (17, 4001)],
+    "N": [(1, 65535), (65535, 1), (17, 40_001), (2000, 2000)],
+    "R": [(1, 65535), (65535, 1), (3, 65535), (2000, 2000), (5000, 5000), (9000, 9000)],
+}
+
+
+@trial("T11", "extreme shapes and sizes go round; the size of strips changes nothing", 1, 2, 4)
+def extreme_shapes(run: Run) -> None:
+    card = find("tiny")
+    machine = engine(card)
+    base = made_picture(64, 64, 8)
+    for height, width in SHAPES[run.scale]:
+        times = (-(-height // 64), -(-width // 64), 1)
+        pixels = np.ascontiguousarray(np.tile(base, times)[:height, :width])
+        with run.case(f"{width}x{height}"):
+            data = encode(pixels, card)
+            parsed = parse(data)
+            cells, level, fault = decode_cells(machine, parsed, parsed.level)
+            assert (level, fault) == (5, None)
+            assert np.array_equal(cells, machine.cells(machine.analyse(pixels)))
+            whole = decode(parsed).pixels
+            assert whole.shape == pixels.shape
+            before = tiles.STRIP_LATENTS
+            try:
+                tiles.STRIP_LATENTS = int(run.rng.integers(50, 3000))
+                far = np.abs(decode(parsed).pixels.astype(np.int16) - whole)
+                assert far.max() <= 1 and (far > 0).mean() < 1e-3, int(far.max())
+            finally:
+                tiles.STRIP_LATENTS = before

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from . import __version__
 from .batch.work import Made
-from .bitstream.fields import MAX_FILE, MAX_PIXELS
+from .bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
 from .bitstream.reader import parse
 from .bitstream.truncate import level_within, truncate
 from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
 from .errors import CorruptError, Notice
 from .files import shown
 
+NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
 
 
@@ -41,7 +42,7 @@ class EncodeTask:
     most_bytes = MAX_PICTURE
     keys = (
         "source_format", "source_mode", "bpp", "level", "levels_total", "layer_bytes", "meta_bytes",
-        "alpha_bytes", "model", "device", "seed", "tile_px", "target", "metrics",
+        "alpha_bytes", "model", "device", "seed", "tile_px", "target", "targets", "metrics",
     )  # fmt: skip
 
     @property
@@ -57,6 +58,7 @@ class EncodeTask:
         engine(find(self.options.model), self.options.device)
 
     def make(self, data: bytes, source: str, _: str) -> Made:
+        set_threads(self.threads)
         made = encode_file(data, shown(source), self.options)
         chunks = parse(made.data).chunks
         facts = {
@@ -66,11 +68,14 @@ class EncodeTask:
             "level": made.level,
             "levels_total": made.levels,
             "layer_bytes": list(made.layer_bytes),
-            "meta_bytes": sum(len(c.data) for c in chunks if c.type != b"ALPH"),
-            "alpha_bytes": sum(len(c.data) for c in chunks if c.type == b"ALPH"),
+            "meta_bytes": sum(len(c.data) for c in chunks if c.type != CHUNK_ALPHA),
+            "alpha_bytes": sum(len(c.data) for c in chunks if c.type == CHUNK_ALPHA),
             "model": {"name": made.model, "id": made.model_id},
             "device": self.options.device,
             "seed": self.options.seed,
+            "target": asdict(made.target[0]) if made.target else None,
+            "targets": [asdict(target) for target in made.target],
+            "metrics": {**NO_METRICS, **made.metrics} if made.metrics else None,
         }
         return Made(made.data, facts, made.notices)
 
@@ -103,6 +108,7 @@ class DecodeTask:
         from .picture.save import format_for
 
         kind = format_for(output if output != "-" else "", self.format_)
+        set_threads(self.threads)
         made = decode_file(data, name, kind, self.options)
         facts = {
             "width_px": made.width,
@@ -112,7 +118,7 @@ class DecodeTask:
             "levels_total": made.levels,
             "seed": self.options.seed,
             "device": self.options.device,
-            "latent_hash_ok": True,
+            "latent_hash_ok": None if made.fault else True,
         }
         partial = f"{made.fault}; wrote level {made.level}" if made.fault else None
         return Made(made.data, facts, made.notices, partial)

@@ -215,4 +215,3 @@ def _matcher(patterns: tuple[str, ...]) -> _Matcher | None:
         return GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:
         raise UsageError(f"not a gitignore rule: {error}") from None
-

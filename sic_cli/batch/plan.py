@@ -151,9 +151,7 @@ def _beside_existing(job: Job, existing: str, told: list[str]) -> Job:
 
 
 def _with(job: Job, *, skip: bool = False, replace: bool = False) -> Job:
-    return Job(
-        job.index, job.source, job.output, job.size, job.mtime_ns, job.fault, skip, replace
-    )
+    return Job(job.index, job.source, job.output, job.size, job.mtime_ns, job.fault, skip, replace)
 
 
 def _find_collisions(made: Plan, sources: dict[tuple[int, int], str]) -> None:

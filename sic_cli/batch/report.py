@@ -189,7 +189,9 @@ class Summary:
         """For people: one line, and the first failures. rate: bits per pixel mean something."""
         text = f"{self.done} done, {self.skipped} skipped, {self.failed} failed"
         if self.done:
-            share = f" ({100 * self.output_bytes / self.input_bytes:.1f} %)" if self.input_bytes else ""
+            share = (
+                f" ({100 * self.output_bytes / self.input_bytes:.1f} %)" if self.input_bytes else ""
+            )
             text += f": {size(self.input_bytes)} -> {size(self.output_bytes)}{share}"
             if rate and self.pixels:
                 text += f", {8 * self.output_bytes / self.pixels:.2f} bpp"

@@ -17,20 +17,29 @@ from concurrent.futures import (
     Future,
     wait,
 )
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from ..errors import ResourceError
 from ..files import shown
 from .work import Order, Record
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Outcome = tuple[Order, Record | BaseException]
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """An executor that can end what its workers are doing."""
+
+    def stop(self) -> None:
+        """End all workers now."""
 
 
 class Here(Executor):
     """Runs everything at once, in this thread: `--jobs 1`."""
 
-    def submit[**P, T](  # type: ignore[override]
-        self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -76,7 +85,6 @@ class Runner:
                 else:
                     yield order, outcome
             broken += self.flying.values()
-            self.flying.clear()
             self._close()
             if alone:
                 yield broken[0], _died(broken[0])
@@ -129,16 +137,18 @@ class Runner:
 
     def close(self) -> None:
         """Let go of the executor; processes that still work are ended."""
+        if self.pool is not None and not self.flying:
+            self.pool.shutdown(wait=True)
+            self.pool = None
         self._close()
 
     def _close(self) -> None:
         pool, self.pool = self.pool, None
-        if pool is not None:
-            stop = getattr(pool, "stop", None)
-            if stop is not None:
-                stop()
-            else:
-                pool.shutdown(wait=False, cancel_futures=True)
+        self.flying.clear()
+        if isinstance(pool, Stoppable):
+            pool.stop()
+        elif pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _died(order: Order) -> ResourceError:

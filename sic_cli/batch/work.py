@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -125,7 +126,7 @@ class Work:
             "source_bytes": len(data),
             "output_bytes": len(made.data),
             "time": {
-                **{name: None for name in ("model_load_s", "search_s")},
+                **dict.fromkeys(("model_load_s", "search_s")),
                 "read_s": round(read - began, 6),
                 "encode_s" if "encode" in self.task.schema else "work_s": round(ended - read, 6),
                 "write_s": round(time.perf_counter() - ended, 6),
@@ -174,8 +175,6 @@ class Work:
 def check_absent(output: str) -> None:
     """Raise OutputError if something came to stand there since the work was planned."""
     try:
-        import os
-
         os.lstat(output)
     except OSError:
         return

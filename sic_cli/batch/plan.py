@@ -163,10 +163,10 @@ def _find_collisions(made: Plan, sources: dict[tuple[int, int], str]) -> None:
         if job.output is None:
             continue
         key = keys.of(job.output)
-        other = taken.setdefault(key, job.source)
-        if other is not job.source:
-            made.collisions.append(_pair(other, job.source, job.output))
+        if key in taken:
+            made.collisions.append(_pair(taken[key], job.source, job.output))
             continue
+        taken[key] = job.source
         blind = unicodedata.normalize("NFC", key).casefold()
         first, path = folded.setdefault(blind, (job.source, key))
         if path != key and case_blind(os.path.dirname(key)):

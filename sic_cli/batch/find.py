@@ -107,10 +107,10 @@ def _walk(
     if fault is not None:
         yield Found(root, root, fault=fault)
         return
-    stack, below = [iter(_names(root))], [""]
+    stack, below = [iter(_entries(root))], [""]
     while stack:
-        name = next(stack[-1], None)
-        if name is None:
+        name, folder = next(stack[-1], ("", False))
+        if not name:
             for pile in (stack, trail, below):
                 pile.pop()
             continue
@@ -118,7 +118,7 @@ def _walk(
         path = os.path.join(root, inner)
         if name.startswith(".") and not rules.hidden:
             continue
-        if not os.path.isdir(path):
+        if not folder:
             if chosen.file(inner):
                 yield _file(path, root, inner)
             continue
@@ -127,14 +127,14 @@ def _walk(
         if rules.depth is not None and len(stack) >= rules.depth:
             continue
         place = _place(path)
-        if place in trail:
+        if place is not None and place in trail:
             tell(Notice(f"{shown(path)}: leads back into itself, not entered again", "W-loop"))
         elif place is not None and place == avoided:
             raise _inside(rules.avoid or "", root)
         elif (fault := _readable(path)) is not None:
             yield Found(path, root, inner, fault=fault)
         else:
-            stack.append(iter(_names(path)))
+            stack.append(iter(_entries(path)))
             trail.append(place or (0, 0))
             below.append(inner + "/")
 
@@ -148,8 +148,18 @@ def _readable(folder: str) -> str | None:
         return f"folder cannot be read: {_reason(error)}"
 
 
-def _names(folder: str) -> list[str]:
-    return sorted(os.listdir(folder), key=os.fsencode)
+def _entries(folder: str) -> list[tuple[str, bool]]:
+    """Names in a folder, bytewise, and whether each is a folder or a link to one."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, _is_folder(entry)) for entry in entries]
+    return sorted(found, key=lambda entry: os.fsencode(entry[0]))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _place(path: str) -> tuple[int, int] | None:

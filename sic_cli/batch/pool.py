@@ -9,8 +9,12 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from types import FrameType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 GRACE_SECONDS = 0.5
 BYTES_A_JOB = 1 << 30
@@ -29,6 +33,17 @@ class Workers(ProcessPoolExecutor):
             initargs=(prepare,),
         )
 
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As any executor's. Ctrl-C reaches every process of a terminal: workers start with it blocked,
+        for the parent decides what it means; here it is only delayed."""
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(fn, *args, **kwargs)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def stop(self) -> None:
         """End all processes: politely (what they are writing is dropped whole), then at once."""
         mine = [c for c in multiprocessing.active_children() if c.pid not in self._others]
@@ -44,7 +59,7 @@ class Workers(ProcessPoolExecutor):
 
 
 def _begin(prepare: Callable[[], None]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow_parent, daemon=True).start()
     warnings.simplefilter("ignore")

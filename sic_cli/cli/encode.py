@@ -81,7 +81,9 @@ def command(inputs: tuple[str, ...], io: Io, threads: int, **choices: Any) -> in
 
 def options_of(choices: dict[str, Any]) -> EncodeOptions:
     """Click's parameters -> the options of the codec; the names are the same."""
-    limits = (choices[name] for name in ("quality", "level", "target_size", "target_bpp", "targets"))
+    limits = (
+        choices[name] for name in ("quality", "level", "target_size", "target_bpp", "targets")
+    )
     conflicts(*limits)
     return EncodeOptions(**{**choices, "targets": goals(choices["targets"])})
 

@@ -8,14 +8,23 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 from .errors import InputError, OutputError, ResourceError, UsageError
 
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 PART_SUFFIX = ".sic-part"
 READ_BYTES = 1 << 20
+STALE_SECONDS = 24 * 3600
 
 
 def read_input(name: str, most: int) -> bytes:
@@ -113,31 +122,136 @@ def write_output(output: str, data: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise OutputError(f"{shown(output)}: {reason}") from None
+        raise output_error(output, error) from None
 
 
-def replace_file(target: str, data: bytes) -> None:
-    """Put `data` in the place of the regular file `target`, whole or not at all. Raises OSError."""
+def write_into(output: str, data: bytes, *, sync: bool = False) -> None:
+    """Write a file of a mirrored folder, whole or not at all; missing folders are made.
+
+    A link that stands in its place is replaced, not followed. sync: wait until the disk has it.
+    Raises OutputError.
+    """
+    try:
+        os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
+        replace_file(output, data, sync=sync)
+        if sync and hasattr(os, "O_DIRECTORY"):
+            folder = os.open(os.path.dirname(output) or ".", os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise output_error(output, error) from None
+
+
+def keep_mode_and_time(source: str, output: str) -> None:
+    """Give an output the mode and the times of its source. Raises OutputError."""
+    try:
+        state = os.stat(source)
+        os.chmod(output, stat.S_IMODE(state.st_mode) & 0o777)
+        os.utime(output, ns=(state.st_atime_ns, state.st_mtime_ns))
+    except OSError as error:
+        raise output_error(output, error) from None
+
+
+def output_error(output: str, error: OSError) -> OutputError:
+    """The error that says why `output` could not be written."""
+    reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
+    return OutputError(f"{shown(output)}: {reason}")
+
+
+def replace_file(target: str, data: bytes, *, sync: bool = True) -> None:
+    """Put `data` in the place of the file `target`, whole or not at all. Raises OSError."""
     folder = os.path.dirname(target)
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
-    except FileNotFoundError:
+    except OSError:
         mask = os.umask(0)
         os.umask(mask)
         mode = 0o666 & ~mask
-    handle, part = tempfile.mkstemp(PART_SUFFIX, ".", folder)
+    handle, part = _new_part(folder)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, mode)
-        os.replace(part, target)
+            if sync:
+                os.fsync(file.fileno())
+            os.chmod(part, mode)
+            if fcntl is not None:
+                os.replace(part, target)
+        if fcntl is None:  # where an open file cannot be renamed
+            os.replace(part, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
         raise
+
+
+def _new_part(folder: str) -> tuple[int, str]:
+    """A new temporary file, locked for as long as it is open: `remove_stale` leaves it alone."""
+    while True:
+        handle, part = tempfile.mkstemp(PART_SUFFIX, ".", folder or ".")
+        if _lock(handle) is not False and _same(handle, part):
+            return handle, part
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool | None:
+    """True: locked; False: somebody else has it; None: there are no locks here."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _same(handle: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def remove_stale(folder: str) -> int:
+    """Remove temporary files that a killed `sic` left in a folder; how many.
+
+    Those are not locked any more; where there are no locks, those older than a day. Only regular
+    files of this user are touched; what cannot be removed stays.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return 0
+    removed = 0
+    for name in names:
+        if name.startswith(".") and name.endswith(PART_SUFFIX):
+            removed += _remove_if_stale(os.path.join(folder, name))
+    return removed
+
+
+def _remove_if_stale(path: str) -> bool:
+    try:
+        state = os.lstat(path)
+        if not stat.S_ISREG(state.st_mode):
+            return False
+        if hasattr(os, "getuid") and state.st_uid != os.getuid():
+            return False
+        handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            held = _lock(handle)
+            if held is None and time.time() - state.st_mtime < STALE_SECONDS:
+                return False
+            if held is not False:
+                os.unlink(path)
+            return held is not False
+        finally:
+            os.close(handle)
+    except OSError:
+        return False
 
 
 def shown(name: str) -> str:

@@ -15,6 +15,11 @@ PACKAGE = ROOT / "sic_cli"
 ROOMS = {
     "errors": (set(), set()),
     "files": ({"errors"}, set()),
+    "batch": ({"errors", "files", "documents"}, {"pathspec"}),
+    "tasks": (
+        {"errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"},
+        {"torch"},
+    ),
     "bitstream": ({"errors"}, set()),
     "entropy": ({"errors"}, {"numpy", "constriction"}),
     "cells": ({"errors"}, {"numpy"}),
@@ -118,6 +123,8 @@ def test_constriction_is_imported_in_one_place() -> None:
         ["models"],
         ["info", "FILE"],
         ["info", "--json", "FILE"],
+        ["encode", "-n", "-r", "FOLDER", "-o", "OUT"],
+        ["decode", "-n", "FILE", "-o", "OUT"],
         ["truncate", "FILE", "-l", "2", "-o", "OUT"],
         ["verify", "FILE"],
     ],
@@ -127,7 +134,13 @@ def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(
     arguments: list[str], coded: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "a.sic").write_bytes(coded)
-    names = {"FILE": str(tmp_path / "a.sic"), "OUT": str(tmp_path / "b.sic")}
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").touch()
+    names = {
+        "FOLDER": str(tmp_path / "folder"),
+        "FILE": str(tmp_path / "a.sic"),
+        "OUT": str(tmp_path / "b.sic"),
+    }
     code = (
         "import sys\nfrom sic_cli.cli.main import main\n"
         f"try:\n    main({[names.get(a, a) for a in arguments]!r})\n"

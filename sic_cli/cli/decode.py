@@ -6,17 +6,18 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import MAX_FILE
-from ..convert import DecodeOptions, decode_file, open_sic
-from ..errors import PartialError
-from ..files import check_output, read_input, shown, write_output
+from ..convert import DecodeOptions
+from ..tasks import DecodeTask
 from .choices import output_options
-from .common import MESSAGES, beside, global_options, run_options, set_threads
+from .common import global_options, run_options
+from .folders import Command, many, process
+from .options_io import Io, io_options
+
+SUFFIXES = frozenset([".sic"])
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.option("-o", "--output", help="File to write, or - (default: INPUT with .png).")
+@click.argument("inputs", metavar="INPUT...", nargs=-1)
 @click.option(
     "-l", "--level", type=click.IntRange(1, 64), help="Decode at this level (default: the highest)."
 )
@@ -44,24 +45,13 @@ from .common import MESSAGES, beside, global_options, run_options, set_threads
 )
 @output_options
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
-@click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
+@io_options
 @run_options
 @global_options
 def command(
-    source: str,
-    output: str | None,
-    level: int | None,
-    format_: str | None,
-    details: str,
-    seed: int | None,
-    realism: float,
-    strict: bool,
-    force: bool,
-    device: str,
-    threads: int,
-    **choices: Any,
-) -> None:
-    """Decode INPUT (a .sic file, or - for standard input).
+    inputs: tuple[str, ...], io: Io, format_: str | None, threads: int, **choices: Any
+) -> int:
+    """Decode .sic files (- for standard input), or folders of them.
 
     A cut or damaged file gives its best whole level, a notice, and exit code 3.
 
@@ -70,26 +60,26 @@ def command(
       sic decode photo.sic                       photo.png at the highest level
       sic decode photo.sic -o preview.jpg -l 3   level 3 as JPEG
       sic decode photo.sic --details sample --seed 7 -o other.png
+      sic decode -r out/ -o pictures/ --format jpg
     """
-    if output is None:
-        output = beside(source, f".{format_ or 'png'}")
-    check_output(output, source, force)
-    data = read_input(source, MAX_FILE)
-    open_sic(data, shown(source), strict)
+    options = DecodeOptions(**choices)
+    level = "max" if options.level is None else str(options.level)
+    suffix = f".{format_ or 'png'}"
+    if many(inputs, io) and format_ is not None:
+        check_format(format_)
+    task = DecodeTask(options, format_, threads)
+    return process(
+        Command("decode", task, SUFFIXES, suffix, level, detail, options.device), io, inputs
+    )
 
+
+def check_format(format_: str) -> None:
+    """Raise UsageError at once, not once a file, for a format that is not written."""
     from ..picture.save import format_for
 
-    kind = format_for(output if output != "-" else "", format_)
-    set_threads(threads)
-    made = decode_file(
-        data,
-        shown(source),
-        kind,
-        DecodeOptions(level, details, seed, strict, device, realism, **choices),
-    )
-    for notice in made.notices:
-        MESSAGES.notice(notice)
-    write_output(output, made.data)
-    MESSAGES.detail(f"{shown(source)}: level {made.level} of {made.levels}")
-    if made.fault:
-        raise PartialError(f"{shown(source)}: {made.fault}; wrote level {made.level}")
+    format_for("", format_)
+
+
+def detail(record: dict[str, Any]) -> str:
+    """What -v says of a file that was decoded."""
+    return f"level {record['level']} of {record['levels_total']}"

@@ -6,27 +6,25 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import MAX_PIXELS
-from ..convert import EncodeOptions, encode_file
-from ..files import check_output, read_input, shown, write_output
-from ..targets import conflicts, goals, told
+from ..convert import EncodeOptions
+from ..picture import kinds
+from ..release.locate import find
+from ..targets import Reached, conflicts, goals, told
+from ..tasks import EncodeTask
 from .choices import picture_options
-from .common import (
-    MESSAGES,
-    Rate,
-    Size,
-    beside,
-    global_options,
-    run_options,
-    set_threads,
-)
+from .common import Rate, Size, global_options, run_options
+from .folders import Command, many, process
+from .options_io import Io, io_options
 
-MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
+GUESTS = (".heic", ".heif", ".hif", ".jxl")
+"""Read with packages of their own; without those refused with a reason, not passed over."""
+
+SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
+"""What is taken from folders."""
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.option("-o", "--output", help="File to write, or - (default: INPUT with .sic).")
+@click.argument("inputs", metavar="INPUT...", nargs=-1)
 @click.option(
     "-l", "--level", type=click.IntRange(1, 64), help="Write levels 1..LEVEL (default: all)."
 )
@@ -57,27 +55,11 @@ MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."
 )
 @click.option("-m", "--model", help="Weights: a name from `sic models`, or a folder.")
-@click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
+@io_options
 @run_options
 @global_options
-def command(
-    source: str,
-    output: str | None,
-    level: int | None,
-    quality: int | None,
-    target_size: int | None,
-    target_bpp: float | None,
-    targets: tuple[str, ...],
-    best_effort: bool,
-    measure: bool,
-    seed: int,
-    model: str | None,
-    force: bool,
-    device: str,
-    threads: int,
-    **choices: Any,
-) -> None:
-    """Encode the picture INPUT (PNG, JPEG, WebP, TIFF, AVIF, ...; - for standard input).
+def command(inputs: tuple[str, ...], io: Io, threads: int, **choices: Any) -> int:
+    """Encode pictures (PNG, JPEG, WebP, TIFF, AVIF, ...; - for standard input), or folders of them.
 
     \b
     Examples:
@@ -86,35 +68,30 @@ def command(
       sic encode photo.jpg --target-size 40k   as many levels as fit
       sic encode photo.jpg -t psnr=34          as few levels as reach 34 dB
       sic encode photo.jpg -t ssim=0.97 -t lpips=0.15 --target-bpp 0.6
+      sic encode -r photos/ -o out/ -j 2       a folder, into the same folders below out/
+      sic encode -r photos/ -o out/ --resume   the same again: what is new or changed
     """
-    conflicts(quality, level, target_size, target_bpp, targets)
-    wishes = goals(targets)
-    if output is None:
-        output = beside(source, ".sic")
-    check_output(output, source, force)
-    data = read_input(source, MAX_INPUT)
-    set_threads(threads)
-    made = encode_file(
-        data,
-        shown(source),
-        EncodeOptions(
-            level=level,
-            target_size=target_size,
-            target_bpp=target_bpp,
-            seed=seed,
-            model=model,
-            device=device,
-            quality=quality,
-            targets=wishes,
-            best_effort=best_effort,
-            measure=measure,
-            **choices,
-        ),
+    options = options_of(choices)
+    task = EncodeTask(options, threads, find(options.model).id.hex() if many(inputs, io) else "")
+    level = "max" if options.level is None else str(options.level)
+    return process(
+        Command("encode", task, SUFFIXES, ".sic", level, detail, options.device), io, inputs
     )
-    for notice in made.notices:
-        MESSAGES.notice(notice)
-    write_output(output, made.data)
-    MESSAGES.detail(
-        f"{shown(source)}: {made.width}x{made.height}, level {made.level} of {made.levels}, "
-        f"{len(made.data)} bytes, {made.bpp:.3f} bpp{told(made.target)}"
+
+
+def options_of(choices: dict[str, Any]) -> EncodeOptions:
+    """Click's parameters -> the options of the codec; the names are the same."""
+    limits = (
+        choices[name] for name in ("quality", "level", "target_size", "target_bpp", "targets")
+    )
+    conflicts(*limits)
+    return EncodeOptions(**{**choices, "targets": goals(choices["targets"])})
+
+
+def detail(record: dict[str, Any]) -> str:
+    """What -v says of a file that was encoded."""
+    return (
+        f"{record['width_px']}x{record['height_px']}, level {record['level']} of "
+        f"{record['levels_total']}, {record['output_bytes']} bytes, {record['bpp']:.3f} bpp"
+        + told([Reached(**target) for target in record["targets"]])
     )

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from ..bitstream.truncate import level_within, truncate
-from ..errors import CorruptError, Notice, UsageError
-from ..files import check_output, shown, write_output
-from .common import MESSAGES, Rate, Size, global_options, one_of, open_sic, require_level
+from ..errors import UsageError
+from ..tasks import TruncateTask
+from .common import Rate, Size, global_options, one_of
+from .folders import Command, process
+from .options_io import Io, io_options
+
+SUFFIXES = frozenset([".sic"])
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.option("-o", "--output", required=True, help="File to write, or -.")
+@click.argument("inputs", metavar="INPUT...", nargs=-1)
 @click.option("-l", "--level", type=click.IntRange(1, 64), help="Keep levels 1..LEVEL.")
 @click.option("--target-size", type=Size(), help="Keep as many levels as fit into this size.")
 @click.option("--target-bpp", type=Rate(), help="The same in bits per pixel.")
-@click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
+@io_options
 @global_options
 def command(
-    source: str,
-    output: str,
+    inputs: tuple[str, ...],
+    io: Io,
     level: int | None,
     target_size: int | None,
     target_bpp: float | None,
-    force: bool,
-) -> None:
-    """Cut INPUT (a .sic file, or -) to a lower level.
+) -> int:
+    """Cut .sic files (- for standard input), or folders of them, to a lower level.
 
     The result is byte for byte what encoding to that level gives.
     """
     one_of(level=level, target_size=target_size, target_bpp=target_bpp)
     if level is None and target_size is None and target_bpp is None:
         raise UsageError("say how much to keep: --level, --target-size or --target-bpp")
-    check_output(output, source, force)
-    data, parsed = open_sic(source)
-    require_level(source, parsed)
-    if parsed.fault_kind == "damage":
-        wanted = level if level is not None else parsed.level
-        if wanted > parsed.level:
-            raise CorruptError(f"{shown(source)}: {parsed.fault}")
-        MESSAGES.notice(Notice(f"{shown(source)}: {parsed.fault}", "W-truncated"))
-    level = level or level_within(parsed, target_size, target_bpp)
-    made = truncate(data, level, parsed)
-    write_output(output, made)
-    MESSAGES.detail(
-        f"{shown(source)}: level {parsed.level} -> {level}, {len(data)} -> {len(made)} bytes"
+    task = TruncateTask(level, target_size, target_bpp)
+    at = "max" if level is None else str(level)
+    command = Command("truncate", task, SUFFIXES, ".sic", at, detail, named_output=True)
+    return process(command, io, inputs)
+
+
+def detail(record: dict[str, Any]) -> str:
+    """What -v says of a file that was cut."""
+    return (
+        f"level {record['from_level']} -> {record['to_level']}, {record['from_bytes']} -> "
+        f"{record['output_bytes']} bytes"
     )

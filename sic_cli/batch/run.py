@@ -1,0 +1,158 @@
+"""Runs orders on any executor: few at a time, so that memory does not grow with their number.
+
+A worker that dies (killed, out of memory) takes all files in flight with it. The pool is then built
+again and those files are tried one at a time: the one that kills its worker again fails alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
+
+from ..errors import ResourceError
+from ..files import shown
+from .work import Order, Record
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Outcome = tuple[Order, Record | BaseException]
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """An executor that can end what its workers are doing."""
+
+    def stop(self) -> None:
+        """End all workers now."""
+
+
+class Here(Executor):
+    """Runs everything at once, in this thread: `--jobs 1`."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Runner:
+    """work: what is done with an order, picklable if the executor needs that. open_pool: makes the
+    executor, and makes it again when it broke. most: orders in flight."""
+
+    def __init__(
+        self, work: Callable[[Order], Record], open_pool: Callable[[], Executor], most: int
+    ) -> None:
+        self.work, self.open_pool, self.most = work, open_pool, most
+        self.pool: Executor | None = None
+        self.flying: dict[Future[Record], Order] = {}
+        self.suspects: deque[Order] = deque()
+
+    def results(self, orders: Iterable[Order]) -> Iterator[Outcome]:
+        """Every order with its record, or with what was raised instead, as they end."""
+        waiting = iter(orders)
+        while True:
+            alone = self._fill(waiting)
+            if not self.flying:
+                if self.suspects:
+                    continue
+                return
+            wait(self.flying, return_when=FIRST_COMPLETED)
+            broken = []
+            for order, outcome in self._landed():
+                if isinstance(outcome, BrokenExecutor):
+                    broken.append(order)
+                else:
+                    yield order, outcome
+            if not broken:
+                continue
+            wait(self.flying, timeout=10)
+            for order, outcome in self._landed():
+                if isinstance(outcome, BrokenExecutor):
+                    broken.append(order)
+                else:
+                    yield order, outcome
+            broken += self.flying.values()
+            self._close()
+            if alone:
+                yield broken[0], _died(broken[0])
+            else:
+                self.suspects.extend(sorted(broken, key=lambda order: order.job.index))
+
+    def _fill(self, waiting: Iterator[Order]) -> bool:
+        """Put orders in flight; True if a suspect flies alone."""
+        if self.suspects:
+            if not self.flying:
+                self._submit(self.suspects.popleft())
+                return True
+            return False
+        while len(self.flying) < self.most and not self.suspects:
+            order = next(waiting, None)
+            if order is None:
+                break
+            self._submit(order)
+        return False
+
+    def _submit(self, order: Order) -> None:
+        if self.pool is None:
+            self.pool = self.open_pool()
+        try:
+            self.flying[self.pool.submit(self.work, order)] = order
+        except BrokenExecutor:  # it broke since the last look
+            future: Future[Record] = Future()
+            future.set_exception(BrokenExecutor())
+            self.flying[future] = order
+
+    def _landed(self) -> Iterator[Outcome]:
+        for future in [future for future in self.flying if future.done()]:
+            order = self.flying.pop(future)
+            try:
+                error = future.exception()
+            except CancelledError as cancelled:
+                error = cancelled
+            yield order, future.result() if error is None else error
+
+    def finish(self, seconds: float) -> Iterator[Outcome]:
+        """After an interruption: what of the files in flight ends within some seconds."""
+        end = time.monotonic() + seconds
+        for future in self.flying:
+            future.cancel()
+        while self.flying and time.monotonic() < end:
+            wait(self.flying, max(0.0, end - time.monotonic()), FIRST_COMPLETED)
+            for order, outcome in self._landed():
+                if not isinstance(outcome, BaseException):
+                    yield order, outcome
+
+    def close(self) -> None:
+        """Let go of the executor; processes that still work are ended."""
+        if self.pool is not None and not self.flying:
+            self.pool.shutdown(wait=True)
+            self.pool = None
+        self._close()
+
+    def _close(self) -> None:
+        pool, self.pool = self.pool, None
+        self.flying.clear()
+        if isinstance(pool, Stoppable):
+            pool.stop()
+        elif pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _died(order: Order) -> ResourceError:
+    return ResourceError(
+        f"{shown(order.job.source)}: the process that worked on it died (killed, or out of memory)",
+        "try it alone with --jobs 1",
+    )

@@ -1,0 +1,101 @@
+"""How far a run over many files is: a bar on a terminal, a plain line now and then with -v."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..batch.report import Summary, clock
+from ..files import shown
+from .common import MESSAGES
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PLAIN_SECONDS = 30.0
+UPDATES_A_SECOND = 10
+
+
+def wanted(choice: str) -> bool:
+    """Whether to draw a bar; standard error is asked, never standard output."""
+    if MESSAGES.quiet or choice == "never":
+        return False
+    if choice == "always":
+        return True
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class Display:
+    """Shows a run of `total` files; nothing at all where nothing was asked for. rows: how many names
+    of files in work are shown."""
+
+    def __init__(self, total: int, choice: str, rows: int) -> None:
+        self.total, self.rows = total, rows
+        self.drawn = wanted(choice)
+        self.forced = choice == "always"
+        self.last = time.monotonic()
+        self.bar: Progress | None = None
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if not self.drawn:
+            return self
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True, force_terminal=True if self.forced else None, markup=False)
+        self.bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[names]}", markup=False),
+            console=console,
+            transient=True,
+            refresh_per_second=UPDATES_A_SECOND,
+            redirect_stdout=False,
+        )
+        self.task = self.bar.add_task("", total=self.total, rate="", names="")
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        _: type[BaseException] | None,
+        __: BaseException | None,
+        ___: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, summary: Summary, names: Iterable[str]) -> None:
+        """After each file. names: of the files in work."""
+        ended = summary.done + summary.skipped + summary.failed
+        seconds = summary.seconds
+        rate = f"{summary.pixels / 1e6 / max(seconds, 1e-3):.1f} MPx/s"
+        if summary.failed:
+            rate += f", {summary.failed} failed"
+        if self.bar is not None and self.task is not None:
+            current = [shorter(name) for _, name in zip(range(self.rows), names, strict=False)]
+            self.bar.update(self.task, completed=ended, rate=rate, names=", ".join(current))
+        elif MESSAGES.verbose and time.monotonic() - self.last >= PLAIN_SECONDS:
+            self.last = time.monotonic()
+            left = seconds / max(ended, 1) * (self.total - ended)
+            MESSAGES.detail(f"{ended} of {self.total} files, {rate}, {clock(left)} left")
+
+
+def shorter(name: str, most: int = 30) -> str:
+    """The end of a name, as a terminal may show it."""
+    text = shown(os.path.basename(name))
+    return text if len(text) <= most else "…" + text[1 - most :]

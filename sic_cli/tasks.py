@@ -1,0 +1,166 @@
+"""What encode, decode and truncate do with one file's bytes, as tasks that travel to other processes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+from . import __version__
+from .batch.work import Made
+from .bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
+from .bitstream.reader import parse
+from .bitstream.truncate import level_within, truncate
+from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
+from .errors import CorruptError, Notice
+from .files import shown
+
+NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
+MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr((__version__, *parts)).encode("utf-8", "replace")).hexdigest()
+
+
+def set_threads(threads: int) -> None:
+    """Tell torch how many threads to use; 0: as many as it likes."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeTask:
+    """threads: of the process that runs it. model_id: of the weights that `options` name."""
+
+    options: EncodeOptions
+    threads: int = 0
+    model_id: str = ""
+
+    schema = "sic.encode/1"
+    most_bytes = MAX_PICTURE
+    keys = (
+        "source_format", "source_mode", "bpp", "level", "levels_total", "layer_bytes", "meta_bytes",
+        "alpha_bytes", "model", "device", "seed", "tile_px", "target", "targets", "metrics",
+    )  # fmt: skip
+
+    @property
+    def options_sha256(self) -> str:
+        return _digest(self.schema, self.options, self.model_id)
+
+    def prepare(self) -> None:
+        set_threads(self.threads)
+
+        from .codec.engine import engine
+        from .release.locate import find
+
+        engine(find(self.options.model), self.options.device)
+
+    def make(self, data: bytes, source: str, _: str) -> Made:
+        set_threads(self.threads)
+        made = encode_file(data, shown(source), self.options)
+        chunks = parse(made.data).chunks
+        facts = {
+            "width_px": made.width,
+            "height_px": made.height,
+            "bpp": made.bpp,
+            "level": made.level,
+            "levels_total": made.levels,
+            "layer_bytes": list(made.layer_bytes),
+            "meta_bytes": sum(len(c.data) for c in chunks if c.type != CHUNK_ALPHA),
+            "alpha_bytes": sum(len(c.data) for c in chunks if c.type == CHUNK_ALPHA),
+            "model": {"name": made.model, "id": made.model_id},
+            "device": self.options.device,
+            "seed": self.options.seed,
+            "target": asdict(made.target[0]) if made.target else None,
+            "targets": [asdict(target) for target in made.target],
+            "metrics": {**NO_METRICS, **made.metrics} if made.metrics else None,
+        }
+        return Made(made.data, facts, made.notices)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTask:
+    """format_: suffix without dot of the outputs' format, None: by their names."""
+
+    options: DecodeOptions
+    format_: str | None = None
+    threads: int = 0
+
+    schema = "sic.decode/1"
+    most_bytes = MAX_FILE
+    keys = ("format", "level", "levels_total", "seed", "sample", "device", "latent_hash_ok")
+
+    @property
+    def options_sha256(self) -> str:
+        return _digest(self.schema, self.options, self.format_)
+
+    def prepare(self) -> None:
+        set_threads(self.threads)
+
+        from .codec import decode  # noqa: F401  once a process, before its first file
+
+    def make(self, data: bytes, source: str, output: str) -> Made:
+        name = shown(source)
+        open_sic(data, name, self.options.strict)
+
+        from .picture.save import format_for
+
+        kind = format_for(output if output != "-" else "", self.format_)
+        set_threads(self.threads)
+        made = decode_file(data, name, kind, self.options)
+        facts = {
+            "width_px": made.width,
+            "height_px": made.height,
+            "format": kind,
+            "level": made.level,
+            "levels_total": made.levels,
+            "seed": self.options.seed,
+            "device": self.options.device,
+            "latent_hash_ok": None if made.fault else True,
+        }
+        partial = f"{made.fault}; wrote level {made.level}" if made.fault else None
+        return Made(made.data, facts, made.notices, partial)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateTask:
+    """Exactly one of level, target_size and target_bpp is given."""
+
+    level: int | None = None
+    target_size: int | None = None
+    target_bpp: float | None = None
+
+    schema = "sic.truncate/1"
+    most_bytes = MAX_FILE
+    keys = ("from_level", "to_level", "from_bytes", "bpp")
+
+    @property
+    def options_sha256(self) -> str:
+        return _digest(self.schema, self.level, self.target_size, self.target_bpp)
+
+    def prepare(self) -> None:
+        """Nothing: a cut needs no weights."""
+
+    def make(self, data: bytes, source: str, _: str) -> Made:
+        parsed = open_sic(data, shown(source))
+        notices: tuple[Notice, ...] = ()
+        if parsed.fault_kind == "damage":
+            fault = f"{shown(source)}: {parsed.fault}"
+            wanted = self.level if self.level is not None else parsed.level
+            if wanted > parsed.level:
+                raise CorruptError(fault)
+            notices = (Notice(fault, "W-truncated"),)
+        level = self.level or level_within(parsed, self.target_size, self.target_bpp)
+        made = truncate(data, level, parsed)
+        width, height = parsed.header.width, parsed.header.height
+        facts = {
+            "width_px": width,
+            "height_px": height,
+            "from_level": parsed.level,
+            "to_level": level,
+            "from_bytes": len(data),
+            "bpp": len(made) * 8 / (width * height),
+        }
+        return Made(made, facts, notices)

@@ -49,7 +49,7 @@ class Run:
         self.tried += 1
         try:
             yield
-        except (KeyboardInterrupt, GeneratorExit):
+        except (KeyboardInterrupt, GeneratorExit, SystemExit):  # a signal ends the campaign
             raise
         except BaseException as error:  # a panic of a native library is no Exception
             self.failed += 1
@@ -98,7 +98,7 @@ class Trial:
         start = time.perf_counter()
         try:
             self.function(run)
-        except (KeyboardInterrupt, GeneratorExit):
+        except (KeyboardInterrupt, GeneratorExit, SystemExit):
             raise
         except BaseException as error:
             run.tried += 1

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from sic_cli.bitstream.reader import parse
-from sic_cli.codec.decode import decode
+from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.information import information
@@ -59,7 +59,8 @@ def main() -> None:
         pixels = load(path.read_bytes(), path.name, 65535, 178_000_000).pixels
         parsed = parse(encode(pixels, card))
         area = pixels.shape[0] * pixels.shape[1]
-        ideal[row] = information(engine(card), pixels) / area
+        cells, _, _ = decode_cells(engine(card), parsed, levels)
+        ideal[row] = information(engine(card), cells) / area
         for level in range(1, levels + 1):
             out = decode(parsed, level=level).pixels
             rate[row, level - 1] = parsed.ends[level - 1] * 8 / area

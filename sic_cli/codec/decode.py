@@ -90,6 +90,8 @@ def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, in
         except CorruptError as error:
             fault = f"layer {layer.level}: {error}"
         if fault:
+            start = parsed.ends[layer.level - 2] if layer.level > 1 else parsed.header_end
+            fault += f" (byte {start})"
             if layer.level == 1:
                 raise CheckError(fault)
             return cells, layer.level - 1, fault

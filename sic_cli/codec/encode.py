@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, Chunk, Header, Layer
 from ..bitstream.writer import write
-from ..cells.quantise import Cells, at_octaves
+from ..cells.quantise import Cells
 from ..entropy import new_encoder
 from ..errors import ResourceError, TargetError
 from ..release.card import Card
@@ -52,19 +52,18 @@ def encode(
 def encode_layers(
     machine: Engine, latent: NDArray[np.float32], cells: Cells, level: int
 ) -> Iterator[Layer]:
-    """Layers 1..`level` of cells at the last level."""
-    now, check = np.zeros_like(cells), 0
+    """Layers 1..`level` of cells at the last level, less what is not worth its bits (thrift.py)."""
+    now, goal, check = np.zeros_like(cells), cells.copy(), 0
     for k in range(1, level + 1):
         encoder = new_encoder()
-        now = machine.walk.layer(k, now, Writing(encoder), cells)
+        now = machine.walk.layer(k, now, Writing(encoder), goal, machine.thrift)
         check = digest(machine.table, k, now, check)
-        yield Layer(k, encoder.finish(), check, expected_psnr(machine, latent, cells, k))
+        yield Layer(k, encoder.finish(), check, expected_psnr(machine, latent, now, k))
 
 
 def expected_psnr(machine: Engine, latent: NDArray[np.float32], cells: Cells, level: int) -> int:
-    """Quarter decibels: the error of the latent, through a line fitted when the model was released."""
-    seen = at_octaves(cells, machine.table, machine.table.octaves[level - 1])
-    error = latent - machine.place(seen, level, "mean", 0)
+    """Quarter decibels for cells at `level`: the error of the latent, through a line fitted when the model was released."""
+    error = latent - machine.place(cells, level, "mean", 0)
     mean = float(np.square(error, dtype=np.float64).sum() / (error[0].size * 768))
     slope, offset = (float(v) for v in machine.release.psnr_fit[level - 1])
     psnr = offset + slope * latent_psnr(mean)

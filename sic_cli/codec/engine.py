@@ -17,6 +17,7 @@ from ..model.exact import ContextRunner
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
+from .thrift import Thrift
 from .tiles import in_strips
 from .walk import Walk
 
@@ -48,6 +49,7 @@ class Engine:
     release: Loaded
     table: LevelTable
     walk: Walk
+    thrift: Thrift
     device: torch.device
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -62,7 +64,7 @@ class Engine:
             latent: NDArray[np.float32] = self.release.analysis(tensor)[0].float().cpu().numpy()
             return latent
 
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             depth = 2 * self.release.card.config.blocks
             return in_strips(part, padded, axis=0, unit=STRIDE, halo=depth, out_axis=1, out_unit=1)
 
@@ -96,7 +98,7 @@ class Engine:
             pixels: NDArray[np.uint8] = out.permute(1, 2, 0).contiguous().cpu().numpy()
             return pixels
 
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             depth = 2 * self.release.card.config.blocks + 1
             whole = in_strips(part, latent, axis=1, unit=1, halo=depth, out_axis=0, out_unit=STRIDE)
         return whole[:height, :width]
@@ -111,15 +113,19 @@ def engine(card: Card, device: str = "cpu") -> Engine:
     key = (card.digest, str(where))
     if key not in _ENGINES:
         release = load(card)
-        table = table_of(release)
-        walk = Walk(
-            table, CodingTables.from_arrays(release.arrays), context_runner(release).classes
-        )
         release.analysis.to(where)
         release.synthesis.to(where)
         release.vivid.to(where)
-        _ENGINES[key] = Engine(release, table, walk, where)
+        _ENGINES[key] = assembled(release, where)
     return _ENGINES[key]
+
+
+def assembled(release: Loaded, device: torch.device) -> Engine:
+    """The engine of a release whose networks are on `device`."""
+    table, tables = table_of(release), CodingTables.from_arrays(release.arrays)
+    walk = Walk(table, tables, context_runner(release).classes)
+    thrift = Thrift(release.card.config, table, tables, release.centre)
+    return Engine(release, table, walk, thrift, device)
 
 
 def table_of(release: Loaded) -> LevelTable:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..cells.quantise import at_octaves
+from ..cells.quantise import Cells, at_octaves
 from ..model.context import LOGIT_ONE, features, logits, trunk
 from ..model.exact import exact
-from .engine import Engine, Pixels
+from .engine import Engine
 
 
 def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -23,10 +23,10 @@ def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.logaddexp(0, logit) / math.log(2)
 
 
-def information(machine: Engine, pixels: Pixels) -> NDArray[np.float64]:
-    """(K,) bits of all layers up to each level."""
+def information(machine: Engine, cells: Cells) -> NDArray[np.float64]:
+    """(K,) bits of all layers up to each level. cells: at the last level, as a file has them."""
     table, release = machine.table, machine.release
-    cells, total = machine.cells(machine.analyse(pixels)), np.zeros(machine.table.levels)
+    total = np.zeros(machine.table.levels)
     for step, level in enumerate(table.step_level):
         before, after = table.steps[step].astype(int), table.steps[step + 1].astype(int)
         parent, child = (at_octaves(cells, table, table.steps[i]) for i in (step, step + 1))

@@ -70,7 +70,9 @@ class RangeDecoder:
         try:
             for start in range(0, count, BATCH):
                 parts.append(self._coder.decode(model, min(BATCH, count - start)))
-        except (AssertionError, KeyError, ValueError) as error:
+        except BaseException as error:  # a panic of the library is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+                raise
             raise CorruptError(f"payload does not decode: {error}") from None
         if not parts:
             return np.zeros(0, np.int32)

@@ -49,7 +49,7 @@ def _network(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str) -
     own = {k[len(prefix) :]: v.float() for k, v in tensors.items() if k.startswith(prefix)}
     module.load_state_dict(own)
     module.eval().requires_grad_(False)
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(dtype=torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:

@@ -15,10 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..cells import quantise
-from ..codec.coding_tables import CodingTables
 from ..codec.encode import latent_psnr
-from ..codec.engine import Engine, context_runner
-from ..codec.walk import Walk
+from ..codec.engine import Engine, assembled, context_runner
 from ..errors import ModelError
 from ..model.codec_model import CodecModel
 from ..model.context import EXACT, ContextWeights
@@ -85,8 +83,7 @@ def build_engine(
         spread=np.full((levels, channels), 0.3, np.float32),
         psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
     )
-    walk = Walk(table, CodingTables.from_arrays(arrays), context_runner(release).classes)
-    return Engine(release, table, walk, torch.device("cpu"))
+    return assembled(release, torch.device("cpu"))
 
 
 def spreads(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:

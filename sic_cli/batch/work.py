@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import time
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -191,6 +192,8 @@ def as_error(error: BaseException, source: str) -> SicError:
         return ResourceError(f"{shown(source)}: out of memory", "use fewer jobs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{shown(source)}: disk full")
+    if isinstance(error, (SystemExit, KeyboardInterrupt, CancelledError)):
+        return ResourceError(f"{shown(source)}: the process that worked on it was ended")
     told = SicError(
         f"{shown(source)}: {type(error).__name__}: {error}",
         "please report this with the output of --traceback for this file alone",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -49,6 +50,11 @@ def examples(command: click.Command) -> list[str]:
     return found
 
 
+def commented(example: str) -> str:
+    """What is said behind an example becomes a comment, so that the line can be pasted."""
+    return re.sub(r"(?<=\S)( {2,})(?=[^\s#])", r"\1# ", example, count=1)
+
+
 def readme_part() -> str:
     """A table of commands and their examples."""
     lines = [BEGIN, "| command | what it does |", "|---|---|"]
@@ -56,7 +62,7 @@ def readme_part() -> str:
     lines += ["", "```sh"]
     for words, command, _ in commands():
         if words != "sic" and words.count(" ") == 1:
-            lines += examples(command)
+            lines += [commented(line) for line in examples(command)]
     lines += ["```", "All options: [USAGE.md](USAGE.md), or `sic COMMAND --help`.", END]
     return "\n".join(lines)
 

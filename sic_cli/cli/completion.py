@@ -28,9 +28,9 @@ def command(shell: str) -> None:
 
     \b
     Examples:
-      eval "$(sic completion bash)"                                  for this session
-      sic completion fish > ~/.config/fish/completions/sic.fish      for good
-      echo 'eval "$(sic completion zsh)"' >> ~/.zshrc                for good
+      eval "$(sic completion bash)"              # for this session
+      sic completion fish | source               # the same in fish
+      sic completion zsh >> ~/.zshrc             # for good
     """
     script = get_completion_class(shell)
     assert script is not None

@@ -37,7 +37,7 @@ COMMANDS = {
 }
 INTERRUPTED, CLOSED_PIPE, TERMINATED = 130, 141, 143
 COMPLETING = "_SIC_COMPLETE"
-EPILOG = "Options of all commands (-v, --quiet, --color, --progress, --config, ...): sic --help"
+EPILOG = "Options of all commands (-v, --quiet, --color, --config, ...): sic --help"
 
 
 class Lazy(click.Group):
@@ -130,11 +130,11 @@ def cli() -> None:
 
     \b
     Examples:
-      sic encode photo.jpg                       photo.sic, at all levels
-      sic decode photo.sic -o small.png -l 4     level 4 as PNG
-      sic truncate photo.sic -o cut.sic -l 4     level 4 as a smaller .sic
-      sic info --json photo.sic                  what is inside, for scripts
-      sic COMMAND --help                         all about one command
+      sic encode photo.jpg                       # photo.sic, at all levels
+      sic decode photo.sic -o small.png -l 4     # level 4 as PNG
+      sic truncate photo.sic -o cut.sic -l 4     # level 4 as a smaller .sic
+      sic info --json photo.sic                  # what is inside, for scripts
+      sic COMMAND --help                         # all about one command
 
     \b
     Exit codes:

@@ -81,9 +81,7 @@ class Messages:
     def document(self, facts: Mapping[str, Any]) -> None:
         """One JSON document on stdout."""
         self.documents += 1
-        text = line(facts) + "\n"
-        click.get_binary_stream("stdout").write(text.encode())
-        click.get_binary_stream("stdout").flush()
+        click.echo(line(facts).encode())  # bytes: UTF-8, whatever the terminal speaks
 
     def bars(self) -> bool:
         """May a progress line be drawn on stderr?"""

@@ -1,6 +1,6 @@
 """Write the usage section of README.md and all of USAGE.md from what `--help` says.
 
-    python -m tests.usage
+python -m tests.usage
 """
 
 from __future__ import annotations
@@ -80,7 +80,14 @@ def usage() -> str:
     parts = ["# Usage", "", "What `--help` says of every command; written by `make usage`.", ""]
     for words, command, context in commands():
         text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-        parts += [f"## {words}" if words.count(" ") < 2 else f"### {words}", "", "```text", text, "```", ""]
+        parts += [
+            f"## {words}" if words.count(" ") < 2 else f"### {words}",
+            "",
+            "```text",
+            text,
+            "```",
+            "",
+        ]
     return "\n".join(parts)
 
 

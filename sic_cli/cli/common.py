@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
+DEVICE = re.compile("auto|cpu|cuda(:[0-9]{1,3})?")
 RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.DEFAULT_MAP: 1}
 GLOBAL: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("-v", "--verbose"), {"count": True, "help": "Say more; twice: still more."}),
@@ -118,7 +119,7 @@ def run_options(function: F) -> F:
 
 
 def one_device(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", value):
+    if not DEVICE.fullmatch(value):
         raise click.BadParameter("must be auto, cpu, cuda or cuda:N")
     return value
 

@@ -38,28 +38,28 @@ def command(shell: str) -> None:
     click.echo(made.source_template % made.source_vars(), nl=False)
 
 
-def attach(command: click.Command) -> None:
-    """Give the parameters of a command, and of those below it, their completions."""
+def attach(name: str, command: click.Command) -> None:
+    """Give the parameters of the command `name`, and of those below it, their completions."""
     for param in command.params:
         if isinstance(param, click.Option):
             param.hidden = False
-        completer = _completer(command, param)
+        completer = _completer(name, param)
         if completer is not None:
             setattr(param, "shell_complete", completer)  # noqa: B010
     if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            attach(inner)
+        for word, inner in command.commands.items():
+            attach(word, inner)
 
 
-def _completer(command: click.Command, param: click.Parameter) -> Completer | None:
+def _completer(command: str, param: click.Parameter) -> Completer | None:
     if isinstance(param, click.Option):
         return OPTIONS.get(key_of(param) or "")
     metavar = (param.metavar or param.name or "").upper()
     if "INPUT" in metavar:
-        return sic_files if command.name in READS_SIC else files
-    if command.name in ("show", "path", "verify") and "NAME" in metavar:
+        return sic_files if command in READS_SIC else files
+    if command in ("show", "path", "verify") and "NAME" in metavar:
         return models
-    if command.name == "schema":
+    if command == "schema":
         return schemas
     return folders if metavar in ("FOLDER", "PICTURES", "PACKED") else None
 
@@ -81,7 +81,7 @@ def sic_files(_: click.Context, incomplete: str) -> list[CompletionItem]:
         inner = _sic_files(found[0])
         if not inner:
             break
-        found = [found[0], *inner] if len(inner) == 1 else inner
+        found = inner
     return [CompletionItem(name) for name in found]
 
 

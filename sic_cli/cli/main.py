@@ -55,7 +55,7 @@ class Lazy(click.Group):
         if COMPLETING in os.environ:
             from .completion import attach
 
-            attach(command)
+            attach(cmd_name, command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -23,7 +23,8 @@ class Listing(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = [a for a in args if not a.startswith("-")]
-        if not words and not {"-h", "--help"} & set(args):
+        asked = words or {"-h", "--help"} & set(args) or ctx.resilient_parsing
+        if not asked:
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -153,11 +154,11 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         rows.append(facts(card, True))
         if not as_json:
             click.echo(f"{card.name}  {card.id.hex()}  digest right")
-    error = ModelError("; ".join(map(str, wrong)), wrong[0].hint) if wrong else None
+    told = ModelError("; ".join(map(str, wrong)), wrong[0].hint) if wrong else None
     if as_json:
-        MESSAGES.document(document(rows, error))
-    if error:
-        raise error
+        MESSAGES.document(document(rows, told))
+    if told:
+        raise told
 
 
 @command.command("import")

@@ -13,7 +13,7 @@ from ..documents import failure, head
 from ..errors import CheckError, CorruptError, ModelError, PartialError, SicError, UsageError
 from ..files import read_input, shown
 from ..verification import Findings, Limit, against, checksums, symbols
-from .common import global_options, json_option, one_device, open_sic, set_threads
+from .common import DEVICE, global_options, json_option, open_sic, set_threads
 from .inputs import each
 
 METRICS = ("psnr",)
@@ -32,10 +32,8 @@ class Devices(click.ParamType):  # type: ignore[type-arg]
             return value
         names = [part.strip() for part in str(value).split(",")]
         for name in names:
-            try:
-                one_device(ctx, param, name)
-            except click.BadParameter as error:
-                self.fail(error.message, param, ctx)
+            if not DEVICE.fullmatch(name):
+                self.fail(f"{name!r} is not auto, cpu, cuda or cuda:N", param, ctx)
         return tuple(dict.fromkeys(names))
 
 
@@ -139,10 +137,10 @@ def command(
                 against(parsed, picture, shown(original or ""), limits, where[0], found)
         except ModelError as error:
             raise ModelError(f"{shown(source)}: {error}", error.hint) from None
-        error = _error(shown(source), found, parsed.fault, parsed.fault_kind)
+        wrong = _error(shown(source), found, parsed.fault, parsed.fault_kind)
         if not as_json:
             _tell(shown(source), found, deep)
-        return _document(source, found, error), error
+        return _document(source, found, wrong), wrong
 
     each(sources, "sic.verify/1", as_json, one)
 
@@ -161,7 +159,9 @@ def _tell(name: str, found: Findings, deep: bool) -> None:
     click.echo(f"{name}: {levels}")
     if len(found.devices) > 1:
         for device in found.devices:
-            click.echo(f"  {device.device}: cells {device.latent_hash}, off by {device.max_abs_diff}")
+            click.echo(
+                f"  {device.device}: cells {device.latent_hash}, off by {device.max_abs_diff}"
+            )
     for metric, value in found.metrics.items():
         click.echo(f"  {metric}: {'-' if value is None else f'{value:.4f}'}")
 

@@ -16,10 +16,8 @@ from tests.conftest import ROOT, Outcome, run_main
 from tests.usage import commands
 
 GOLDEN = ROOT / "tests" / "golden"
-NAMES = (
-    "sic.compare/1 sic.config/1 sic.decode/1 sic.doctor/1 sic.encode/1 sic.eval-summary/1 "
-    "sic.eval/1 sic.info/1 sic.models/1 sic.summary/1 sic.truncate/1 sic.verify/1"
-).split()
+SHORT = "compare config decode doctor encode eval-summary eval info models summary truncate verify"
+NAMES = [f"sic.{name}/1" for name in SHORT.split(" ")]
 
 
 def documents(got: Outcome) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def test_readme_and_usage_are_what_help_says() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_has_a_sentence_and_examples(words: str) -> None:
-    command, context = COMMANDS[words]
+    command = COMMANDS[words][0]
     got = run_main(*words.split()[1:], "--help")
     assert got.code == 0 and f"Usage: {words}".encode() in got.out
     assert (command.help or "").strip()

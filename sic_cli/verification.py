@@ -6,16 +6,21 @@ pixels load the heavy rooms.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed
+from .convert import DecodeOptions, cells_of, decode_parsed
 from .errors import CheckError, CorruptError, InputError
+from .facts import Check, checks_of
+from .measure.names import METRICS, finite
 
 if TYPE_CHECKING:
-    from .codec.engine import Pixels
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +36,13 @@ class Limit:
             return False
         return got <= self.value if self.most else got >= self.value
 
+    def fault(self, got: float | None) -> str | None:
+        """Why `got` does not do, or None."""
+        text = METRICS[self.metric].shown(got) if got is not None else "not defined at this size"
+        return None if self.met(got) else f"{self.metric} is {text}, asked for is {self}"
+
     def __str__(self) -> str:
         return f"{self.metric} {'at most' if self.most else 'at least'} {self.value:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """detail: what is wrong, or worth knowing."""
-
-    name: str
-    ok: bool
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,75 +73,63 @@ class Findings:
 
 def checksums(parsed: Parsed) -> Findings:
     """What reading the file has shown."""
-    found = Findings(parsed.level, [Check("header", True)])
-    found.checks += [Check(f"layer {layer.level}", True) for layer in parsed.layers]
-    if parsed.fault:
-        found.checks.append(Check("rest", parsed.fault_kind == "trailing", parsed.fault))
-    return found
+    return Findings(parsed.level, checks_of(parsed))
 
 
-def symbols(parsed: Parsed, devices: Sequence[str], tolerance: int, found: Findings) -> None:
+def symbols(
+    parsed: Parsed, name: str, devices: Sequence[str], tolerance: int, found: Findings
+) -> None:
     """Decode all levels on each device and compare symbols with their digests; between devices,
     cells exactly and pixels within `tolerance`. Raises ModelError, ResourceError."""
-    import hashlib
-
-    from .codec.decode import decode, decode_cells, file_engine
-
-    first: Pixels | None = None
+    first: NDArray[np.uint8] | None = None
     for device in devices:
-        name = f"symbols on {device}" if len(devices) > 1 else "symbols"
         try:
-            cells, level, wrong = decode_cells(file_engine(parsed, device), parsed, parsed.level)
+            cells, level, wrong = cells_of(parsed, name, device)
         except (CheckError, CorruptError) as error:
             found.level = 0
-            found.add(name, False, str(error))
+            found.add(f"symbols on {device}", False, str(error).removeprefix(f"{name}: "))
             return
-        found.add(name, wrong is None, wrong)
+        found.add(f"symbols on {device}", wrong is None, wrong)
         found.level = min(found.level, level)
         far = 0
         if len(devices) > 1:
-            pixels = decode(parsed, level=level, device=device).pixels
+            pixels = decode_parsed(parsed, name, DecodeOptions(level, device=device)).pixels
             first = pixels if first is None else first
             far = int(abs(pixels.astype(int) - first.astype(int)).max())
         digest = hashlib.sha256(cells.tobytes()).hexdigest()[:16]
         found.devices.append(OnDevice(device, digest, far))
     for other in found.devices[1:]:
-        same = other.latent_hash == found.devices[0].latent_hash
-        found.add(
-            f"{other.device} as {devices[0]}",
-            same and other.max_abs_diff <= tolerance,
-            None
-            if same and other.max_abs_diff <= tolerance
-            else f"{other.device}: pixels differ by {other.max_abs_diff}, allowed are {tolerance}"
-            if same
-            else f"{other.device} decodes to other symbols than {devices[0]}",
-        )
+        _compare(found.devices[0], other, tolerance, found)
+
+
+def _compare(first: OnDevice, other: OnDevice, tolerance: int, found: Findings) -> None:
+    wrong = None
+    if other.latent_hash != first.latent_hash:
+        wrong = f"{other.device} decodes to other symbols than {first.device}"
+    elif other.max_abs_diff > tolerance:
+        wrong = f"{other.device}: pixels differ by {other.max_abs_diff}, allowed are {tolerance}"
+    found.add(f"{other.device} as {first.device}", wrong is None, wrong)
 
 
 def against(
-    parsed: Parsed, source: bytes, name: str, limits: Sequence[Limit], device: str, found: Findings
-) -> None:
-    """Measure the highest good level against the picture that it was made from.
+    parsed: Parsed, name: str, source: bytes, original: str, limits: Sequence[Limit], device: str
+) -> dict[str, float | None]:
+    """Measure the highest level against the picture that it was made from.
 
-    name: of the source, for messages. Raises InputError if that is no picture of this size.
+    name, original: of the .sic file and of the picture, for messages. -> metric name -> value, or
+    None where it cannot be measured. Raises InputError if that is no picture of this size,
+    ModelError if a metric's weights are not here.
     """
-    from .codec.decode import decode
-    from .measure.psnr import psnr
+    from .measure.meter import Meter
     from .picture.load import load
 
-    picture = load(source, name, MAX_SIDE, MAX_PIXELS).pixels
+    picture = load(source, original, MAX_SIDE, MAX_PIXELS).pixels
     header = parsed.header
     if picture.shape[:2] != (header.height, header.width):
         height, width = picture.shape[:2]
         raise InputError(
-            f"{name}: {width}x{height} pixels, and the .sic file has {header.width}x{header.height}"
+            f"{original}: {width}x{height} pixels, and {name} has {header.width}x{header.height}"
         )
-    made = decode(parsed, level=found.level, device=device).pixels
-    if made.ndim == 2:
-        made = made[..., None].repeat(3, axis=2)
-    for metric in dict.fromkeys(["psnr", *(limit.metric for limit in limits)]):
-        found.metrics[metric] = min(psnr(picture, made), 100.0)
-    for limit in limits:
-        got = found.metrics[limit.metric]
-        text = "cannot be measured at this size" if got is None else f"is {got:.4g}"
-        found.add(str(limit), limit.met(got), f"{limit.metric} {text}, asked for is {limit}")
+    made = decode_parsed(parsed, name, DecodeOptions(device=device)).pixels
+    names = dict.fromkeys(["psnr", *(limit.metric for limit in limits)])
+    return {m: finite(v) for m, v in Meter(picture, tuple(names)).all(made).items()}

@@ -57,7 +57,10 @@ ROOMS = {
         },
         {"jinja2", "markupsafe", "numpy", "PIL"},
     ),
-    "verification": ({"errors", "bitstream", "codec", "measure", "picture"}, set()),
+    "verification": (
+        {"errors", "bitstream", "convert", "facts", "measure", "picture"},
+        {"numpy"},
+    ),
     "doctor": (
         {"errors", "bitstream", "picture", "codec", "release", "model", "measure"},
         {"torch"},

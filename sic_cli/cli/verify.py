@@ -10,13 +10,13 @@ import click
 
 from ..bitstream.fields import MAX_PIXELS
 from ..documents import failure, head
-from ..errors import CheckError, CorruptError, ModelError, PartialError, SicError, UsageError
+from ..errors import CheckError, CorruptError, PartialError, SicError, UsageError
 from ..files import read_input, shown
+from ..measure.names import METRICS
 from ..verification import Findings, Limit, against, checksums, symbols
 from .common import DEVICE, global_options, json_option, open_sic, set_threads
 from .inputs import each
 
-METRICS = ("psnr",)
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
 
 
@@ -78,8 +78,10 @@ class Threshold(click.ParamType):  # type: ignore[type-arg]
     help="How far pixels of two devices may be apart.",
 )
 @click.option("--against", "original", metavar="SRC", help="Compare with the picture SRC.")
-@click.option("--min", "least", type=Threshold(), multiple=True, help="Such as psnr=30.")
-@click.option("--max", "most", type=Threshold(), multiple=True, help="The same, downwards.")
+@click.option(
+    "--min", "least", type=Threshold(), multiple=True, help="Such as psnr=30 or ms-ssim=0.98."
+)
+@click.option("--max", "most", type=Threshold(), multiple=True, help="Such as lpips=0.1.")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads (0: all).")
 @json_option("verify")
 @global_options
@@ -127,16 +129,16 @@ def command(
 
     def one(source: str) -> tuple[dict[str, Any], SicError | None]:
         _, parsed = open_sic(source)
-        found = checksums(parsed)
-        if parsed.level and (deep or original is not None):
+        name, found = shown(source), checksums(parsed)
+        if parsed.level and (deep or picture is not None):
             set_threads(threads)
-        try:
-            if parsed.level and deep:
-                symbols(parsed, where, pixel_tolerance, found)
-            if picture is not None and found.level and not found.wrong:
-                against(parsed, picture, shown(original or ""), limits, where[0], found)
-        except ModelError as error:
-            raise ModelError(f"{shown(source)}: {error}", error.hint) from None
+        if parsed.level and deep:
+            symbols(parsed, name, where, pixel_tolerance, found)
+        if picture is not None and found.level and not found.wrong:
+            found.metrics = against(parsed, name, picture, shown(original or ""), limits, where[0])
+            for limit in limits:
+                fault = limit.fault(found.metrics[limit.metric])
+                found.add(str(limit), fault is None, fault)
         wrong = _error(shown(source), found, parsed.fault, parsed.fault_kind)
         if not as_json:
             _tell(shown(source), found, deep)
@@ -163,7 +165,7 @@ def _tell(name: str, found: Findings, deep: bool) -> None:
                 f"  {device.device}: cells {device.latent_hash}, off by {device.max_abs_diff}"
             )
     for metric, value in found.metrics.items():
-        click.echo(f"  {metric}: {'-' if value is None else f'{value:.4f}'}")
+        click.echo(f"  {METRICS[metric].title}: {METRICS[metric].shown(value)}")
 
 
 def _document(source: str, found: Findings, error: SicError | None) -> dict[str, Any]:
@@ -173,5 +175,5 @@ def _document(source: str, found: Findings, error: SicError | None) -> dict[str,
         "checks": [asdict(check) for check in found.checks],
         "last_good_level": found.level,
         "devices": [asdict(device) for device in found.devices],
-        "metrics": found.metrics,
+        "metrics": {METRICS[metric].key: value for metric, value in found.metrics.items()},
     }

@@ -28,6 +28,9 @@ NEEDED = {
     "pillow": "11.3",
     "click": "8.2",
     "platformdirs": "4",
+    "rich": "13",
+    "pathspec": "0.12",
+    "jinja2": "3.1",
     "safetensors": "0.4.3",
 }
 """Package -> oldest version, as pyproject.toml has them (a test compares)."""

@@ -26,8 +26,8 @@ def test_a_limit_holds_or_is_exit_code_11(pair: tuple[str, str]) -> None:
     file, source = pair
     got = run_main("verify", file, "--against", source, "--json", "--min", "psnr=1")
     facts = json.loads(got.out)
-    assert got.code == 0 and facts["metrics"]["psnr"] > 15
-    near = facts["metrics"]["psnr"]
+    assert got.code == 0 and facts["metrics"]["psnr_db"] > 15
+    near = facts["metrics"]["psnr_db"]
     above = run_main("verify", file, "--against", source, "--min", f"psnr={near + 0.5}")
     assert above.code == 11 and "psnr" in above.err
     assert run_main("verify", file, "--against", source, "--max", f"psnr={near - 0.5}").code == 11
@@ -74,7 +74,7 @@ def test_devices_that_agree_and_devices_that_do_not(
     """The same CPU twice stands for two devices; then one of them goes wrong."""
     parsed = parse(coded)
     found = checksums(parsed)
-    symbols(parsed, ["cpu", "auto"], 1, found)
+    symbols(parsed, "a", ["cpu", "auto"], 1, found)
     assert found.wrong is None and len(found.devices) == 2
     assert found.devices[0].latent_hash == found.devices[1].latent_hash
 
@@ -91,7 +91,7 @@ def test_devices_that_agree_and_devices_that_do_not(
 
     monkeypatch.setattr(module, "decode_cells", slips)
     found = checksums(parsed)
-    symbols(parsed, ["cpu", "auto"], 255, found)
+    symbols(parsed, "a", ["cpu", "auto"], 255, found)
     assert found.wrong and "other symbols" in found.wrong
 
 

@@ -7,7 +7,7 @@ RUN ?= runs/main
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check trust trust-release fuzz bench data train export weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz bench data train export weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -37,13 +37,16 @@ check: setup  ## linter and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+usage: setup  ## write what commands say with --help into README.md and USAGE.md
+	$(BIN)/python -m tests.usage
+
 trust: setup  ## the trust campaign, half an hour (SCALE=PR, ONLY="T3 T5", SEED=1)
 	$(BIN)/python -m tests.trust --scale $(or $(SCALE),N) --seed $(or $(SEED),0) $(ONLY)
 
 $(VENV)-oldest/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "torch==2.6.0" "numpy==1.26.4" \
-	  "pillow==11.3.0" "click==8.1.8" "safetensors==0.4.3" "constriction==0.4.0" pytest hypothesis
+	  "pillow==11.3.0" "click==8.2.0" "platformdirs==4.0.0" "safetensors==0.4.3" "constriction==0.4.0" pytest hypothesis
 	touch $@
 
 $(VENV)-newest/ready: pyproject.toml

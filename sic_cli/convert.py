@@ -168,14 +168,18 @@ def check_symbols(parsed: Parsed, name: str, device: str) -> tuple[int, str | No
 
     Raises CheckError if not even level 1 is right, ModelError, ResourceError.
     """
+    return cells_of(parsed, name, device)[1:]
+
+
+def cells_of(parsed: Parsed, name: str, device: str) -> tuple[NDArray[np.int32], int, str | None]:
+    """The same, with the cells of that level before it; raises alike."""
     from .codec.decode import decode_cells, file_engine
 
     try:
         with _CODEC:
-            _, good, wrong = decode_cells(file_engine(parsed, device), parsed, parsed.level)
+            return decode_cells(file_engine(parsed, device), parsed, parsed.level)
     except SicError as error:
         raise type(error)(f"{name}: {error}", error.hint) from None
-    return good, wrong
 
 
 def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:

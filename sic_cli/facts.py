@@ -140,6 +140,15 @@ def info_of(parsed: Parsed) -> Info:
     )
 
 
+def checks_of(parsed: Parsed) -> list[Check]:
+    """What reading a file has shown: header, every layer, and what follows them."""
+    checks = [Check("header", True)]
+    checks += [Check(f"layer {layer.level}", True) for layer in parsed.layers]
+    if parsed.fault:
+        checks.append(Check("rest", parsed.fault_kind == "trailing", parsed.fault))
+    return checks
+
+
 def verify(
     source: Source, *, deep: bool = False, devices: Sequence[str] = ("auto",)
 ) -> VerifyResult:
@@ -149,10 +158,7 @@ def verify(
     ModelError or ResourceError if `deep` cannot run.
     """
     parsed, _, name = parse_source(source)
-    checks = [Check("header", True)]
-    checks += [Check(f"layer {layer.level}", True) for layer in parsed.layers]
-    if parsed.fault:
-        checks.append(Check("rest", parsed.fault_kind == "trailing", parsed.fault))
+    checks = checks_of(parsed)
     good = parsed.level
     if deep and parsed.level:
         from .convert import check_symbols

@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ["SIC_MODEL_PATH"] = str(ROOT / "tests" / "weights")
+for _folder in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):  # what this user set or imported is not tested
+    os.environ[_folder] = str(ROOT / "tests" / "no-such-folder")
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402

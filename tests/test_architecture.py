@@ -20,12 +20,14 @@ ROOMS = {
         {"errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"},
         {"torch"},
     ),
+    "places": (set(), {"platformdirs"}),
+    "schemas": ({"errors"}, set()),
     "bitstream": ({"errors"}, set()),
     "entropy": ({"errors"}, {"numpy", "constriction"}),
     "cells": ({"errors"}, {"numpy"}),
     "picture": ({"errors"}, {"numpy", "PIL"}),
     "model": ({"errors", "cells"}, {"torch", "numpy"}),
-    "release": ({"errors", "model"}, {"torch", "numpy", "safetensors"}),
+    "release": ({"errors", "model", "files", "places"}, {"torch", "numpy", "safetensors"}),
     "codec": (
         {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},
@@ -55,6 +57,14 @@ ROOMS = {
         },
         {"jinja2", "markupsafe", "numpy", "PIL"},
     ),
+    "verification": (
+        {"errors", "bitstream", "convert", "facts", "measure", "picture"},
+        {"numpy"},
+    ),
+    "doctor": (
+        {"errors", "bitstream", "picture", "codec", "release", "model", "measure"},
+        {"torch"},
+    ),
     "train": (
         {"errors", "files", "cells", "model", "entropy", "codec", "release", "picture"},
         {"numpy", "torch", "PIL", "safetensors"},
@@ -69,6 +79,7 @@ LIGHT = {  # files that the quick commands load: the standard library alone
     "release/card.py",
     "release/digest.py",
     "release/locate.py",
+    "release/add.py",
 }
 
 
@@ -121,6 +132,10 @@ def test_constriction_is_imported_in_one_place() -> None:
         ["compare", "--help"],
         ["report", "--help"],
         ["models"],
+        ["models", "verify", "--json"],
+        ["config", "show", "--all"],
+        ["completion", "zsh"],
+        ["schema", "info"],
         ["info", "FILE"],
         ["info", "--json", "FILE"],
         ["encode", "-n", "-r", "FOLDER", "-o", "OUT"],

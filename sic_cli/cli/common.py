@@ -1,85 +1,102 @@
-"""What commands share: options, sizes, lines on stderr."""
+"""What commands share: options and the types of their values."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..bitstream.fields import MAX_FILE
 from ..bitstream.reader import Parsed, parse
-from ..errors import InputError, Notice, SicError, UsageError
+from ..errors import InputError, SicError, UsageError
 from ..files import read_input, shown
+from . import settings
+from .messages import MESSAGES as MESSAGES
+from .messages import WHEN
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-ASKED_FOR = {"W-icc-converted"}
-"""Notices that say that an option was obeyed: shown with -v alone."""
 
 
-@dataclass(slots=True)
-class Messages:
-    """How much is said on stderr."""
+DEVICE = re.compile("auto|cpu|cuda(:[0-9]{1,3})?")
+RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.DEFAULT_MAP: 1}
+GLOBAL: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("-v", "--verbose"), {"count": True, "help": "Say more; twice: still more."}),
+    (("--quiet",), {"is_flag": True, "help": "Only errors."}),
+    (
+        ("--color",),
+        {
+            "type": click.Choice(WHEN),
+            "default": "auto",
+            "help": "Colours in messages; auto heeds NO_COLOR and FORCE_COLOR.",
+        },
+    ),
+    (
+        ("--progress",),
+        {
+            "type": click.Choice(WHEN),
+            "default": "auto",
+            "help": "A progress line on stderr; auto: on a terminal.",
+        },
+    ),
+    (("--traceback",), {"is_flag": True, "help": "Show Python tracebacks of errors."}),
+    (
+        ("--config",),
+        {
+            "metavar": "FILE",
+            "is_eager": True,
+            "help": "Take options from this TOML file instead of the user's.",
+        },
+    ),
+    (
+        ("--no-config",),
+        {"is_flag": True, "is_eager": True, "help": "Take options from no file."},
+    ),
+)
 
-    quiet: bool = False
-    verbose: int = 0
-    traceback: bool = False
 
-    def notice(self, notice: Notice) -> None:
-        """A warning that people should see unless they asked for quiet."""
-        if not self.quiet and (self.verbose or notice.code not in ASKED_FOR):
-            click.echo(f"sic: warning: {notice.text} [{notice.code}]", err=True)
-
-    def detail(self, text: str) -> None:
-        """Only with -v."""
-        if self.verbose and not self.quiet:
-            click.echo(f"sic: {text}", err=True)
+def _take(context: click.Context, param: click.Parameter, value: Any) -> None:
+    name = param.name or ""
+    source = context.get_parameter_source(name)
+    if source in RANKS:
+        MESSAGES.set(name, value, RANKS[source])
 
 
-MESSAGES = Messages()
-
-
-def _verbosity(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def take(_: click.Context, __: click.Parameter, value: Any) -> None:
-        if value:
-            setattr(MESSAGES, name, value)
-
-    return take
+def _configure(context: click.Context, param: click.Parameter, value: Any) -> None:
+    """--config and --no-config. A command, unlike a group of them, then gets its defaults."""
+    meta, named = context.meta, param.name == "config"
+    if value and meta.get(settings.NO_FILE if named else settings.NAMED):
+        raise UsageError("--config and --no-config exclude each other")
+    if value:
+        meta[settings.NAMED if named else settings.NO_FILE] = value
+    if named and not context.resilient_parsing and not isinstance(context.command, click.Group):
+        MESSAGES.context = context
+        settings.apply(context)
 
 
 def global_options(function: F) -> F:
-    """Options that stand before or after the command."""
-    for option in (
-        click.option(
-            "--traceback",
-            is_flag=True,
-            expose_value=False,
-            callback=_verbosity("traceback"),
-            help="Show Python tracebacks of errors.",
-        ),
-        click.option(
-            "--quiet",
-            is_flag=True,
-            expose_value=False,
-            callback=_verbosity("quiet"),
-            help="Only errors.",
-        ),
-        click.option(
-            "-v",
-            "--verbose",
-            count=True,
-            expose_value=False,
-            callback=_verbosity("verbose"),
-            help="Say more.",
-        ),
-    ):
-        function = option(function)
+    """Options that stand before or after the command; hidden, but for `sic --help`."""
+    for names, extra in reversed(GLOBAL):
+        callback = _configure if extra.get("is_eager") else _take
+        function = click.option(
+            *names, expose_value=False, hidden=True, callback=callback, **extra
+        )(function)
     return function
+
+
+def json_option(schema: str) -> Callable[[F], F]:
+    """--json, as the parameter `as_json`."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help=f"One JSON document a line on stdout (see sic schema {schema}).",
+    )
 
 
 def run_options(function: F) -> F:
@@ -102,7 +119,7 @@ def run_options(function: F) -> F:
 
 
 def one_device(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", value):
+    if not DEVICE.fullmatch(value):
         raise click.BadParameter("must be auto, cpu, cuda or cuda:N")
     return value
 

@@ -6,11 +6,11 @@ from pathlib import PurePath
 
 import click
 
-from ..documents import head, line
+from ..documents import head
 from ..errors import ModelError, Notice, UsageError
 from ..files import check_output, write_beside, write_output
 from ..measure.names import METRICS, finite, named
-from .common import MESSAGES, Size, global_options, run_options, set_threads
+from .common import MESSAGES, Size, global_options, json_option, run_options, set_threads
 
 LIMIT = 50 << 20
 
@@ -25,7 +25,7 @@ LIMIT = 50 << 20
     show_default=True,
     help=f"Of {', '.join(METRICS)}, by commas, or all.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document (schema sic.compare/1).")
+@json_option("compare")
 @click.option(
     "--embed-limit",
     type=Size(),
@@ -95,7 +95,7 @@ def command(
                 for source, one in zip(sources[1:], seen, strict=True)
             ],
         }
-        click.echo(line(document))
+        MESSAGES.document(document)
     elif output != "-":
         shown = [METRICS[n] for n in names if n not in absent]
         width = max(len(one.name) for one in seen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def levels_of(text: str) -> list[int] | None:
 
 def bar() -> Callable[[int, int, str], None]:
     """A line on stderr if that is a terminal, else nothing."""
-    if MESSAGES.quiet or not sys.stderr.isatty():
+    if not MESSAGES.bars():
         return lambda done, total, text: None
 
     def show(done: int, total: int, text: str) -> None:

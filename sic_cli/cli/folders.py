@@ -17,7 +17,6 @@ from ..batch.pool import Workers, threads_each
 from ..batch.report import JOURNAL, Known, Report, Summary, key_of, remembered
 from ..batch.run import Here, Runner
 from ..batch.work import Order, Record, Task, Work
-from ..documents import line
 from ..errors import InputError, Notice, OutputError, SicError, UsageError
 from ..files import check_output, remove_stale, shown
 from .common import MESSAGES, beside
@@ -216,13 +215,13 @@ def _check_report(io: Io, made: Plan) -> None:
 
 def _tell_first(texts: list[str], name: str) -> None:
     for text in texts[:MOST_SHOWN]:
-        click.echo(f"sic: error: {text} [{name}]", err=True)
+        MESSAGES.error(text, name)
 
 
 def _tell_planned(command: Command, io: Io, work: Work, job: Job) -> None:
     record = work(Order(job)) if job.fault else work.planned(job)
     if io.as_json:
-        click.echo(line(record))
+        MESSAGES.document(record)
     elif job.fault:
         _tell(record, command)
     else:
@@ -242,7 +241,7 @@ def _write(document: dict[str, Any], io: Io, report: Report | None) -> None:
     if report is not None:
         report.add(document)
     if io.as_json:
-        click.echo(line(document))
+        MESSAGES.document(document)
 
 
 def _tell(record: Record, command: Command) -> None:
@@ -251,9 +250,7 @@ def _tell(record: Record, command: Command) -> None:
         MESSAGES.notice(Notice(warning["text"], warning["code"]))
     error = record["error"]
     if error is not None:
-        click.echo(f"sic: error: {shown(error['text'])} [{error['name']}]", err=True)
-        if error["hint"]:
-            click.echo(f"  hint: {error['hint']}", err=True)
+        MESSAGES.error(error["text"], error["name"], error["hint"])
     elif record["status"] == "skipped":
         MESSAGES.detail(f"{shown(record['input'])}: left as it is")
     else:
@@ -274,7 +271,7 @@ class Run:
             work = replace(work, task=replace(command.task, threads=share))  # type: ignore[type-var]
         self.work = work
         self.summary = Summary()
-        self.display = Display(total, io.progress, self.jobs)
+        self.display = Display(total, self.jobs)
 
     def _pool(self) -> Here | Workers:
         return Here() if self.jobs == 1 else Workers(self.jobs, partial(_prepare, self.work.task))
@@ -301,7 +298,7 @@ class Run:
             for text in self.summary.sentences(self.command.name == "encode"):
                 click.echo(f"sic: {text}", err=True)
         if stopped is not None:
-            click.echo("sic: error: interrupted; --resume goes on [interrupted]", err=True)
+            MESSAGES.error("interrupted; --resume goes on", "interrupted")
         return code
 
     def _take_all(self, runner: Runner, orders: Iterator[Order]) -> None:

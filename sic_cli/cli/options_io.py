@@ -40,7 +40,6 @@ class Io:
     report: str | None
     as_json: bool
     fsync: bool
-    progress: str
 
     @property
     def existing(self) -> str:
@@ -150,14 +149,11 @@ OPTIONS = (
     ),
     click.option("-p", "--preserve", is_flag=True, help="Keep mode and times of the source."),
     click.option("--report", metavar="FILE", help="Append one line of JSON a file to FILE."),
-    click.option("--json", "as_json", is_flag=True, help="The same lines on standard output."),
-    click.option("--fsync", is_flag=True, help="Wait until the disk has each file."),
     click.option(
-        "--progress",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        envvar="SIC_PROGRESS",
-        help="A bar on standard error; auto: on a terminal.",
-        show_default=True,
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="The same lines on standard output (see sic schema encode, decode, ...).",
     ),
+    click.option("--fsync", is_flag=True, help="Wait until the disk has each file."),
 )

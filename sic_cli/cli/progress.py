@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -20,23 +19,14 @@ PLAIN_SECONDS = 30.0
 UPDATES_A_SECOND = 10
 
 
-def wanted(choice: str) -> bool:
-    """Whether to draw a bar; standard error is asked, never standard output."""
-    if MESSAGES.quiet or choice == "never":
-        return False
-    if choice == "always":
-        return True
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
 class Display:
     """Shows a run of `total` files; nothing at all where nothing was asked for. rows: how many names
     of files in work are shown."""
 
-    def __init__(self, total: int, choice: str, rows: int) -> None:
+    def __init__(self, total: int, rows: int) -> None:
         self.total, self.rows = total, rows
-        self.drawn = wanted(choice)
-        self.forced = choice == "always"
+        self.drawn = MESSAGES.bars()
+        self.forced = MESSAGES.progress == "always"
         self.last = time.monotonic()
         self.bar: Progress | None = None
         self.task: TaskID | None = None

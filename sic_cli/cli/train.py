@@ -16,9 +16,10 @@ def command() -> None:
     """Train or continue a model, and export weights.
 
     \b
-    sic train pack PICTURES PACKED                 decode the pictures once
-    sic train run --packed PACKED --out RUN        train, or resume, for so many minutes
-    sic train export RUN/checkpoint.safetensors    write a release
+    Examples:
+      sic train pack pictures packed
+      sic train run --packed packed --validation holdout --out runs/a --minutes 90
+      sic train export runs/a/checkpoint.safetensors --packed packed --name my-weights
     """
 
 
@@ -28,7 +29,12 @@ def command() -> None:
 @click.option("--workers", type=click.IntRange(1, 256), default=2, show_default=True)
 @global_options
 def pack(pictures: Path, packed: Path, workers: int) -> None:
-    """Decode all pictures below PICTURES into the folder PACKED."""
+    """Decode all pictures below PICTURES into the folder PACKED.
+
+    \b
+    Examples:
+      sic train pack pictures packed --workers 4
+    """
     from ..train.data import pack as pack_pictures
 
     try:
@@ -141,7 +147,13 @@ def run(
     evaluate_minutes: float,
     checkpoint_minutes: float,
 ) -> None:
-    """Train for some minutes, or continue the run in --out."""
+    """Train for some minutes, or continue the run in --out.
+
+    \b
+    Examples:
+      sic train run --packed packed --validation holdout --out runs/a --minutes 90
+      sic train run --packed packed --validation holdout --out runs/b --start sic-1
+    """
     if not (Path(packed) / "index.json").is_file():
         raise InputError(f"{packed}: no packed pictures there", "run `sic train pack` first")
     if not Path(validation).is_dir():
@@ -206,7 +218,12 @@ def run(
 def export(
     checkpoint: Path, packed: Path, name: str, out: Path, crops: int, vivid: Path | None
 ) -> None:
-    """Write the release OUT/NAME from a checkpoint."""
+    """Write the release OUT/NAME from a checkpoint.
+
+    \b
+    Examples:
+      sic train export runs/a/checkpoint.safetensors --packed packed --name my-weights
+    """
     for path in (checkpoint, vivid):
         if path and not path.is_file():
             raise ModelError(f"{path}: no such checkpoint")
@@ -224,7 +241,12 @@ def export(
 @click.argument("out", type=click.Path(path_type=Path))
 @global_options
 def shrink(checkpoint: Path, out: Path) -> None:
-    """Write the averaged weights of CHECKPOINT in half precision to OUT, to go on from elsewhere."""
+    """Write the averaged weights of CHECKPOINT in half precision to OUT, to go on from elsewhere.
+
+    \b
+    Examples:
+      sic train shrink runs/a/checkpoint.safetensors small.safetensors
+    """
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: no such checkpoint")
 

@@ -32,6 +32,12 @@ def command(
     """Cut .sic files (- for standard input), or folders of them, to a lower level.
 
     The result is byte for byte what encoding to that level gives.
+
+    \b
+    Examples:
+      sic truncate photo.sic -o small.sic -l 4
+      sic truncate photo.sic -o small.sic --target-size 40k
+      cat photo.sic | sic truncate - -o - -l 4 | sic info -
     """
     one_of(level=level, target_size=target_size, target_bpp=target_bpp)
     if level is None and target_size is None and target_bpp is None:

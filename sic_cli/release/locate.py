@@ -1,4 +1,4 @@
-"""Finding releases: those in the wheel (or the source tree), and folders named by the user."""
+"""Finding releases: in the wheel (or the source tree), where the user put them, and folders by name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 from pathlib import Path
 
 from ..errors import ModelError
+from ..places import models_folder
 from .card import CARD, Card, read_card
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def folders() -> list[Path]:
-    """Places that hold releases, first come first: SIC_MODEL_PATH, the wheel, the source tree."""
+    """Places that hold releases, first come first: SIC_MODEL_PATH, the wheel, the source tree, and
+    where `sic models import` puts them. So an imported release never becomes the default."""
     named = [Path(p) for p in os.environ.get("SIC_MODEL_PATH", "").split(os.pathsep) if p]
-    return [*named, PACKAGE / "weights", PACKAGE.parent / "weights"]
+    return [*named, PACKAGE / "weights", PACKAGE.parent / "weights", models_folder()]
 
 
 def releases() -> list[Card]:

@@ -1,14 +1,17 @@
 """Write golden files for the weights of a release: `python -m tests.golden.make NAME`.
 
 Files are only ever added: those of older releases must decode for ever. `bad` files are written once.
+A few of the files of shipped releases also go into the wheel, for `sic doctor --self-test`.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,10 +21,12 @@ from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.writer import write
 from sic_cli.codec.decode import decode
 from sic_cli.codec.encode import encode
+from sic_cli.doctor.selftest import GOLDEN, PICTURE
 from sic_cli.release.locate import find
 from tests.tiny import made_picture
 
 HERE = Path(__file__).parent
+BUNDLED = ("photo", "grey", "level3-icc")
 
 
 def good(name: str) -> dict[str, bytes]:
@@ -97,6 +102,21 @@ def main() -> None:
             (HERE / "bad" / file).write_bytes(data)
             manifest["bad"][file] = code
     path.write_text(json.dumps(manifest, indent=1) + "\n")
+    if name != "tiny":
+        bundle(name, manifest)
+
+
+def bundle(name: str, manifest: dict[str, Any]) -> None:
+    """Copy what `sic doctor` tries into the package."""
+    path = GOLDEN / "manifest.json"
+    rows = json.loads(path.read_text()) if path.exists() else {}
+    for kind in BUNDLED:
+        file = f"{name}-{kind}.sic"
+        shutil.copyfile(HERE / "good" / file, GOLDEN / file)
+        rows[file] = manifest["good"][file]
+    path.write_text(json.dumps(rows) + "\n")
+    with Image.open(HERE.parent / "pictures" / "parrots.png") as photo:
+        photo.convert("RGB").crop((250, 150, 346, 214)).save(GOLDEN / PICTURE, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Is this installation of sic what it should be? `environment` looks, `selftest` tries."""

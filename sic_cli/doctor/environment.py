@@ -1,0 +1,166 @@
+"""What is installed, which devices are here, and whether weights are what their cards say.
+
+Nothing here raises for what is missing: a finding says it, with what to do.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from .. import __version__
+from ..bitstream.fields import VERSION
+from ..errors import ModelError, SicError
+from ..release.card import CARD, WEIGHTS, Card, read_card
+from ..release.digest import read_checked
+from ..release.locate import folders, releases
+
+Status = Literal["ok", "missing", "failed", "skipped"]
+NEEDED = {
+    "torch": "2.6",
+    "numpy": "1.26",
+    "pillow": "11.3",
+    "click": "8.2",
+    "platformdirs": "4",
+    "rich": "13",
+    "pathspec": "0.12",
+    "jinja2": "3.1",
+    "safetensors": "0.4.3",
+}
+"""Package -> oldest version, as pyproject.toml has them (a test compares)."""
+
+OPTIONAL = {
+    "constriction": "entropy coding some times faster; the bytes are the same",
+    "lpips": "measuring LPIPS",
+    "torchvision": "measuring LPIPS",
+    "pillow-heif": "reading HEIC and HEIF pictures",
+    "pillow-jxl-plugin": "reading JPEG XL pictures",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """status: "missing" is optional and not here. fix: what to do, often a command."""
+
+    name: str
+    status: Status
+    text: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """memory_mib: of a GPU. capability: of a GPU, or the CPU's best instruction set."""
+
+    name: str
+    kind: str
+    memory_mib: int | None
+    capability: str | None
+
+
+def install_line(*packages: str) -> str:
+    """The command that installs packages into this Python."""
+    quoted = " ".join(f'"{p}"' if re.search("[<>=]", p) else p for p in packages)
+    return f"{sys.executable} -m pip install {quoted}"
+
+
+def versions() -> dict[str, str | None]:
+    """sic, its format, Python, the system, and every package that sic can use."""
+    found: dict[str, str | None] = {
+        "sic": __version__,
+        "format": str(VERSION),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    return found | {name: _version(name) for name in (*NEEDED, *OPTIONAL)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def packages() -> Iterator[Finding]:
+    """Needed packages first."""
+    for name, oldest in NEEDED.items():
+        have, wanted = _version(name), f"{name}>={oldest}"
+        if have is None:
+            yield Finding(name, "failed", "is not installed", install_line(wanted))
+        elif _numbers(have) < _numbers(oldest):
+            yield Finding(name, "failed", f"{have} is older than {oldest}", install_line(wanted))
+        else:
+            yield Finding(name, "ok", have)
+    for name, purpose in OPTIONAL.items():
+        have = _version(name)
+        if have is None:
+            yield Finding(name, "missing", f"optional: {purpose}", install_line(name))
+        else:
+            yield Finding(name, "ok", have)
+
+
+def devices() -> tuple[list[Device], list[Finding]]:
+    """Where sic can compute, and whether whole numbers are computed exactly there."""
+    try:
+        import torch
+
+        from ..model.exact import check_machine
+    except Exception as error:  # a broken installation raises whatever its libraries raise
+        text = f"torch does not load: {type(error).__name__}: {error}"
+        return [], [Finding("device cpu", "failed", text, install_line("--force-reinstall torch"))]
+    best = torch.backends.cpu.get_cpu_capability()
+    found = [Device("cpu", platform.machine(), None, best)]
+    told = [Finding("device cpu", "ok", f"{torch.get_num_threads()} threads, {best}")]
+    try:
+        check_machine()
+        told.append(Finding("arithmetic", "ok", "whole numbers are computed exactly"))
+    except SicError as error:
+        told.append(Finding("arithmetic", "failed", str(error), error.hint))
+    if not torch.cuda.is_available():
+        told.append(Finding("device cuda", "skipped", "no CUDA device that torch can use"))
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        gpu = torch.cuda.get_device_properties(index)
+        name, memory = f"cuda:{index}", gpu.total_memory >> 20
+        found.append(Device(name, gpu.name, memory, f"{gpu.major}.{gpu.minor}"))
+        told.append(Finding(f"device {name}", "ok", f"{gpu.name}, {memory} MiB"))
+    return found, told
+
+
+def weights() -> tuple[list[tuple[Card, bool]], list[Finding]]:
+    """Releases on this machine with: is the digest right?"""
+    cards, told = [], []
+    for card in releases():
+        try:
+            read_checked(card.folder / WEIGHTS, card.digest)
+            told.append(Finding(f"weights {card.name}", "ok", f"digest right, {card.folder}"))
+            cards.append((card, True))
+        except ModelError as error:
+            told.append(Finding(f"weights {card.name}", "failed", str(error), error.hint))
+            cards.append((card, False))
+    told += _unreadable()
+    if not cards:
+        fix = f"{install_line('--force-reinstall sic')}, or sic models import FOLDER"
+        told.append(Finding("weights", "failed", "no weights on this machine", fix))
+    return cards, told
+
+
+def _unreadable() -> Iterator[Finding]:
+    """Folders with a card that is none."""
+    for place in folders():
+        for path in sorted(place.iterdir()) if place.is_dir() else []:
+            if (path / CARD).is_file():
+                try:
+                    read_card(path)
+                except ModelError as error:
+                    yield Finding(f"weights {path.name}", "failed", str(error), "remove the folder")

@@ -11,9 +11,11 @@ def level_for_size(parsed: Parsed, most: int) -> int:
     parsed.require_level()
     fitting = [k for k, end in enumerate(parsed.ends, 1) if end <= most]
     if not fitting:
+        beside = sum(len(chunk.data) for chunk in parsed.chunks)
+        of_it = f"; {beside} bytes of it are metadata and transparency" if beside else ""
         raise TargetError(
             f"level 1 takes {parsed.ends[0]} bytes, more than {most}",
-            f"the smallest possible size is {parsed.ends[0]}",
+            f"the smallest possible size is {parsed.ends[0]}{of_it}",
         )
     return fitting[-1]
 

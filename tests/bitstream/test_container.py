@@ -137,6 +137,10 @@ def test_truncating_cuts_behind_a_layer() -> None:
     assert level_for_size(parsed, parsed.ends[1] - 1) == 1
     with pytest.raises(TargetError, match="level 1 takes"):
         level_for_size(parsed, 5)
+    heavy = parse(write(header, [Chunk(b"eXIF", bytes(900))], layers))
+    with pytest.raises(TargetError) as caught:
+        level_for_size(heavy, 500)
+    assert caught.value.hint and "900 bytes of it are metadata" in caught.value.hint
     with pytest.raises(TargetError):
         truncate(whole[: parsed.ends[2]], 4)
 

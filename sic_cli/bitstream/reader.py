@@ -85,6 +85,7 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
             "install a newer sic",
         )
     values: dict[str, int] = {}
+    wrong: CorruptError | None = None
     try:
         for field in HEADER_FIELDS:
             at = place
@@ -99,8 +100,8 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
                 raise VersionError(
                     f"flags {value:#04x} at byte {at}: unknown to this sic", "install a newer sic"
                 )
-            if not field.low <= value <= field.high:
-                raise CorruptError(
+            if wrong is None and not field.low <= value <= field.high:
+                wrong = CorruptError(
                     f"{field.name} at byte {at} is {value}, allowed are {field.low} to {field.high}"
                 )
             values[field.name] = value
@@ -108,13 +109,15 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
             raise EOFError("header checksum")
     except EOFError as missing:
         raise CorruptError(f"too short: it ends inside the header ({missing})") from None
+    check = crc(data[start:place])
+    if check != int.from_bytes(data[place : place + CRC_BYTES], "big"):
+        raise CorruptError(f"damaged header: wrong checksum at byte {place}")
+    if wrong:  # said only of a header whose checksum is right; else it is damage
+        raise wrong
     if values["width"] * values["height"] > MAX_PIXELS:
         raise ResourceError(
             f"{values['width']}x{values['height']} pixels, allowed are {MAX_PIXELS} in all"
         )
-    check = crc(data[start:place])
-    if check != int.from_bytes(data[place : place + CRC_BYTES], "big"):
-        raise CorruptError(f"damaged header: wrong checksum at byte {place}")
     header = Header(
         width=values["width"],
         height=values["height"],

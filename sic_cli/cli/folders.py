@@ -58,9 +58,9 @@ def _one(command: Command, io: Io, source: str) -> int:
     """A single input: its errors are raised, its output may be standard output."""
     if io.output is None and command.named_output:
         raise UsageError("say where the result goes: -o FILE")
-    output = io.output if io.output is not None else _default_output(command, io, source)
     if os.path.isdir(source):
-        raise InputError(f"{shown(source)}: is a folder, not a file", "use -r for what is in it")
+        raise UsageError(f"{shown(source)}: is a folder, not a file", "use -r for what is in it")
+    output = _output(command, io, source)
     if io.resume and io.report is None:
         raise UsageError("--resume needs --report FILE for a single input")
     check_output(output, source, io.existing != "fail")
@@ -87,13 +87,27 @@ def _one(command: Command, io: Io, source: str) -> int:
     return int(record["code"])
 
 
-def _default_output(command: Command, io: Io, source: str) -> str:
-    if io.naming is None:
-        return beside(source, command.suffix)
-    beside(source, command.suffix)  # raises for what has no name
+def _output(command: Command, io: Io, source: str) -> str:
+    """The file that a single input is written to: named, in a named folder, or beside the input."""
+    folder = None
+    if io.output is not None and io.output != "-":
+        folder = (
+            io.output if io.output.endswith(("/", os.sep)) or os.path.isdir(io.output) else None
+        )
+    if io.output is not None and folder is None:
+        return io.output
+    beside_it = beside(source, command.suffix)  # raises for what has no name
+    if folder is None and io.naming is None:
+        return beside_it
     found = find([source], Rules(frozenset()), MESSAGES.notice)
-    made = plan(found, Layout(None, command.suffix, io.naming, command.level, "overwrite"))
-    return made.jobs[0].output or beside(source, command.suffix)
+    naming = io.naming or "replace"
+    made = plan(found, Layout(folder, command.suffix, naming, command.level, "overwrite"))
+    if folder is not None and not io.dry_run:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{shown(folder)}: {error.strerror}") from None
+    return made.jobs[0].output or beside_it
 
 
 def _size_and_time(source: str) -> tuple[int, int]:

@@ -189,11 +189,12 @@ def test_verify_tells_whole_from_damaged(sic_file: Path, coded: bytes) -> None:
     ("arguments", "code", "words"),
     [
         (["encode", "MISSING", "-o", "OUT"], 4, ["No such file"]),
-        (["encode", "FOLDER", "-o", "OUT"], 4, ["folder"]),
+        (["encode", "FOLDER", "-o", "OUT"], 2, ["folder", "-r"]),
         (["encode", "EMPTY", "-o", "OUT"], 4, ["empty"]),
         (["encode", "TEXT", "-o", "OUT"], 4, ["not a picture"]),
         (["encode", "PHOTO", "-o", "NOWHERE/x.sic"], 9, ["no folder"]),
-        (["encode", "PHOTO", "-o", "FOLDER"], 9, ["is a folder"]),
+        (["encode", "-", "-o", "FOLDER"], 2, ["-o FILE"]),
+        (["encode", "PHOTO", "-o", "TEXT/"], 9, ["exists"]),
         (["encode", "PHOTO", "-o", "PHOTO", "-f"], 9, ["input itself"]),
         (["encode", "PHOTO", "-o", "TEXT"], 9, ["exists"]),
         (["encode", "PHOTO", "-o", "OUT", "-m", "nonsense"], 6, ["nonsense", "tiny"]),
@@ -209,11 +210,10 @@ def test_verify_tells_whole_from_damaged(sic_file: Path, coded: bytes) -> None:
         ),
         (["encode", "-", "-m", "tiny"], 2, ["-o"]),
         (["encode", ""], 4, ["empty name"]),
-        (["encode", "/"], 4, ["not a file"]),
+        (["encode", "/"], 2, ["not a file"]),
         (["decode", "SIC", "--format", "a/b"], 4, []),
         (["encode", "PHOTO", "-o", "OUT", "--target-bpp", "nan"], 2, ["nan"]),
         (["encode", "PHOTO", "-o", "OUT", "--device", "cuda:"], 2, ["cuda"]),
-        (["encode", "PHOTO", "-o", "OUT/"], 9, ["folder"]),
         (["encode", "PHOTO", "-o", "OUT", "-m", "a\nb"], 6, []),
         (["encode", "PHOTO", "-o", "OUT" + "x" * 300], 9, []),
         (["encode"], 2, ["INPUT"]),
@@ -250,6 +250,13 @@ def test_every_mistake_is_one_line_and_its_exit_code(
     before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
     refused(run_main(*filled), code, *words)
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_a_folder_as_output_gets_a_file_of_the_inputs_name(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    for folder in (str(tmp_path / "here"), str(tmp_path / "new" / "deep") + "/"):
+        assert run_main("encode", "-m", "tiny", str(photo), "-o", folder).code == 0
+        assert (Path(folder) / photo.with_suffix(".sic").name).read_bytes()[:4] == b"\x89SIC"
 
 
 def test_force_replaces_and_keeps_the_mode(photo: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ demo: setup  ## encode a photograph, decode four levels, write pictures and a pa
 	$(BIN)/python benchmarks/demo.py demo
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: setup  ## linter and types
 	$(BIN)/ruff check .

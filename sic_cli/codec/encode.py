@@ -52,11 +52,11 @@ def encode(
 def encode_layers(
     machine: Engine, latent: NDArray[np.float32], cells: Cells, level: int
 ) -> Iterator[Layer]:
-    """Layers 1..`level` of cells at the last level, less what is not worth its bits (thrift.py)."""
-    now, goal, check = np.zeros_like(cells), cells.copy(), 0
+    """Layers 1..`level` of cells at the last level."""
+    now, check = np.zeros_like(cells), 0
     for k in range(1, level + 1):
         encoder = new_encoder()
-        now = machine.walk.layer(k, now, Writing(encoder), goal, machine.thrift)
+        now = machine.walk.layer(k, now, Writing(encoder), cells)
         check = digest(machine.table, k, now, check)
         yield Layer(k, encoder.finish(), check, expected_psnr(machine, latent, now, k))
 

@@ -17,7 +17,6 @@ from ..model.exact import ContextRunner
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
-from .thrift import Thrift
 from .tiles import in_strips
 from .walk import Walk
 
@@ -49,7 +48,6 @@ class Engine:
     release: Loaded
     table: LevelTable
     walk: Walk
-    thrift: Thrift
     device: torch.device
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -124,8 +122,7 @@ def assembled(release: Loaded, device: torch.device) -> Engine:
     """The engine of a release whose networks are on `device`."""
     table, tables = table_of(release), CodingTables.from_arrays(release.arrays)
     walk = Walk(table, tables, context_runner(release).classes)
-    thrift = Thrift(release.card.config, table, tables, release.centre)
-    return Engine(release, table, walk, thrift, device)
+    return Engine(release, table, walk, device)
 
 
 def table_of(release: Loaded) -> LevelTable:

@@ -18,7 +18,6 @@ from ..cells.quantise import FIRST_CUT_MAX, Cells, at_octaves
 from ..entropy import Decoder, Encoder
 from ..entropy.tables import FrequencyTable
 from .coding_tables import BlockTables, CodingTables
-from .thrift import Thrift
 
 Symbols = NDArray[np.int32]
 Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
@@ -59,36 +58,19 @@ class Walk:
     def __init__(self, table: LevelTable, tables: CodingTables, classes: Classes) -> None:
         self._table, self._tables, self._classes = table, tables, classes
 
-    def layer(
-        self,
-        level: int,
-        cells: Cells,
-        coder: Coder,
-        goal: Cells | None = None,
-        thrift: Thrift | None = None,
-    ) -> Cells:
+    def layer(self, level: int, cells: Cells, coder: Coder, goal: Cells | None = None) -> Cells:
         """Cells at `level` from those at `level - 1`.
 
-        goal: cells at the last level if they are known (encoding), else None. thrift: may change
-        `goal` in place where a step's symbols cost more than they are worth.
+        goal: cells at the last level if they are known (encoding), else None.
         """
         for step in self._table.steps_of(level):
-            cells = self._step(step, cells, coder, goal, thrift)
+            cells = self._step(step, cells, coder, goal)
         return cells
 
-    def _step(
-        self,
-        step: int,
-        cells: Cells,
-        coder: Coder,
-        goal: Cells | None,
-        thrift: Thrift | None,
-    ) -> Cells:
+    def _step(self, step: int, cells: Cells, coder: Coder, goal: Cells | None) -> Cells:
         before, after = self._table.steps[step], self._table.steps[step + 1]
         channels = np.flatnonzero(after > before)
         zero, sign, inner = self._classes(cells, step, channels)
-        if goal is not None and thrift is not None:
-            thrift(step, channels, zero, goal)
         parent = cells[channels]
         child = None if goal is None else at_octaves(goal, self._table, after)[channels]
         made = np.zeros_like(parent)

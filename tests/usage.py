@@ -20,7 +20,8 @@ WIDTH = 100
 
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """`sic` itself, then every command and those below it, with its words."""
-    root = click.Context(cli, info_name="sic", terminal_width=WIDTH, max_content_width=WIDTH)
+    width = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    root = click.Context(cli, info_name="sic", **width, **cli.context_settings)
     yield from _below("sic", cli, root)
 
 

@@ -217,7 +217,7 @@ def test_folders_print_a_line_a_file_and_a_summary(photo: str, tmp_path: Path) -
 
 
 def test_eval_prints_rows_and_a_summary(photo: str, tmp_path: Path) -> None:
-    words = ["-m", "tiny", "--anchors", "none", "--levels", "1,5", "--metrics", "psnr", "--json"]
+    words = ["-m", "tiny", "--codecs", "sic", "--levels", "1,5", "--metrics", "psnr", "--json"]
     got = run_main("eval", photo, "-o", str(tmp_path / "report"), *words)
     assert got.code == 0, got.err
     found = [d["schema"] for d in documents(got)]

@@ -120,7 +120,7 @@ def test_a_signal_while_reading(sent: signal.Signals, code: int) -> None:
         cwd=ROOT,
     )
     assert process.stdout is not None and process.stdout.readline() == b"reading\n"
-    timer = threading.Timer(60, process.kill)
+    timer = threading.Timer(120, process.kill)
     timer.start()
     process.send_signal(sent)
     assert process.stderr is not None

@@ -45,7 +45,7 @@ def test_what_is_needed_is_what_pyproject_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = {}
     for line in project["dependencies"]:
-        match = re.match(r"([a-z-]+)>=([0-9.]+)", line)
+        match = re.match(r"([a-z0-9-]+)>=([0-9.]+)", line)
         assert match, line
         asked[match[1]] = match[2]
     optional = asked.keys() & environment.OPTIONAL.keys()

@@ -15,9 +15,9 @@ import click
 
 from .. import __version__
 from ..documents import failure, head
-from ..errors import Notice, PartialError, SicError
+from ..errors import Notice, PartialError, SicError, UsageError
 from .common import MESSAGES, global_options
-from .settings import origin_of, words_of
+from .settings import options_of, origin_of, words_of
 
 COMMANDS = {
     "encode": "Encode a picture into a .sic file.",
@@ -177,7 +177,8 @@ def _run(words: list[str]) -> None:
         _document(words, error.exit_code, failure(error))
         sys.exit(error.exit_code)
     except SicError as error:
-        fail(words, str(error), error.name, error.exit_code, error.hint)
+        hint = error.hint or (_untyped(str(error)) if isinstance(error, UsageError) else None)
+        fail(words, str(error), error.name, error.exit_code, hint)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
@@ -198,6 +199,16 @@ def _run(words: list[str]) -> None:
             fail(words, "out of memory", "resources", 7)
         text = f"{type(error).__name__}: {error}"
         fail(words, text, "bug", 1, "please report this with the output of --traceback")
+
+
+def _untyped(text: str) -> str | None:
+    """Where the options that a message names were set, if not on the command line."""
+    context, told = MESSAGES.context, []
+    for key, option in options_of(context.command).items() if context else ():
+        origin = origin_of(context, option) if context and f"--{key} " in f"{text} " else None
+        if origin:
+            told.append(f"--{key} is set by {origin}")
+    return ", ".join(told) or None
 
 
 def _usage(error: click.ClickException) -> tuple[str, str, int, str]:

@@ -117,6 +117,14 @@ def test_what_is_wrong_in_a_variable_names_the_variable(
     usage_error(run_main("truncate", sic_file, "-o", "-"), "high", "SIC_LEVEL")
 
 
+def test_options_that_exclude_each_other_are_told_with_their_origin(
+    sic_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIC_TRUNCATE_LEVEL", "2")
+    got = run_main("truncate", sic_file, "-o", "-", "--target-size", "99")
+    usage_error(got, "exclude", "hint: --level is set by SIC_TRUNCATE_LEVEL")
+
+
 def test_a_file_that_is_not_there_or_no_text(write: Write, tmp_path: Path, sic_file: str) -> None:
     usage_error(run_main("info", sic_file, "--config", str(tmp_path / "x.toml")), "x.toml")
     (tmp_path / "bin").write_bytes(b"\xff\xfe\x00")

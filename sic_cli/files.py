@@ -90,6 +90,8 @@ def _check_path(output: str, source: str, force: bool) -> None:
         raise OutputError(f"{shown(output)}: names a folder, not a file")
     if path.is_dir():
         raise OutputError(f"{shown(output)}: is a folder")
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(path)  # a loop of links, a part of the path that is no folder, a name too long
     if path.exists():
         if source != "-" and os.path.exists(source) and os.path.samefile(source, path):
             raise OutputError(f"{shown(output)}: is the input itself")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from sic_cli.release.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells set it for what runs with `&`
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("sic", deadline=None)  # a busy machine is no failure
 settings.load_profile("sic")
 

@@ -65,7 +65,10 @@ def run(*arguments: str) -> None:
     entry.cli.add_command(command, "fake")
     entry.COMMANDS["fake"] = "A command of the tests."
     sys.modules["sic_cli.cli.fake"] = sys.modules[__name__]
-    entry.main(["fake", *arguments])
+    try:
+        entry.main(["fake", *arguments])
+    finally:
+        del entry.COMMANDS["fake"], entry.cli.commands["fake"]
 
 
 def records(text: bytes | str) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +43,21 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Inside, the transforms give the same floats whatever the caller has set, and on a CPU whatever
+    the number of threads: with two, sums are added in another order, and now and then a latent falls
+    into another cell. The context network is exact and keeps all threads."""
+    threads = torch.get_num_threads()
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        if device.type == "cpu":
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """Made by `engine`. All methods take and give whole pictures."""
@@ -62,7 +79,7 @@ class Engine:
             latent: NDArray[np.float32] = self.release.analysis(tensor)[0].float().cpu().numpy()
             return latent
 
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+        with repeatable(self.device):
             depth = 2 * self.release.card.config.blocks
             return in_strips(part, padded, axis=0, unit=STRIDE, halo=depth, out_axis=1, out_unit=1)
 
@@ -96,7 +113,7 @@ class Engine:
             pixels: NDArray[np.uint8] = out.permute(1, 2, 0).contiguous().cpu().numpy()
             return pixels
 
-        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+        with repeatable(self.device):
             depth = 2 * self.release.card.config.blocks + 1
             whole = in_strips(part, latent, axis=1, unit=1, halo=depth, out_axis=0, out_unit=STRIDE)
         return whole[:height, :width]

@@ -253,3 +253,21 @@ def test_golden_files_decode_to_their_symbols(shipped: Card, tiny: Card) -> None
             facts["level"],
             facts["shape"],
         )
+
+
+def test_files_and_pixels_do_not_depend_on_threads(shipped: Card) -> None:
+    """What `-j` gives: workers share the cores, so they have fewer threads each."""
+    with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:
+        pixels = np.array(file.convert("RGB"))[:256]
+    machine, before = engine(shipped), torch.get_num_threads()
+    made = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            latent = machine.analyse(pixels)
+            placed = machine.place(machine.cells(latent), 16, "mean", 0)
+            made.append((latent.tobytes(), machine.synthesise(placed, 16, 256, 768).tobytes()))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert made[0] == made[1] == made[2]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
@@ -31,6 +31,7 @@ from .convert import (
 )
 from .errors import InputError, Notice, UsageError
 from .facts import Info, Source, info_of, parse_source, read_source
+from .targets import goals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,9 @@ class EncodeKw(TypedDict, total=False):
     quality: int | None
     target_size: int | None
     target_bpp: float | None
+    targets: Mapping[str, float]
+    best_effort: bool
+    measure: bool
     alpha: Literal["keep", "flatten", "drop"]
     background: str
     frame: int | Literal["error"] | None
@@ -108,11 +112,14 @@ def encode(
     """A picture -> a .sic file in memory.
 
     level: write levels 1..level; quality: 1 to 100, the part of the levels that is written (not
-    JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file. The rest is as the
+    JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file; targets: such as
+    {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. The rest is as the
     options of `sic encode`. Of an array the pixels are taken as sRGB. Raises InputError,
     ResourceError, TargetError, ModelError, UsageError.
     """
     given = encode_options(options, model, device)
+    if hasattr(image, "read"):
+        image = image.read()  # an open file
     if isinstance(image, bytes | bytearray | memoryview | str | os.PathLike):
         data, name = read_source(image, MAX_INPUT)
         made = encode_file(data, name, given)
@@ -292,6 +299,14 @@ def encode_options(options: Any, model: str | Path | None, device: str) -> Encod
         given.get(name) is not None for name in ("level", "target_size", "target_bpp")
     ):
         raise UsageError("quality excludes level, target_size and target_bpp")
+    wishes = given.pop("targets", None) or {}
+    if not isinstance(wishes, Mapping):
+        raise UsageError(f"targets is {wishes!r}, not a mapping such as {{'psnr': 32}}")
+    given["targets"] = goals([f"{name}={value}" for name, value in wishes.items()])
+    if given.get("quality") is not None and wishes:
+        raise UsageError("quality excludes targets")
+    if unknown := sorted(set(given) - {f.name for f in fields(EncodeOptions)}):
+        raise TypeError(f"encode() got an unknown option: {', '.join(unknown)}")
     try:
         return EncodeOptions(
             model=None if model is None else str(model), device=_device(device), **given

@@ -192,3 +192,18 @@ def test_a_codec_is_shared_by_threads() -> None:
             assert np.array_equal(back[index], np.asarray(codec.decode(want[index])))
     with pytest.raises(sic_cli.UsageError, match="closed"):
         codec.encode(pictures[0])
+
+
+def test_targets_and_open_files_work_from_python(picture: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    whole = sic_cli.encode(picture, model="tiny")
+    with open(tmp_path / "a.png", "rb") as file:
+        assert sic_cli.encode(file, model="tiny").data == whole.data
+    made = sic_cli.encode(picture, model="tiny", targets={"psnr": 22})
+    assert made.level < whole.level and whole.data.startswith(made.data)
+    with pytest.raises(sic_cli.UsageError, match="psnr"):
+        sic_cli.encode(picture, model="tiny", targets={"beauty": 3})
+    with pytest.raises(sic_cli.UsageError, match="mapping"):
+        sic_cli.encode(picture, model="tiny", targets="psnr=30")  # type: ignore[typeddict-item]
+    with pytest.raises(TypeError, match="beauty"):
+        sic_cli.encode(picture, model="tiny", beauty=3)  # type: ignore[call-arg]

@@ -36,7 +36,7 @@ ROOMS = {
     "targets": ({"errors", "bitstream", "codec", "measure"}, {"numpy"}),
     "facts": ({"errors", "files", "bitstream", "convert", "release"}, set()),
     "api": (
-        {"errors", "files", "bitstream", "convert", "facts", "picture"},
+        {"errors", "files", "bitstream", "convert", "facts", "picture", "targets"},
         {"numpy", "PIL", "torch"},
     ),
     "pillow": ({"errors", "bitstream", "carry", "convert", "picture", "api"}, {"PIL"}),

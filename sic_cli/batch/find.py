@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -81,6 +82,13 @@ def find(inputs: Sequence[str], rules: Rules, tell: Tell) -> Iterator[Found]:
         else:
             _check_avoided(name, rules)
             yield from _walk(name, state, rules, chosen, tell)
+    if chosen.other:
+        kinds = sorted(chosen.other, key=lambda kind: (-chosen.other[kind], kind))
+        listed = ", ".join(shown(kind) or "no suffix" for kind in kinds[:5])
+        more = ", ..." if len(kinds) > 5 else ""
+        count = sum(chosen.other.values())
+        text = f"{count} other file{'s' if count > 1 else ''} left out ({listed}{more})"
+        tell(Notice(text, "W-left-out"))
 
 
 def _check_avoided(root: str, rules: Rules) -> None:
@@ -202,10 +210,14 @@ class Chosen:
         self.suffixes = rules.suffixes
         self.include = _matcher(rules.include)
         self.exclude = _matcher(rules.exclude)
+        self.other: Counter[str] = Counter()
+        """How many files were left out for their suffix, by suffix."""
 
     def file(self, inner: str) -> bool:
         """Whether a file at this path below its root is worked on."""
-        if os.path.splitext(inner)[1].lower() not in self.suffixes:
+        suffix = os.path.splitext(inner)[1].lower()
+        if suffix not in self.suffixes:
+            self.other[suffix] += 1
             return False
         if self.include is not None and not self.include.match_file(inner):
             return False

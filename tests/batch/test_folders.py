@@ -512,3 +512,10 @@ def test_parts_in_work_are_left_alone_and_dead_ones_removed(
     replace_file(str(tmp_path / "x"), b"data")
     assert seen == [(1, 1)] and not dead.exists()
     assert (tmp_path / "x").read_bytes() == b"data" and (tmp_path / f"mine{PART_SUFFIX}").exists()
+
+
+def test_files_left_out_for_their_suffix_are_told(source: Path, tmp_path: Path) -> None:
+    (source / "a" / "x.pcx").touch()
+    (source / "y.PCX").touch()
+    got = run("-r", source, "-o", tmp_path / "out")
+    assert got.code == 0 and "other files left out" in got.err and ".pcx" in got.err

@@ -189,7 +189,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         if config.stage == "decoder":
             counted = counted[:, :0]
         result = losses(model, pixels, level, counted, frozen=config.stage != "joint")
-        cost = result.mse
+        cost = result.mse + config.seams * result.seams
         if config.stage not in ("decoder", "decoding"):
             cost = cost + slope(model, level) * result.rate
         follow(norms[0], level, cost.detach())

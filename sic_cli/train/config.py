@@ -13,8 +13,8 @@ class TrainConfig:
     transforms; "decoding" the analysis alone. perceptual: weight of LPIPS beside the squared error, 0 in stage 2. decay: last part of
     a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
     the last. even: if above 0, a crop counts by log(even + its share of the level's mean), so that
-    decibels count and not squared errors, of which busy crops have most. seams: weight of the error's
-    jumps over the edges of the patches, so that no blocks show.
+    decibels count and not squared errors, of which busy crops have most. seams: weight of the
+    error's steps over the edges of the patches in flat places, so that no blocks show.
     """
 
     stage: str = "joint"

@@ -189,7 +189,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         if config.stage == "decoder":
             counted = counted[:, :0]
         result = losses(model, pixels, level, counted, frozen=config.stage != "joint")
-        cost = result.mse + config.seams * result.seams
+        cost = result.mse
         if config.stage not in ("decoder", "decoding"):
             cost = cost + slope(model, level) * result.rate
         follow(norms[0], level, cost.detach())
@@ -197,6 +197,8 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         if config.even:
             share = torch.log(config.even + share)
         loss = share.mean() + config.bits_weight * result.bits.mean()
+        if config.seams:
+            loss = loss + config.seams * result.seams.mean()
         if perceptual is not None:
             dy, dx = (int(v) for v in chance.integers(0, 4, 2))
             distance = perceptual.shifted(result.pixels, pixels, dy, dx)

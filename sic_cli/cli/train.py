@@ -96,6 +96,20 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
     help="Weight of the perceptual loss (stage 3).",
 )
 @click.option(
+    "--statistics",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Weight of the energy of fine structure, so that texture stays (0: off).",
+)
+@click.option(
+    "--seams",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Weight of the error's jumps over the edges of patches (0: off).",
+)
+@click.option(
     "--favour",
     type=float,
     default=0.0,
@@ -139,6 +153,8 @@ def run(
     lr: float,
     seed: int,
     perceptual: float,
+    statistics: float,
+    seams: float,
     favour: float,
     even: float,
     decay: float,
@@ -174,6 +190,8 @@ def run(
         muon_lr=2 * lr,
         seed=seed,
         perceptual=perceptual,
+        statistics=statistics,
+        seams=seams,
         favour=favour,
         even=even,
         decay=decay,

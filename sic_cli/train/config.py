@@ -14,7 +14,8 @@ class TrainConfig:
     a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
     the last. even: if above 0, a crop counts by log(even + its share of the level's mean), so that
     decibels count and not squared errors, of which busy crops have most. seams: weight of the error's
-    jumps over the edges of the patches, so that no blocks show.
+    jumps over the edges of the patches, so that no blocks show. statistics: weight of the energy of
+    fine structure (texture.py), beside the squared error like perceptual.
     """
 
     stage: str = "joint"
@@ -33,4 +34,5 @@ class TrainConfig:
     favour: float = 0.0
     even: float = 0.0
     seams: float = 0.0
+    statistics: float = 0.0
     seed: int = 0

@@ -32,6 +32,7 @@ from .loss import losses, slope
 from .optimiser import Muon
 from .perceptual import Perceptual
 from .state import Progress, averaged, from_release, load_model, load_optimisers, save
+from .texture import statistics
 
 FROZEN = {
     "joint": (),
@@ -165,8 +166,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
     levels, steps = model.config.levels, len(model.step_level)
     last_of = torch.tensor([model.step_level[::-1].index(k + 1) for k in range(levels)])
     last_of = steps - 1 - last_of
-    norms = torch.tensor(progress.norms or [0.0] * 2 * levels, device=device)
-    norms = torch.cat([norms, norms.new_zeros(2 * levels - len(norms))]).view(2, levels)
+    norms = known_norms(progress.norms, levels).to(device)
     hours, saved, tested = progress.hours, time.time(), time.time()
     recent: list[Tensor] = []
 
@@ -202,6 +202,10 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             distance = perceptual.shifted(result.pixels, pixels, dy, dx)
             follow(norms[1], level, distance.detach())
             loss = loss + config.perceptual * (distance / norms[1][level]).mean()
+        if config.statistics:
+            distance = statistics(result.pixels, pixels)
+            follow(norms[2], level, distance.detach())
+            loss = loss + config.statistics * (distance / norms[2][level]).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         stop = bool(caught) or part >= 1
         stop = average_gradients(list(live.values()), stop, run.processes)
@@ -234,6 +238,12 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         dist.destroy_process_group()
     elif caught:
         raise SystemExit(128 + caught[0])
+
+
+def known_norms(known: list[float], levels: int) -> Tensor:
+    """Running means (3, K) of the squared error, LPIPS and statistics; 0 where there is none yet,
+    as in checkpoints from before there was a term."""
+    return torch.tensor((known + [0.0] * 3 * levels)[: 3 * levels]).view(3, levels)
 
 
 def crops_for(

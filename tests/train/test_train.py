@@ -115,7 +115,7 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
         minutes=0.02,
         evaluate_minutes=9,
     )
-    config = TrainConfig(batch=2, crop=64, warmup=2)
+    config = TrainConfig(batch=2, crop=64, warmup=2, statistics=0.5, seams=0.1)
     model = new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000)
     (packed / "run").mkdir()
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
@@ -125,6 +125,8 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
     train(where, config, CONFIG)
     second = load_model(packed / "run" / "checkpoint.safetensors")[2]
     assert first.steps > 0 and second.steps > first.steps and second.crops == 2 * second.steps
+    squared, _, texture = np.reshape(second.norms, (3, CONFIG.levels))
+    assert squared.min() > 0 and texture.max() > 0, "each term is divided by its own mean"
     assert len((packed / "run" / "training.jsonl").read_text().splitlines()) == 2
 
 

@@ -15,7 +15,13 @@ class TrainConfig:
     the last. even: if above 0, a crop counts by log(even + its share of the level's mean), so that
     decibels count and not squared errors, of which busy crops have most. seams: weight of the error's
     jumps over the edges of the patches, so that no blocks show. statistics: weight of the energy of
-    fine structure (texture.py), beside the squared error like perceptual.
+    fine structure (texture.py), beside the squared error like perceptual. only_level: train for this
+    level alone, 0: for all.
+
+    The paper's terms, each off by default. draws: if above 1, the decoder sees so many random members
+    of the cells instead of their centres, and all losses are means over them. full: weight of the
+    finest level, at which every sample then pays as well. consistency: weight of the distance between
+    a latent and that of its decoded picture.
     """
 
     stage: str = "joint"
@@ -35,4 +41,8 @@ class TrainConfig:
     even: float = 0.0
     seams: float = 0.0
     statistics: float = 0.0
+    only_level: int = 0
+    draws: int = 1
+    full: float = 0.0
+    consistency: float = 0.0
     seed: int = 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sic_cli.train.loop import known_norms
+from sic_cli.train.objective import known_norms
 from sic_cli.train.texture import edge_steps, statistics
 
 

@@ -5,9 +5,10 @@ TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 RUN ?= runs/main
 MINUTES ?= 60
+WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz bench data train export weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz bench data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -74,8 +75,17 @@ train: setup  ## train or resume RUN for MINUTES
 export: setup  ## write the release NAME from the checkpoint of RUN
 	$(BIN)/sic train export $(RUN)/checkpoint.safetensors --packed runs/packed --name $(NAME)
 
-weights-table: setup-measure  ## real bytes, PSNR and LPIPS of all levels into the model card
-	$(BIN)/python benchmarks/rate.py $(DATA)
+embedding: setup  ## the price of holding all levels in one file, from START, MINUTES of it at a time
+	$(BIN)/python benchmarks/embedding.py $(DATA) runs/embedding --start $(or $(START),sic-2) --crops $(or $(CROPS),4000) --minutes $(MINUTES)
+
+ablation: setup  ## each term of the loss on its own, from START, MINUTES of it at a time
+	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-2) --crops $(or $(CROPS),4000) --minutes $(MINUTES) $(if $(BACKBONES),--backbones $(BACKBONES))
+
+weights-table: setup-measure  ## measure the weights NAME against other codecs; all tables of the model card
+	SIC_LPIPS_WEIGHTS=$(DATA)/backbones $(BIN)/sic eval $(DATA)/kodak -o runs/report-$(WEIGHTS) -m $(WEIGHTS) \
+	  --realism 0,1 --codecs sic,jpeg,webp,avif,j2k,jxl --show 12
+	$(BIN)/python benchmarks/card.py runs/report-$(WEIGHTS) --release $(WEIGHTS)
+	$(BIN)/python benchmarks/rate.py $(DATA) --release $(WEIGHTS)
 
 gpu-pack: setup  ## put what travels to a GPU into gpu-pack/ (SHARD=0..3)
 	$(BIN)/python benchmarks/gpu_pack.py $(DATA) gpu-pack $(or $(SHARD),0) $(RUN)

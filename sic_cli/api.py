@@ -22,7 +22,6 @@ from .bitstream.truncate import truncate as cut
 from .convert import (
     DecodeOptions,
     EncodeOptions,
-    choices_of,
     decode_parsed,
     encode_file,
     encode_picture,
@@ -62,6 +61,7 @@ class EncodeKw(TypedDict, total=False):
     targets: Mapping[str, float]
     best_effort: bool
     measure: bool
+    realism: float
     alpha: Literal["keep", "flatten", "drop"]
     background: str
     frame: int | Literal["error"] | None
@@ -126,7 +126,7 @@ def encode(
     else:
         from .picture.load import from_image
 
-        picture = from_image(_as_image(image), "image", MAX_SIDE, MAX_PIXELS, choices_of(given))
+        picture = from_image(_as_image(image), "image", MAX_SIDE, MAX_PIXELS, given)
         made = encode_picture(picture, "image", given)
     return Encoded(
         made.data, made.level, made.layer_bytes, made.bpp, info_of(parse(made.data)), made.notices

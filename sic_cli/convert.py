@@ -11,18 +11,19 @@ import os
 import threading
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed, parse
 from .errors import CorruptError, Notice, SicError, TargetError
+from .picture.choices import Choices
 from .targets import Goal, Reached, asked_level, settle
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .picture.load import Choices, Picture
+    from .picture.load import Picture
     from .picture.metadata import Metadata
 
 _CODEC = threading.Lock()
@@ -40,18 +41,15 @@ if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that i
 
 
 @dataclass(frozen=True, slots=True)
-class EncodeOptions:
-    """level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
+class EncodeOptions(Choices):
+    """How a picture is read, and: level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
     quality (1..100), targets, best_effort, measure: see targets.py; level and ceilings cap the search.
-    seed: default seed of sampled details. model: name, folder, or None for the newest release.
-    alpha: "keep", "flatten" (on `background`) or "drop". frame: which of several pictures; None: the
-    first, with a notice; "error": refuse. depth16: "warn", "error" or "allow". icc: "embed", "srgb"
-    or "ignore". orient: "apply" or "keep". metadata: "all", "icc" or "none"."""
+    realism: of the decoder that these measure with. seed: default seed of sampled details. model:
+    name, folder, or None for the newest release."""
 
     level: int | None = None
     target_size: int | None = None
     target_bpp: float | None = None
-    metadata: str = "all"
     seed: int = 0
     model: str | None = None
     device: str = "auto"
@@ -59,13 +57,7 @@ class EncodeOptions:
     targets: tuple[Goal, ...] = ()
     best_effort: bool = False
     measure: bool = False
-    alpha: str = "keep"
-    background: str = "white"
-    frame: int | Literal["error"] | None = None
-    depth16: str = "warn"
-    icc: str = "embed"
-    orient: str = "apply"
-    strip_gps: bool = False
+    realism: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +130,6 @@ class DecodedPicture:
     notices: tuple[Notice, ...] = ()
 
 
-def choices_of(options: EncodeOptions) -> Choices:
-    """The part of the options that concerns reading a picture."""
-    from .picture.load import Choices
-
-    return Choices(
-        options.alpha,
-        options.background,
-        options.frame,
-        options.depth16,
-        options.icc,
-        options.orient,
-        options.metadata,
-        options.strip_gps,
-    )
-
-
 def prepare(model: str | None, device: str) -> None:
     """Load a model onto a device now. Raises ModelError, ResourceError."""
     from .codec.engine import engine
@@ -189,9 +165,7 @@ def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
     """
     from .picture.load import load
 
-    return encode_picture(
-        load(data, name, MAX_SIDE, MAX_PIXELS, choices_of(options)), name, options
-    )
+    return encode_picture(load(data, name, MAX_SIDE, MAX_PIXELS, options), name, options)
 
 
 def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:

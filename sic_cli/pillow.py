@@ -22,7 +22,6 @@ from .carry import metadata_of
 from .convert import (
     DecodeOptions,
     EncodeOptions,
-    choices_of,
     decode_parsed,
     encode_picture,
     open_sic,
@@ -196,7 +195,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     source.info["exif"] = exif.tobytes() if isinstance(exif, Image.Exif) else exif
     try:
         options = _checked(given)
-        picture = from_image(source, "image", MAX_SIDE, MAX_PIXELS, choices_of(options))
+        picture = from_image(source, "image", MAX_SIDE, MAX_PIXELS, options)
         fp.write(encode_picture(picture, "image", options).data)
     except UsageError as error:
         raise ValueError(str(error)) from error

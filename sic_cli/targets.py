@@ -50,7 +50,7 @@ class Goal:
 class Wishes(Protocol):
     """What `convert.EncodeOptions` says about levels. quality: 1..100; target_size (bytes) and
     target_bpp: ceilings; best_effort: take the nearest level if no level meets the targets; measure:
-    state the true PSNR of every level in the file."""
+    state the true PSNR of every level in the file; realism: of the decoder that these measure."""
 
     @property
     def level(self) -> int | None: ...
@@ -66,6 +66,8 @@ class Wishes(Protocol):
     def best_effort(self) -> bool: ...
     @property
     def measure(self) -> bool: ...
+    @property
+    def realism(self) -> float: ...
     @property
     def device(self) -> str: ...
 
@@ -166,7 +168,7 @@ def settle(made: bytes, original: NDArray[np.uint8], wishes: Wishes, name: str) 
 
     def values(level: int) -> dict[str, float | None]:
         if level not in seen:
-            seen[level] = meter.all(ladder.pixels(level))
+            seen[level] = meter.all(ladder.pixels(level, wishes.realism))
         return seen[level]
 
     level, notices = cap, tuple[Notice, ...]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,9 +22,11 @@ for _folder in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):  # what this user set or im
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from sic_cli.codec.encode import encode  # noqa: E402
-from sic_cli.release.card import Card  # noqa: E402
+from sic_cli.release.card import CARD, WEIGHTS, Card, read_card  # noqa: E402
+from sic_cli.release.load import VIVID  # noqa: E402
 from sic_cli.release.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
@@ -46,6 +49,24 @@ def shipped() -> Card:
         p for p in sorted((ROOT / "weights").iterdir(), reverse=True) if (p / "card.toml").is_file()
     ]
     return find(str(cards[0]))
+
+
+@pytest.fixture(scope="session")
+def two_decoders(tiny: Card, tmp_path_factory: pytest.TempPathFactory) -> Card:
+    """The tiny model with a second decoder, which shows everything a little brighter."""
+    folder = tmp_path_factory.mktemp("weights") / "two"
+    folder.mkdir()
+    tensors = load_file(tiny.folder / WEIGHTS)
+    tensors |= {
+        f"{VIVID}{k.removeprefix('synthesis.')}": v.clone() + 0.05 * k.endswith("exit.bias")
+        for k, v in tensors.items()
+        if k.startswith("synthesis.")
+    }
+    save_file(tensors, folder / WEIGHTS)
+    card = (tiny.folder / CARD).read_text().replace('"tiny"', '"two"')
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    (folder / CARD).write_text(card.replace(tiny.digest, digest))
+    return read_card(folder)
 
 
 @pytest.fixture(scope="session")

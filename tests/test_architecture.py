@@ -74,6 +74,7 @@ ROOMS = {
 
 LIGHT = {  # files that the quick commands load: the standard library alone
     "model/config.py",
+    "picture/choices.py",
     "evaluation/rows.py",
     "measure/names.py",
     "release/card.py",

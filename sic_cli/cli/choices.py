@@ -7,6 +7,9 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from .common import Size
+
+EMBED_LIMIT = 50 << 20
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -60,6 +63,40 @@ def _metadata(text: str) -> Callable[[Any], Any]:
         help=text,
         show_default=True,
     )
+
+
+def realism_option(text: str) -> Callable[[F], F]:
+    """--realism, from 0 to 1."""
+    return click.option(
+        "--realism", type=click.FloatRange(0, 1), default=1.0, help=text, show_default=True
+    )
+
+
+def page_options(title: str | None) -> Callable[[F], F]:
+    """Of the commands that write a page: --embed-limit, --title and --force."""
+
+    def with_them(function: F) -> F:
+        return _applied(
+            function,
+            (
+                click.option(
+                    "--embed-limit",
+                    type=Size(),
+                    default=EMBED_LIMIT,
+                    show_default="50MiB",
+                    help="Bytes of pictures in the page; the rest lies in a folder beside it.",
+                ),
+                click.option(
+                    "--title",
+                    default=title,
+                    show_default=title is not None,
+                    help="Heading of the page.",
+                ),
+                click.option("-f", "--force", is_flag=True, help="Replace an existing page."),
+            ),
+        )
+
+    return with_them
 
 
 def picture_options(function: F) -> F:

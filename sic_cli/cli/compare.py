@@ -10,15 +10,15 @@ from ..documents import head
 from ..errors import ModelError, Notice, UsageError
 from ..files import check_output, write_beside, write_output
 from ..measure.names import METRICS, finite, named
-from .common import MESSAGES, Size, global_options, json_option, run_options, set_threads
-
-LIMIT = 50 << 20
+from .choices import page_options, realism_option
+from .common import MESSAGES, global_options, json_option, run_options, set_threads
 
 
 @click.command()
 @click.argument("sources", metavar="A B...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE.html", help="Also a page to look at them.")
 @click.option("-l", "--level", type=click.IntRange(1, 64), help="Of .sic files (default: highest).")
+@realism_option("Of .sic files; 0: smallest error, 1: most natural.")
 @click.option(
     "--metrics",
     default="psnr,ms-ssim",
@@ -26,21 +26,14 @@ LIMIT = 50 << 20
     help=f"Of {', '.join(METRICS)}, by commas, or all.",
 )
 @json_option("compare")
-@click.option(
-    "--embed-limit",
-    type=Size(),
-    default=LIMIT,
-    show_default="50MiB",
-    help="Bytes of pictures in the page; the rest lies in a folder beside it.",
-)
-@click.option("--title", default="sic compare", show_default=True, help="Heading of the page.")
-@click.option("-f", "--force", is_flag=True, help="Replace an existing page.")
+@page_options("sic compare")
 @run_options
 @global_options
 def command(
     sources: tuple[str, ...],
     output: str | None,
     level: int | None,
+    realism: float,
     metrics: str,
     as_json: bool,
     embed_limit: int,
@@ -57,7 +50,7 @@ def command(
     Examples:
       sic compare photo.png photo.sic
       sic compare photo.png photo.sic photo.avif --metrics all -o compare.html
-      sic compare photo.png photo.sic -l 4 --json
+      sic compare photo.png photo.sic -l 4 --realism 0 --json
     """
     names = named(metrics)
     if len(sources) < 2:
@@ -78,7 +71,7 @@ def command(
         MESSAGES.notice(Notice(f"metric {name} is left out: {why}", "W-missing"))
     if len(absent) == len(names):
         raise ModelError("none of the metrics can be computed here", "--metrics psnr")
-    files = [opened(source, level, device) for source in sources]
+    files = [opened(source, level, device, realism) for source in sources]
     notices = [n for file in files for n in file.notices]
     for notice in notices:
         MESSAGES.notice(notice)
@@ -87,6 +80,7 @@ def command(
     if as_json:
         document = head("sic.compare/1", sources[0], output, warnings=notices) | {
             "reference": sources[0],
+            "realism": realism,
             "missing_metrics": absent,
             "candidates": [
                 {"path": source, "bytes": one.size, "bpp": one.bpp}

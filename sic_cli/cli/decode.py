@@ -8,7 +8,7 @@ import click
 
 from ..convert import DecodeOptions
 from ..tasks import DecodeTask
-from .choices import output_options
+from .choices import output_options, realism_option
 from .common import global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
@@ -36,13 +36,7 @@ SUFFIXES = frozenset([".sic"])
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: from the file)."
 )
-@click.option(
-    "--realism",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    help="0: smallest error, highest PSNR; 1: most natural.",
-    show_default=True,
-)
+@realism_option("0: smallest error, highest PSNR; 1: most natural.")
 @output_options
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
 @io_options

@@ -11,7 +11,7 @@ from ..picture import kinds
 from ..release.locate import find
 from ..targets import Reached, conflicts, goals, told
 from ..tasks import EncodeTask
-from .choices import picture_options
+from .choices import picture_options, realism_option
 from .common import Rate, Size, global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
@@ -50,6 +50,7 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
 )
 @click.option("--best-effort", is_flag=True, help="Take the nearest level if none meets them.")
 @click.option("--measure", is_flag=True, help="State the true PSNR of every level in the file.")
+@realism_option("Measure targets as decode shows them with this --realism.")
 @picture_options
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,17 @@ def levels_of(text: str) -> list[int] | None:
         raise UsageError(f"--levels {text}: not numbers such as 1,4,8, nor all") from None
 
 
+def realism_of(text: str) -> tuple[float, ...]:
+    """`0,1`: each once, in this order."""
+    try:
+        found = tuple(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        found = (math.nan,)
+    if not all(0 <= one <= 1 for one in found):
+        raise UsageError(f"--realism {text}: not numbers from 0 to 1, such as 0,1")
+    return found
+
+
 def bar() -> Callable[[int, int, str], None]:
     """A line on stderr if that is a terminal, else nothing."""
     if not MESSAGES.bars():
@@ -79,6 +91,12 @@ def bar() -> Callable[[int, int, str], None]:
     help="Of sic, jpeg, webp, avif, j2k, jxl.",
 )
 @click.option("--levels", default="all", show_default=True, help="Levels of sic, such as 1,4,8.")
+@click.option(
+    "--realism",
+    default="1",
+    show_default=True,
+    help="Of sic's decoder, 0 to 1; several by commas, each a row of its own.",
+)
 @click.option(
     "--steps",
     type=click.IntRange(1, 100),
@@ -116,6 +134,7 @@ def command(
     recursive: bool,
     codecs: str,
     levels: str,
+    realism: str,
     steps: int,
     metrics: str,
     repeat: int,
@@ -137,11 +156,13 @@ def command(
     \b
     Examples:
       sic eval photos/ -o report                     all levels, against JPEG, WebP, AVIF, JPEG 2000
+      sic eval photos/ -o report --realism 0,1       smallest error and best look
       sic eval photos/ -o report --levels 1,4,8 --steps 5 --metrics psnr,ms-ssim
       sic eval a.png b.png -o report --codecs sic,avif --bd-rate avif
     """
     wanted, names = [c.strip().lower() for c in codecs.split(",") if c.strip()], named(metrics)
-    chosen, paths = levels_of(levels), pictures(sources, recursive)
+    chosen, decoders = levels_of(levels), realism_of(realism)
+    paths = pictures(sources, recursive)
     from ..evaluation.contenders import contenders
     from ..evaluation.rows import Results, lines, table
     from ..evaluation.run import Plan, evaluate
@@ -153,7 +174,8 @@ def command(
 
     set_threads(threads)
     card = find(model) if "sic" in wanted else None
-    there, no_codecs = contenders(list(dict.fromkeys(wanted)), card, device, chosen, steps)
+    wanted = list(dict.fromkeys(wanted))
+    there, no_codecs = contenders(wanted, card, device, chosen, steps, decoders)
     _known(anchors, wanted)
     no_metrics = missing(names)
     measured = [n for n in names if n not in no_metrics]

@@ -10,13 +10,12 @@ import click
 from ..errors import InputError, Notice, UsageError
 from ..files import check_output, read_input, shown, write_beside, write_output
 from ..measure.names import METRICS, named
-from .common import MESSAGES, Size, global_options, run_options, set_threads
+from .choices import page_options, realism_option
+from .common import MESSAGES, global_options, run_options, set_threads
 from .eval import levels_of
 
 if TYPE_CHECKING:
     from ..html.images import Images
-
-LIMIT = 50 << 20
 
 
 @click.command()
@@ -30,7 +29,7 @@ LIMIT = 50 << 20
     help=f"Against --reference; of {', '.join(METRICS)}, by commas, or all.",
 )
 @click.option("--levels", default="all", show_default=True, help="Of a .sic file, such as 1,4,8.")
-@click.option("--title", help="Heading of the page.")
+@realism_option("Of a .sic file; 0: smallest error, 1: most natural.")
 @click.option("--max-rows", type=click.IntRange(0), default=2000, show_default=True)
 @click.option(
     "--thumbnails",
@@ -39,14 +38,7 @@ LIMIT = 50 << 20
     show_default=True,
     help="Of the sources of a folder run, where they are still there.",
 )
-@click.option(
-    "--embed-limit",
-    type=Size(),
-    default=LIMIT,
-    show_default="50MiB",
-    help="Bytes of pictures in the page; the rest lies in a folder beside it.",
-)
-@click.option("-f", "--force", is_flag=True, help="Replace an existing page.")
+@page_options(None)
 @run_options
 @global_options
 def command(
@@ -55,6 +47,7 @@ def command(
     reference: str | None,
     metrics: str,
     levels: str,
+    realism: float,
     title: str | None,
     max_rows: int,
     thumbnails: str,
@@ -87,7 +80,7 @@ def command(
         from ..html.images import Images
 
         images = Images(embed_limit, f"{PurePath(output).name}.files" if output != "-" else "")
-        page = _file(first, sources[0], reference, names, chosen, title, images, device)
+        page = _file(first, sources[0], reference, names, chosen, title, images, device, realism)
         write_beside(output, images.files)
     else:
         if reference:
@@ -109,6 +102,7 @@ def _file(
     title: str | None,
     images: Images,
     device: str,
+    realism: float,
 ) -> str:
     from dataclasses import replace
 
@@ -120,10 +114,10 @@ def _file(
 
     name = shown(source)
     parsed = open_sic(data, name)
-    original = opened(reference, None, device) if reference else None
+    original = opened(reference, None, device, realism) if reference else None
     absent = missing(names) if original else {}
     seen, fault = seen_levels(
-        parsed, chosen, device, original, [n for n in names if n not in absent]
+        parsed, chosen, device, realism, original, [n for n in names if n not in absent]
     )
     notes = [f"metric {n} is missing: {why}" for n, why in absent.items()]
     notes += [f"{why}" for why in (fault or parsed.fault,) if why]
@@ -131,7 +125,7 @@ def _file(
         code = "W-truncated" if note in (fault, parsed.fault) else "W-missing"
         MESSAGES.notice(Notice(f"{name}: {note}", code))
     header = parsed.header
-    facts = f"{header.width}x{header.height} pixels, levels 1 to {parsed.level} of {header.levels}, model {header.model.hex()}"
+    facts = f"{header.width}x{header.height} pixels, levels 1 to {parsed.level} of {header.levels}, model {header.model.hex()}, realism {realism:g}"
     short = shown(PurePath(source).name or source)
     first = replace(original.seen, name=f"original {original.name}") if original else None
     return file_page(seen, first, facts, notes, title or short, images)

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from ..errors import InputError, ModelError, UsageError
+from ..model.config import STRIDE, ModelConfig
+from ..train.config import TrainConfig
 from .common import global_options, one_device
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT = TrainConfig()
+
+
+def _number(
+    name: str,
+    text: str,
+    default: float | None = None,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    open_: bool = False,
+) -> Callable[[F], F]:
+    """An option that is a number, whole if its default is; the default is that of `TrainConfig`."""
+    if default is None:
+        default = getattr(DEFAULT, name)
+    kind = (
+        click.IntRange(int(least or 0), None if most is None else int(most))
+        if isinstance(default, int)
+        else click.FloatRange(least, most, min_open=open_)
+    )
+    dashed = f"--{name.replace('_', '-')}"
+    return click.option(dashed, type=kind, default=default, show_default=True, help=text)
 
 
 @click.group()
@@ -49,104 +78,42 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @click.option(
     "--validation", help="Folder of pictures to evaluate on (never trained on).", required=True
 )
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Wall time of this run.",
-)
+@_number("minutes", "Wall time of this run.", 60.0, least=0.0, open_=True)
+@_number("crops", "End of the run in crops, over all its parts (0: minutes alone).", 0, least=0)
 @click.option("--final", is_flag=True, help="Let the learning rate fall to nothing at the end.")
 @click.option(
     "--stage",
     type=click.Choice(["joint", "decoder", "decoding", "context"]),
-    default="joint",
+    default=DEFAULT.stage,
     show_default=True,
 )
 @click.option("--device", default="cpu", callback=one_device, show_default=True)
-@click.option(
-    "--processes",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="CPU processes that average their gradients.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Threads per process.",
-)
-@click.option(
-    "--batch",
-    type=click.IntRange(1),
-    default=4,
-    show_default=True,
-    help="Crops per process and step.",
-)
-@click.option("--crop", type=click.IntRange(32), default=256, show_default=True)
-@click.option("--lr", type=float, default=1e-3, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--perceptual",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Weight of the perceptual loss (stage 3).",
-)
-@click.option(
-    "--favour",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Draw the first level e^FAVOUR times as often as the last.",
-)
-@click.option(
-    "--even",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    help="Let decibels count, not squared errors: log(EVEN + a crop's share); 0: off.",
-)
-@click.option(
-    "--decay",
-    type=click.FloatRange(0.01, 1),
-    default=0.3,
-    show_default=True,
-    help="Last part of a --final run, in which the learning rate falls.",
-)
+@_number("processes", "CPU processes that average their gradients.", 1, least=1, most=64)
+@_number("threads", "Threads per process.", 1, least=1, most=1024)
+@_number("batch", "Crops per process and step.", least=1)
+@_number("crop", "Side of a crop in pixels.", least=32)
+@_number("lr", "Learning rate; the encoder's is a quarter.")
+@_number("ema", "The nearer to 1, the longer the average that is kept.", least=0.0, most=1.0)
+@_number("decay", "Last part of a --final run, in which the rate falls.", least=0.01, most=1.0)
+@_number("seed", "Of crops, levels and members.")
+@_number("perceptual", "Weight of the perceptual loss (stage 3).", least=0.0)
+@_number("statistics", "Weight of the energy of fine structure, so that texture stays.", least=0.0)
+@_number("seams", "Weight of the error's steps over edges of patches in flat places.", least=0.0)
+@_number("favour", "Draw the first level e^FAVOUR times as often as the last.")
+@_number("even", "Let decibels count: log(EVEN + a crop's share of squared errors).", least=0.0)
+@_number("only_level", "Train for this level alone (0: for all).", least=0, most=64)
+@_number("draws", "Above 1: losses are means over so many members of the cells.", least=1, most=64)
+@_number("full", "Weight of the finest level, at which every sample pays as well.", least=0.0)
+@_number("consistency", "Weight of encoding the decoded picture to the same latent.", least=0.0)
 @click.option(
     "--start",
     help="Release or checkpoint to begin with, if OUT holds none (default: a KLT).",
 )
-@click.option("--backbones", help="Folder with the perceptual networks' weights.")
-@click.option("--evaluate-minutes", type=float, default=10.0, show_default=True)
-@click.option("--checkpoint-minutes", type=float, default=3.0, show_default=True)
+@click.option("--backbones", help="File of the perceptual network (benchmarks/gpu_pack.py).")
+@_number("evaluate_minutes", "How often to evaluate (0: never).", 10.0, least=0.0)
+@_number("checkpoint_minutes", "How often to write a checkpoint.", 3.0, least=0.0)
 @global_options
-def run(
-    packed: str,
-    out: str,
-    validation: str,
-    minutes: float,
-    final: bool,
-    stage: str,
-    device: str,
-    processes: int,
-    threads: int,
-    batch: int,
-    crop: int,
-    lr: float,
-    seed: int,
-    perceptual: float,
-    favour: float,
-    even: float,
-    decay: float,
-    start: str | None,
-    backbones: str | None,
-    evaluate_minutes: float,
-    checkpoint_minutes: float,
-) -> None:
+def run(**given: Any) -> None:
     """Train for some minutes, or continue the run in --out.
 
     \b
@@ -154,45 +121,24 @@ def run(
       sic train run --packed packed --validation holdout --out runs/a --minutes 90
       sic train run --packed packed --validation holdout --out runs/b --start sic-1
     """
-    if not (Path(packed) / "index.json").is_file():
-        raise InputError(f"{packed}: no packed pictures there", "run `sic train pack` first")
-    if not Path(validation).is_dir():
-        raise InputError(f"{validation}: no such folder")
+    if not (Path(given["packed"]) / "index.json").is_file():
+        raise InputError(
+            f"{given['packed']}: no packed pictures there", "run `sic train pack` first"
+        )
+    if not Path(given["validation"]).is_dir():
+        raise InputError(f"{given['validation']}: no such folder")
+    if given["crop"] % STRIDE:
+        raise UsageError(f"--crop {given['crop']}: must be a multiple of {STRIDE}")
+    if given["perceptual"] and not Path(given["backbones"] or "").is_file():
+        raise UsageError("--perceptual needs --backbones FILE", "benchmarks/gpu_pack.py writes one")
 
-    if crop % 16:
-        raise UsageError(f"--crop {crop}: must be a multiple of 16")
     from ..codec.engine import pick_device
-    from ..model.config import ModelConfig
-    from ..train.config import TrainConfig
     from ..train.loop import Run, train
 
-    config = TrainConfig(
-        stage=stage,
-        batch=batch,
-        crop=crop,
-        lr=lr,
-        muon_lr=2 * lr,
-        seed=seed,
-        perceptual=perceptual,
-        favour=favour,
-        even=even,
-        decay=decay,
-    )
-    where = Run(
-        packed=packed,
-        out=out,
-        validation=validation,
-        minutes=minutes,
-        processes=processes,
-        threads=threads,
-        device=str(pick_device(device)),
-        final=final,
-        checkpoint_minutes=checkpoint_minutes,
-        evaluate_minutes=evaluate_minutes,
-        backbones=backbones,
-        start=start,
-    )
-    train(where, config, ModelConfig())
+    device = str(pick_device(given.pop("device")))
+    told = {f.name: given.pop(f.name) for f in fields(TrainConfig) if f.name in given}
+    config = TrainConfig(**told, muon_lr=2 * told["lr"])
+    train(Run(**given, device=device), config, ModelConfig())
 
 
 @command.command()

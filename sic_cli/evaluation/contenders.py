@@ -19,6 +19,7 @@ from ..errors import UsageError
 from ..measure.meter import colours
 from ..measure.peers import PEERS, Peer, some
 from ..release.card import Card
+from .rows import UNSAID_REALISM
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
@@ -35,13 +36,14 @@ class Coded:
 
 class Contender(Protocol):
     """name: on the command line; about: its settings in words; version: of the code behind it;
-    model: name and id of the weights, or None; suffix, mime: of its files."""
+    model: name and id of the weights, realism: of its decoder, or None; suffix, mime: of its files."""
 
     name: str
     title: str
     about: str
     version: str
     model: tuple[str, str] | None
+    realism: float | None
     suffix: str
     mime: str | None
     settings: tuple[str, ...]
@@ -63,33 +65,60 @@ def timed(function: Callable[[], T], repeat: int) -> tuple[T, float]:
     return result, statistics.median(seconds)
 
 
+class Written:
+    """The files that sic writes with some weights. Decoders of several kinds of realism share them: the
+    last one is kept."""
+
+    def __init__(self, card: Card, device: str) -> None:
+        self.card, self.device = card, device
+        self._last: tuple[Pixels, int, bytes, float] | None = None
+
+    def of(self, pixels: Pixels, repeat: int) -> tuple[bytes, float]:
+        """The whole file of a picture, and the median seconds of `repeat` encodings."""
+        from ..codec.encode import encode
+
+        if self._last is None or self._last[0] is not pixels or self._last[1] != repeat:
+            rgb, grey = colours(pixels), pixels.ndim == 2
+            data, seconds = timed(
+                lambda: encode(rgb, self.card, device=self.device, grey=grey), repeat
+            )
+            self._last = pixels, repeat, data, seconds
+        return self._last[2:]
+
+
 class Sic:
-    """One file per picture, and every level by cutting it; weights are loaded before any timing."""
+    """One file per picture, and every level by cutting it; weights are loaded before any timing.
+
+    named: say in the title which realism it is, as there are several.
+    """
 
     name = "sic"
     suffix = ".sic"
     mime: str | None = None
     version = f"sic {__version__}"
 
-    def __init__(self, card: Card, device: str, levels: Sequence[int] | None) -> None:
+    def __init__(
+        self, written: Written, levels: Sequence[int] | None, realism: float, named: bool
+    ) -> None:
         from ..codec.engine import engine
 
+        card = written.card
         count = card.config.levels
         for level in levels or ():
             if not 1 <= level <= count:
                 raise UsageError(f"--levels {level}: {card.name} has levels 1 to {count}")
-        engine(card, device)
-        self.card, self.device = card, device
+        engine(card, written.device)
+        self.written = written
+        self.realism: float | None = realism
         self.model: tuple[str, str] | None = (card.name, card.id.hex())
-        self.title = f"sic ({card.name})"
-        self.about = "one file per picture, each level by cutting it; metadata none"
+        self.title = f"sic ({card.name}{f', realism {realism:g}' if named else ''})"
+        self.about = (
+            f"one file per picture, each level by cutting it; metadata none; realism {realism:g}"
+        )
         self.settings = tuple(f"level {k}" for k in levels or range(1, count + 1))
 
     def files(self, pixels: Pixels, wanted: Sequence[str], repeat: int) -> Iterator[Coded]:
-        from ..codec.encode import encode
-
-        rgb, grey = colours(pixels), pixels.ndim == 2
-        data, seconds = timed(lambda: encode(rgb, self.card, device=self.device, grey=grey), repeat)
+        data, seconds = self.written.of(pixels, repeat)
         ends = parse(data).ends
         for setting in wanted:
             yield Coded(setting, data[: ends[int(setting.split()[1]) - 1]], seconds)
@@ -97,13 +126,15 @@ class Sic:
     def decode(self, data: bytes) -> Pixels:
         from ..codec.decode import decode
 
-        return colours(decode(parse(data), device=self.device).pixels)
+        made = decode(parse(data), device=self.written.device, realism=self.realism or 0.0)
+        return colours(made.pixels)
 
 
 class Other:
     """A peer of `measure/peers.py` at some of its settings."""
 
     model: tuple[str, str] | None = None
+    realism: float | None = None
 
     def __init__(self, peer: Peer, steps: int) -> None:
         self.peer = peer
@@ -141,8 +172,10 @@ def contenders(
     device: str,
     levels: Sequence[int] | None,
     steps: int,
+    realism: Sequence[float],
 ) -> tuple[list[Contender], dict[str, str]]:
-    """Those of `names` that this machine has, and why it has not the others.
+    """Those of `names` that this machine has, and why it has not the others. realism: each of them is
+    a contender of its own.
 
     Raises UsageError for a name that there is not.
     """
@@ -153,7 +186,8 @@ def contenders(
         if name == "sic":
             if card is None:
                 raise UsageError("sic needs weights")
-            there.append(Sic(card, device, levels))
+            written, named = Written(card, device), tuple(realism) != (UNSAID_REALISM,)
+            there += [Sic(written, levels, one, named) for one in realism]
         elif name not in PEERS:
             raise UsageError(f"no codec is named {name}; there are sic, {', '.join(PEERS)}")
         elif reason := PEERS[name].here():

@@ -21,12 +21,15 @@ from ..measure.names import METRICS
 
 SCHEMA, SUMMARY = "sic.eval/1", "sic.eval-summary/1"
 MAX_RESULTS = 1 << 30
+UNSAID_REALISM = 1.0
+"""Realism of rows of sic from before they stated it, and of a title that says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """picture: SHA-256 of the source file; bpp: 8 times file_bytes over pixels; cut: the file is a
-    prefix of the one file that sic made of this picture; values: metric name -> value or None."""
+    prefix of the one file that sic made of this picture; values: metric name -> value or None;
+    realism: of sic's decoder."""
 
     input: str
     picture: str
@@ -44,15 +47,16 @@ class Row:
     decode_s: float
     repeat: int
     values: dict[str, float | None] = field(default_factory=dict)
+    realism: float | None = None
 
     @property
     def bpp(self) -> float:
         return self.file_bytes * 8 / (self.width_px * self.height_px)
 
     @property
-    def key(self) -> tuple[str, str, str, str | None, str]:
+    def key(self) -> tuple[str, str, str, str | None, str, float | None]:
         """What makes two rows the same measurement."""
-        return self.picture, self.codec, self.setting, self.model_id, self.version
+        return self.picture, self.codec, self.setting, self.model_id, self.version, self.realism
 
     @property
     def series(self) -> str:
@@ -97,6 +101,9 @@ def row_of(document: dict[str, Any]) -> Row:
         decode_s=float(document["decode_s"]),
         repeat=int(document["repeat"]),
         values={n: _number(document[METRICS[n].key]) for n in document["metrics"]},
+        realism=_number(
+            document.get("realism", UNSAID_REALISM if document["codec"] == "sic" else None)
+        ),
     )
 
 
@@ -171,7 +178,17 @@ def table(rows: Iterable[Row]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["input", "codec", "setting", "model", "width_px", "height_px", "file_bytes", "bpp"]
+        [
+            "input",
+            "codec",
+            "setting",
+            "model",
+            "realism",
+            "width_px",
+            "height_px",
+            "file_bytes",
+            "bpp",
+        ]
         + [m.key for m in METRICS.values()]
         + ["encode_s", "decode_s"]
     )
@@ -183,6 +200,7 @@ def table(rows: Iterable[Row]) -> bytes:
                 row.codec,
                 row.setting,
                 row.model_name or "",
+                "" if row.realism is None else f"{row.realism:g}",
                 row.width_px,
                 row.height_px,
                 row.file_bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,8 @@ def evaluate(
 
 
 def _picture(source: Source, who: Contender, plan: Plan, results: Results) -> list[Row]:
-    """Rows of one picture and one codec; those that were there are taken as they are."""
+    """Rows of one picture and one codec; those that were there are taken as they are, but for the title,
+    which says realism where there are several."""
     keep = source.path in plan.kept
     blank = {s: _row(source, who, Coded(s, b"", 0.0), 0.0, 0, {}) for s in who.settings}
     old = {s: results.rows.get(row.key) for s, row in blank.items()}
@@ -107,7 +108,7 @@ def _picture(source: Source, who: Contender, plan: Plan, results: Results) -> li
             old[made.setting] = row
             if keep:
                 _keep(plan.keep / file_name(source.digest, who, made.setting), made.data)
-    return [row for row in old.values() if row is not None]
+    return [replace(row, title=who.title) for row in old.values() if row is not None]
 
 
 def _short(path: Path, row: Row) -> bool:
@@ -148,4 +149,5 @@ def _row(
         decode_s=round(decode_s, 5),
         repeat=repeat,
         values={n: finite(v) for n, v in values.items()},
+        realism=who.realism,
     )

@@ -144,7 +144,7 @@ def summary(
     """The document `sic.eval-summary/1`.
 
     missing: {"codecs": {name: why}, "metrics": {name: why}}; about: title -> its settings in words;
-    anchors: codecs that BD-rates refer to (default: all but sic).
+    anchors: codecs that BD-rates refer to (default: all others).
     """
     series, notes = series_of(rows)
     names = [n for n in METRICS if any(n in p.values for s in series for p in s.points)]

@@ -40,8 +40,8 @@ def is_sic(data: bytes) -> bool:
     return data.startswith(SIGNATURE[:4])
 
 
-def opened(path: str, level: int | None, device: str) -> Opened:
-    """A picture file, or a .sic file at `level` (default: its highest).
+def opened(path: str, level: int | None, device: str, realism: float) -> Opened:
+    """A picture file, or a .sic file at `level` (default: its highest) and `realism`.
 
     Raises InputError, CorruptError and so on, as reading and decoding do.
     """
@@ -57,10 +57,10 @@ def opened(path: str, level: int | None, device: str) -> Opened:
     parsed = open_sic(data, name)
     if level is not None and level > parsed.level:
         raise TargetError(f"{name}: level {level} was asked for, and the file has {parsed.level}")
-    made = decode(parsed, level=level, device=device)
+    made = decode(parsed, level=level, device=device, realism=realism)
     fault = made.fault or (parsed.fault if level is None else None)
     notices = (Notice(f"{name}: {fault}; level {made.level}", "W-truncated"),) if fault else ()
-    short = f"{short} level {made.level}"
+    short = f"{short} level {made.level}" + (f" realism {realism:g}" if realism < 1 else "")
     return Opened(name, short, colours(made.pixels), parsed.ends[made.level - 1], notices)
 
 
@@ -80,6 +80,7 @@ def levels_of(
     parsed: Parsed,
     wanted: Sequence[int] | None,
     device: str,
+    realism: float,
     reference: Opened | None,
     names: Sequence[str],
 ) -> tuple[list[Seen], str | None]:
@@ -92,7 +93,7 @@ def levels_of(
         raise TargetError(f"none of the levels asked for is in the file, which has {ladder.level}")
     meter, out = Meter(reference.pixels, names) if reference else None, []
     for level in levels:
-        pixels = colours(ladder.pixels(level))
+        pixels = colours(ladder.pixels(level, realism))
         if reference and pixels.shape != reference.pixels.shape:
             raise InputError(f"{reference.path}: is not of the size of the .sic file")
         out.append(

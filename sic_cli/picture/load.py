@@ -11,7 +11,7 @@ import importlib.util
 import io
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +20,12 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import InputError, Notice, ResourceError, SicError, UsageError
 from . import colour, deep, tiff
 from .alpha import background_of, fill, flatten
+from .choices import Choices
 from .kinds import FLOAT_MODES, GREY_MODES, GUESTS, READERS, SAME_AS, STRANGERS, SUFFIXES
 from .metadata import Metadata, from_info, hdr_notices, trailing_bytes
 from .quiet import QUIET
 
 ORIENTATION = 0x0112
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the user may decide; the words of the options of `sic encode`.
-
-    frame: None is the first one, with a notice if there are more.
-    """
-
-    alpha: str = "keep"
-    background: str = "white"
-    frame: int | Literal["error"] | None = None
-    depth16: str = "warn"
-    icc: str = "embed"
-    orient: str = "apply"
-    metadata: str = "all"
-    strip_gps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

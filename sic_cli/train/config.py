@@ -10,11 +10,18 @@ class TrainConfig:
     """batch is per process; lr is that of the decoder and context; the encoder learns slower.
 
     stage: "joint" trains all; "decoder" freezes analysis and context; "context" freezes both
-    transforms; "decoding" the analysis alone. perceptual: weight of LPIPS beside the squared error, 0 in stage 2. decay: last part of
-    a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
+    transforms; "decoding" the analysis alone. perceptual: weight of LPIPS beside the squared error, 0 in stage
+    2. decay: last part of a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
     the last. even: if above 0, a crop counts by log(even + its share of the level's mean), so that
     decibels count and not squared errors, of which busy crops have most. seams: weight of the
-    error's steps over the edges of the patches in flat places, so that no blocks show.
+    error's steps over the edges of the patches in flat places, so that no blocks show. statistics: weight of the energy of
+    fine structure (texture.py), beside the squared error like perceptual. only_level: train for this
+    level alone, 0: for all.
+
+    The paper's terms, each off by default. draws: if above 1, the decoder sees so many random members
+    of the cells instead of their centres, and all losses are means over them. full: weight of the
+    finest level, at which every sample then pays as well. consistency: weight of the distance between
+    a latent and that of its decoded picture.
     """
 
     stage: str = "joint"
@@ -33,4 +40,9 @@ class TrainConfig:
     favour: float = 0.0
     even: float = 0.0
     seams: float = 0.0
+    statistics: float = 0.0
+    only_level: int = 0
+    draws: int = 1
+    full: float = 0.0
+    consistency: float = 0.0
     seed: int = 0

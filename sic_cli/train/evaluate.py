@@ -17,7 +17,7 @@ from ..cells.levels import build
 from ..model.codec_model import CodecModel
 from ..model.config import STRIDE
 from .data import find_pictures, read_rgb
-from .loss import cut, layer_bits
+from .loss import layer_bits, sent
 from .perceptual import Perceptual
 from .state import Progress
 
@@ -26,7 +26,7 @@ RATES = (0.15, 0.30, 0.45, 0.70)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Means over pictures at each level: bpp (K,), psnr (K,), lpips (K,) or None."""
+    """Means over pictures at each level: bpp, psnr, and lpips or None, of one length."""
 
     bpp: list[float]
     psnr: list[float]
@@ -44,31 +44,32 @@ def evaluate(
     pictures: Sequence[np.ndarray],
     device: torch.device,
     perceptual: Perceptual | None = None,
+    only: Sequence[int] | None = None,
 ) -> Curve:
-    """pictures: uint8 (H, W, 3)."""
-    levels, steps = model.config.levels, len(model.step_level)
-    bits, psnr, lpips = (np.zeros((len(pictures), levels)) for _ in range(3))
+    """pictures: uint8 (H, W, 3). only: levels from 1, rising; default: all."""
+    levels = list(only or range(1, model.config.levels + 1))
+    bits = np.zeros((len(pictures), levels[-1]))
+    psnr, lpips = (np.zeros((len(pictures), len(levels))) for _ in range(2))
     for row, picture in enumerate(pictures):
         pixels = torch.from_numpy(np.array(picture)).to(device).permute(2, 0, 1)[None].float()
         height, width = pixels.shape[2:]
         padded = F.pad(pixels, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         latent = model.analysis(padded - 127.5)
-        for step in range(steps):
+        for step, belongs in enumerate(model.step_level):
+            if belongs > levels[-1]:
+                break
             cost = layer_bits(model, latent, torch.tensor([step], device=device)).item()
-            bits[row, model.step_level[step] - 1] += cost / (height * width)
-        for level in range(levels):
-            which = torch.tensor([level], device=device)
-            cell_width = model.width(model.octaves[which])
-            cells = cut(latent, cell_width)
-            finite = torch.where(torch.isinf(cell_width), 0.0, cell_width)[:, :, None, None]
-            value = cells.sign() * (cells.abs() + model.centre[which][:, :, None, None]) * finite
-            decoded = model.synthesis(value, cell_width, which) + 127.5
+            bits[row, belongs - 1] += cost / (height * width)
+        for place, level in enumerate(levels):
+            which = torch.tensor([level - 1], device=device)
+            decoded = sent(model, latent, which).decoded(model) + 127.5
             decoded = decoded.round().clamp(0, 255)[:, :, :height, :width]
             mse = (decoded - pixels).square().mean().item()
-            psnr[row, level] = 10 * math.log10(255**2 / max(mse, 1e-9))
+            psnr[row, place] = 10 * math.log10(255**2 / max(mse, 1e-9))
             if perceptual is not None:
-                lpips[row, level] = perceptual(decoded - 127.5, pixels - 127.5).item()
-    means = [a.mean(0).tolist() for a in (bits.cumsum(1), psnr, lpips)]
+                lpips[row, place] = perceptual(decoded - 127.5, pixels - 127.5).item()
+    upto = bits.cumsum(1)[:, np.array(levels) - 1]
+    means = [a.mean(0).tolist() for a in (upto, psnr, lpips)]
     return Curve(means[0], means[1], means[2] if perceptual is not None else None)
 
 

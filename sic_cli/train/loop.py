@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import UsageError
 from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
 from ..release.locate import find
@@ -28,7 +28,7 @@ from . import start as beginning
 from .config import TrainConfig
 from .data import Crops, DeviceCrops, open_packed
 from .evaluate import report, validation_pictures
-from .loss import losses, slope
+from .objective import Objective, known_norms
 from .optimiser import Muon
 from .perceptual import Perceptual
 from .state import Progress, averaged, from_release, load_model, load_optimisers, save
@@ -45,7 +45,9 @@ FROZEN = {
 class Run:
     """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
     start: release, or another run's checkpoint, to begin with if `out` holds none; without it, a
-    KLT."""
+    KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
+    the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
+    for never."""
 
     packed: str
     out: str
@@ -59,6 +61,7 @@ class Run:
     start: str | None = None
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
+    crops: int = 0
     port: int = 29517
 
 
@@ -114,6 +117,12 @@ def learning_factor(done: int, part: float, config: TrainConfig, final: bool) ->
     return warm * max(0.02, math.cos((part - 1 + config.decay) / config.decay * math.pi / 2))
 
 
+def seen(progress: Progress, crops: int, more: int = 0) -> float:
+    """Share of a run of so many crops that is done, or will be after some more; 0 if it has no end."""
+    begun = int(progress.notes.get("begun", "0"))
+    return (progress.crops + more - begun) / crops if crops else 0.0
+
+
 def average_gradients(parameters: list[Tensor], stop: bool, group: int) -> bool:
     """Mean gradients over all processes; True if any process wants to stop."""
     if group == 1:
@@ -161,12 +170,11 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
     perceptual = None
     if config.perceptual and run.backbones:
         perceptual = Perceptual(Path(run.backbones)).to(device)
-    valid = validation_pictures(Path(run.validation)) if rank == 0 else []
-    levels, steps = model.config.levels, len(model.step_level)
-    last_of = torch.tensor([model.step_level[::-1].index(k + 1) for k in range(levels)])
-    last_of = steps - 1 - last_of
-    norms = torch.tensor(progress.norms or [0.0] * 2 * levels, device=device)
-    norms = torch.cat([norms, norms.new_zeros(2 * levels - len(norms))]).view(2, levels)
+    looks = rank == 0 and run.evaluate_minutes > 0
+    valid = validation_pictures(Path(run.validation)) if looks else []
+    norms = known_norms(progress.norms, model.config.levels).to(device)
+    members = torch.Generator(device=device).manual_seed(seed)
+    objective = Objective(model, config, norms, perceptual, members)
     hours, saved, tested = progress.hours, time.time(), time.time()
     recent: list[Tensor] = []
 
@@ -176,36 +184,17 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         save(checkpoint, model, average, optimisers, progress)
 
     while True:
-        part = (time.time() - began) / (60 * run.minutes)
-        factor = learning_factor(progress.steps, part, config, run.final)
+        part = seen(progress, run.crops)
+        over = (time.time() - began) / (60 * run.minutes)
+        factor = learning_factor(progress.steps, part if run.crops else over, config, run.final)
         for optimiser, rates in zip(optimisers, base, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         pixels = next_batch(crops, config.batch, device)
-        drawn = torch.from_numpy(draw_levels(chance, levels, config.batch, config.favour))
-        other = torch.from_numpy(chance.integers(0, steps, config.batch))
-        level = drawn.to(device)
-        counted = torch.stack([last_of[drawn], other], 1).to(device)
-        if config.stage == "decoder":
-            counted = counted[:, :0]
-        result = losses(model, pixels, level, counted, frozen=config.stage != "joint")
-        cost = result.mse
-        if config.stage not in ("decoder", "decoding"):
-            cost = cost + slope(model, level) * result.rate
-        follow(norms[0], level, cost.detach())
-        share = cost / norms[0][level]
-        if config.even:
-            share = torch.log(config.even + share)
-        loss = share.mean() + config.bits_weight * result.bits.mean()
-        if config.seams:
-            loss = loss + config.seams * result.seams.mean()
-        if perceptual is not None:
-            dy, dx = (int(v) for v in chance.integers(0, 4, 2))
-            distance = perceptual.shifted(result.pixels, pixels, dy, dx)
-            follow(norms[1], level, distance.detach())
-            loss = loss + config.perceptual * (distance / norms[1][level]).mean()
+        loss = objective(pixels, chance)
         loss.backward()  # type: ignore[no-untyped-call]
-        stop = bool(caught) or part >= 1
+        each = config.batch * run.processes
+        stop = bool(caught) or over >= 1 or seen(progress, run.crops, each) >= 1
         stop = average_gradients(list(live.values()), stop, run.processes)
         norm = torch.nn.utils.clip_grad_norm_(live.values(), config.clip, error_if_nonfinite=False)
         for p in live.values():
@@ -215,7 +204,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
             optimiser.step()
         model.zero_grad(set_to_none=True)
         progress.steps += 1
-        progress.crops += config.batch * run.processes
+        progress.crops += each
         weight = 1 - min(config.ema, 1 - 1 / (1 + progress.steps / 10))
         torch._foreach_lerp_(
             [average[n] for n in live], [p.detach() for p in live.values()], weight
@@ -223,7 +212,7 @@ def worker(rank: int, run: Run, config: TrainConfig) -> None:
         recent.append(loss.detach())
         if rank == 0:
             now = time.time()
-            if stop or now - tested > 60 * run.evaluate_minutes:
+            if looks and (stop or now - tested > 60 * run.evaluate_minutes):
                 spent = hours + (now - began) / 3600
                 report(out, model, average, valid, device, progress, spent, recent, perceptual)
                 recent, tested = [], time.time()
@@ -256,25 +245,6 @@ def next_batch(crops: Crops | DeviceCrops, count: int, device: torch.device) -> 
     return pixels.contiguous(memory_format=torch.channels_last) - 127.5
 
 
-def draw_levels(
-    chance: np.random.Generator, levels: int, count: int, favour: float = 0.0
-) -> NDArray[np.int64]:
-    """`count` levels from 0, spread evenly over their shares: the first has e^favour times the last's."""
-    share = np.exp(-favour * np.arange(levels) / max(1, levels - 1))
-    edges = np.cumsum(share) / share.sum()
-    drawn = np.searchsorted(edges, (np.arange(count) + chance.random(count)) / count, side="right")
-    return chance.permutation(np.minimum(drawn, levels - 1))
-
-
-def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:
-    """Running mean of a loss by level; its first value counts in full."""
-    total = torch.zeros_like(norms).index_add_(0, level, value)
-    count = torch.zeros_like(norms).index_add_(0, level, torch.ones_like(value))
-    mean = total / count.clamp_min(1)
-    moved = torch.where(norms == 0, mean, norms.lerp(mean, 0.02))
-    norms.copy_(torch.where(count > 0, moved, norms))
-
-
 def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
     """Start or resume a run in `run.out`."""
     out = Path(run.out)
@@ -293,8 +263,14 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         else:
             pictures, _ = open_packed(Path(run.packed))
             model = new_model(model_config, Crops(pictures, config.crop, config.seed))
+        progress.notes["begun"] = str(progress.crops)
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
         save(checkpoint, model, average, [], progress)
+    known, _, progress = load_model(checkpoint)
+    if config.only_level > known.config.levels:
+        raise UsageError(f"--only-level {config.only_level}: the model has {known.config.levels}")
+    if seen(progress, run.crops) >= 1:
+        return
     if run.processes == 1:
         worker(0, run, config)
     else:

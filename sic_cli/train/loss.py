@@ -1,6 +1,5 @@
-"""What training minimises: rate in bits of the context network, distortion over all levels.
+"""The parts of what training minimises (objective.py): bits of the context network, rate, distortion.
 
-Per sample one level is drawn; `J = MSE + slope * rate`, each level divided by its own running mean.
 The rate that the context network pays is the exact cost of the symbols under its logits. The rate
 that pulls on the analysis is a stand-in: a reweighted L1 norm whose weight is the slope of a Laplace
 code with the local scale. Both it and the distortion act on a latent only outside the dead zone
@@ -92,35 +91,51 @@ def seams(error: Tensor, pixels: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
-    """mse (B,), seams (B,): see `seams`, rate stand-in (B,) in bpp, bits (B,) of the drawn steps in bpp, pixels decoded."""
+class Sent:
+    """What of a latent (B, C, h, w) is sent at a level (B,): its cells (B, C, h, w), as wide as `width`
+    (B, C), infinite where nothing is sent. guard: 1 where a latent gets a gradient, else 0."""
 
-    mse: Tensor
-    seams: Tensor
-    rate: Tensor
-    bits: Tensor
-    pixels: Tensor
+    latent: Tensor
+    level: Tensor
+    width: Tensor
+    cells: Tensor
+    guard: Tensor
+
+    def decoded(self, model: CodecModel, chance: torch.Generator | None = None) -> Tensor:
+        """Pixels of the centres of the cells or, with `chance`, of a random member of each."""
+        known = self.latent.detach()
+        if chance is None:
+            centre = model.centre[self.level][:, :, None, None]
+            place = self.cells.sign() * (self.cells.abs() + centre)
+        else:
+            place = self.member(known, chance)
+        finite = torch.where(torch.isinf(self.width), 0.0, self.width)[:, :, None, None]
+        value = place * finite + self.guard * (self.latent - known)
+        made: Tensor = model.synthesis(value, self.width, self.level)
+        return made
+
+    def member(self, known: Tensor, chance: torch.Generator) -> Tensor:
+        """Places in units of cells, drawn as `cells.details.sample` draws them; how near to 0 those in
+        cell 0 are is taken from the latent itself, by sample and channel."""
+        none = self.cells == 0
+        near = (known / self.width[:, :, None, None]).abs() * none
+        scale = near.sum((2, 3), keepdim=True) / none.sum((2, 3), keepdim=True).clamp_min(1)
+        scale = scale.clamp_min(1e-3)
+        uniform, side = (
+            torch.rand(known.shape, generator=chance, device=known.device) for _ in range(2)
+        )
+        inside = -scale * torch.log1p(-uniform * (1 - torch.exp(-1 / scale)))
+        inside = inside.clamp_max(1 - 1e-6) * torch.where(side < 0.5, -1.0, 1.0)
+        return torch.where(none, inside, self.cells.sign() * (self.cells.abs() + uniform))
 
 
-def losses(model: CodecModel, pixels: Tensor, level: Tensor, steps: Tensor, frozen: bool) -> Losses:
-    """pixels: float (B, 3, H, W) in [-127.5, 127.5]; level: (B,) from 0; steps: int64 (B, n), steps
-    whose bits are counted; frozen: the analysis gets no gradient.
-    """
-    area = pixels.shape[2] * pixels.shape[3]
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-        latent = model.analysis(pixels)
-    known = latent.detach()
-    width = model.width(model.octaves[level])
-    cells = cut(known, width)
-    centre = model.centre[level][:, :, None, None]
-    finite = torch.where(torch.isinf(width), 0.0, width)[:, :, None, None]
-    value = cells.sign() * (cells.abs() + centre) * finite
+def sent(model: CodecModel, latent: Tensor, level: Tensor) -> Sent:
+    """What is sent at `level` (B,), from 0."""
+    known, width = latent.detach(), model.width(model.octaves[level])
     guard = (known.abs() >= GUARD * width[:, :, None, None]).float()
-    value = value + guard * (latent - known)
-    decoded = model.synthesis(value, width, level)
-    mse = (decoded - pixels).square().mean((1, 2, 3))
-    rate = stand_in_rate(model, latent, guard) / area
-    bits = torch.zeros_like(mse)
-    for i in range(steps.shape[1]):
-        bits = bits + layer_bits(model, known, steps[:, i]) / area
-    return Losses(mse, seams(decoded - pixels, pixels), rate, bits, decoded)
+    return Sent(latent, level, width, cut(known, width), guard)
+
+
+def mse(a: Tensor, b: Tensor) -> Tensor:
+    """Mean square (B,) of the difference of two pictures (B, 3, H, W)."""
+    return (a - b).square().mean((1, 2, 3))

@@ -13,6 +13,7 @@ from PIL import Image
 from sic_cli.bitstream.reader import parse
 from sic_cli.evaluation.rows import Row
 from sic_cli.evaluation.summary import by_picture, by_setting, compared, series_of, summary
+from sic_cli.release.card import Card
 from tests.conftest import Outcome, run_main
 from tests.tiny import made_picture
 
@@ -80,6 +81,42 @@ def test_a_killed_run_goes_on_behind_a_torn_line(photos: Path, tmp_path: Path) -
     assert len(again) == len(whole) and again[:7] == whole[:7]
 
 
+def test_several_kinds_of_realism_are_rows_of_their_own_from_one_file(
+    photos: Path, tmp_path: Path, two_decoders: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIC_MODEL_PATH", str(two_decoders.folder.parent))
+    out = tmp_path / "out"
+    done = evaluate(photos, out, "-m", "two", "--realism", "0,1")
+    assert done.code == 0, done.err
+    *rows, last = lines(out)
+    own = [r for r in rows if r["codec"] == "sic"]
+    assert len(own) == 2 * 2 * 5
+    faithful, vivid = ([r for r in own if r["realism"] == k] for k in (0, 1))
+    assert [r["file_bytes"] for r in faithful] == [r["file_bytes"] for r in vivid]
+    assert all(a["psnr_db"] != b["psnr_db"] for a, b in zip(faithful, vivid, strict=True))
+    titles = ["sic (two, realism 0)", "sic (two, realism 1)"]
+    assert list(last["codecs"])[:2] == titles and set(last["bd_rate_percent"]) == set(titles)
+    assert "realism 0" in last["codecs"][titles[0]]["about"]
+    assert all(title in (out / "report.html").read_text() for title in titles)
+    assert len(list((out / "files").glob("*.sic"))) == 2, "one file a picture"
+
+
+def test_rows_that_say_nothing_of_realism_count_as_the_default(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert evaluate(photos, out).code == 0
+    older = lines(out)
+    for row in older:
+        row.pop("realism", None)
+        row["encode_s"] = 77.0
+    (out / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in older))
+    assert evaluate(photos, out, "--realism", "0.5,1").code == 0
+    measured = [r for r in lines(out)[:-1] if r["encode_s"] != 77.0]
+    assert len(measured) == 2 * 5 and {r["realism"] for r in measured} == {0.5}
+    assert {r["title"] for r in lines(out)[:-1] if r["realism"] == 1} == {"sic (tiny, realism 1)"}
+
+
 def test_what_is_missing_is_named(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +152,8 @@ def test_a_broken_picture_fails_alone(photos: Path, tmp_path: Path) -> None:
         (["--codecs", "sic,gif"], 2),
         (["--levels", "1,x"], 2),
         (["--levels", "9"], 2),
+        (["--realism", "0,2"], 2),
+        (["--realism", "much"], 2),
         (["--metrics", "vmaf"], 2),
         (["--bd-rate", "avif"], 2),
         (["-m", "none-such"], 6),

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.html.chart import chart, steps
+from sic_cli.release.card import Card
 from tests.conftest import run_main
 from tests.html import browser
 
@@ -133,6 +134,31 @@ def test_compare_states_what_it_measured(
     first, same = document["candidates"]
     assert first["max_abs_diff"] == 3 and first["bytes"] == b.stat().st_size
     assert (same["psnr_db"], same["max_abs_diff"], same["lpips"]) == (100.0, 0, None)
+
+
+def test_compare_report_and_targets_take_the_decoder_that_was_asked_for(
+    tmp_path: Path, picture: np.ndarray, two_decoders: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIC_MODEL_PATH", str(two_decoders.folder.parent))
+    a, b, page = (str(tmp_path / name) for name in ("a.png", "a.sic", "a.html"))
+    Image.fromarray(picture).save(a)
+
+    def written(realism: str) -> float:
+        words = ("-m", "two", "-t", "psnr=5", "--realism", realism, "--json", "--device", "cpu")
+        done = run_main("encode", a, "-o", b, "-f", *words)
+        return float(json.loads(done.out)["metrics"]["psnr_db"])
+
+    def compared(realism: str) -> float:
+        words = ("--metrics", "psnr", "--realism", realism, "--json", "--device", "cpu")
+        document = json.loads(run_main("compare", a, b, *words).out)
+        assert document["realism"] == float(realism)
+        return float(document["candidates"][0]["psnr_db"])
+
+    for realism in ("0", "1"):
+        assert written(realism) == pytest.approx(compared(realism), abs=1e-6)
+    assert compared("0") != compared("1")
+    done = run_main("report", b, "-o", page, "--realism", "0", "--device", "cpu")
+    assert done.code == 0 and "realism 0" in Path(page).read_text()
 
 
 @pytest.mark.parametrize(

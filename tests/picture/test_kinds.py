@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from sic_cli.errors import InputError, UsageError
+from sic_cli.picture.choices import Choices
 from sic_cli.picture.kinds import table
-from sic_cli.picture.load import Choices, Picture, from_image, load
+from sic_cli.picture.load import Picture, from_image, load
 from tests.conftest import ROOT
 from tests.picture.made import (
     LIMITS,

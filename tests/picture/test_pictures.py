@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from sic_cli.errors import InputError, OutputError, ResourceError, UsageError
+from sic_cli.picture.choices import Choices
 from sic_cli.picture.deep import _bits_of
-from sic_cli.picture.load import Choices, load
+from sic_cli.picture.load import load
 from sic_cli.picture.save import format_for, save
 from tests.tiny import made_picture
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec.encode import encode
@@ -21,8 +22,9 @@ from sic_cli.train.config import TrainConfig
 from sic_cli.train.data import Crops, DeviceCrops, open_packed, pack
 from sic_cli.train.evaluate import evaluate
 from sic_cli.train.export import build_engine, export
-from sic_cli.train.loop import Run, draw_levels, follow, new_model, optimisers_for, train
-from sic_cli.train.loss import layer_bits, losses
+from sic_cli.train.loop import Run, new_model, optimisers_for, train
+from sic_cli.train.loss import layer_bits, sent
+from sic_cli.train.objective import Objective, draw_levels, follow
 from sic_cli.train.optimiser import orthogonalise
 from sic_cli.train.state import (
     Progress,
@@ -51,11 +53,20 @@ def model() -> CodecModel:
     return new_model(CONFIG, Crops([made_picture(128, 128, s) for s in range(4)], 64, 0), 3000)
 
 
-def one_step(model: CodecModel, optimisers: list[torch.optim.Optimizer], seed: int) -> float:
+def objective_of(model: CodecModel, **terms: float) -> Objective:
+    """Every level is divided by the same number."""
+    norms = torch.full((3, model.config.levels), 100.0)
+    config = TrainConfig(**terms)  # type: ignore[arg-type]
+    return Objective(model, config, norms, None, torch.Generator().manual_seed(0))
+
+
+def pixels_of(seed: int, count: int = 2) -> Tensor:
     crops = Crops([made_picture(128, 128, s) for s in range(4)], 64, seed)
-    pixels = torch.from_numpy(crops.batch(2)).permute(0, 3, 1, 2).float() - 127.5
-    got = losses(model, pixels, torch.tensor([1, 4]), torch.tensor([[1, 3], [0, 5]]), frozen=False)
-    loss = (got.mse / 100 + got.rate).mean() + got.bits.mean()
+    return torch.from_numpy(crops.batch(count)).permute(0, 3, 1, 2).float() - 127.5
+
+
+def one_step(model: CodecModel, optimisers: list[torch.optim.Optimizer], seed: int) -> float:
+    loss = objective_of(model)(pixels_of(seed), np.random.default_rng(seed))
     loss.backward()
     for optimiser in optimisers:
         optimiser.step()
@@ -115,7 +126,7 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
         minutes=0.02,
         evaluate_minutes=9,
     )
-    config = TrainConfig(batch=2, crop=64, warmup=2)
+    config = TrainConfig(batch=2, crop=64, warmup=2, statistics=0.5, seams=0.1)
     model = new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000)
     (packed / "run").mkdir()
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
@@ -125,6 +136,8 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
     train(where, config, CONFIG)
     second = load_model(packed / "run" / "checkpoint.safetensors")[2]
     assert first.steps > 0 and second.steps > first.steps and second.crops == 2 * second.steps
+    squared, _, texture = np.reshape(second.norms, (3, CONFIG.levels))
+    assert squared.min() > 0 and texture.max() > 0, "each term is divided by its own mean"
     assert len((packed / "run" / "training.jsonl").read_text().splitlines()) == 2
 
 
@@ -268,3 +281,87 @@ def test_decoders_of_different_encoders_are_not_put_together(
     second = checkpoint_of(model, tmp_path / "second")
     with pytest.raises(ModelError, match="more than their decoder"):
         export(first, [made_picture(400, 400, 1)], tmp_path / "out", "out", 8, second)
+
+
+def test_members_lie_inside_their_cells(model: CodecModel) -> None:
+    latent = model.analysis(pixels_of(1)).detach()
+    what = sent(model, latent, torch.tensor([1, 4]))
+    chance = torch.Generator().manual_seed(1)
+    place = what.member(latent, chance)
+    assert torch.equal(place.sign() * place.abs().floor(), what.cells)
+    assert not torch.equal(place, what.member(latent, chance))
+    near = (latent / what.width[:, :, None, None]).abs()[what.cells == 0].mean()
+    assert place.abs()[what.cells == 0].mean() == pytest.approx(near.item(), rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "terms", [{"draws": 3}, {"full": 0.5}, {"consistency": 0.3}, {"statistics": 1.0}], ids=str
+)
+def test_each_term_changes_the_gradient_of_the_decoder_and_is_off_by_default(
+    model: CodecModel, terms: dict[str, float]
+) -> None:
+    def gradient(**given: float) -> Tensor:
+        model.zero_grad()
+        objective_of(model, **given)(pixels_of(2), np.random.default_rng(2)).backward()
+        grad = model.synthesis.exit.weight.grad
+        assert grad is not None and torch.isfinite(grad).all()
+        return grad.clone()
+
+    plain = gradient()
+    assert torch.equal(plain, gradient(**dict.fromkeys(terms, TERMS_OFF[next(iter(terms))])))
+    assert not torch.allclose(plain, gradient(**terms))
+
+
+TERMS_OFF = {"draws": 1, "full": 0.0, "consistency": 0.0, "statistics": 0.0}
+
+
+def test_expected_losses_are_means_over_members(model: CodecModel) -> None:
+    """Many members give nearly the same loss each time, two do not."""
+
+    def spread(draws: int) -> float:
+        objective = objective_of(model, draws=draws, bits_weight=0.0)
+        with torch.no_grad():
+            found = [objective(pixels_of(3, 1), np.random.default_rng(3)).item() for _ in range(6)]
+        return float(np.std(found))
+
+    assert 0 < spread(16) < spread(2)
+
+
+def test_a_model_whose_pictures_encode_alike_is_consistent(model: CodecModel) -> None:
+    """At the start both transforms are one rotation: only the cells and the rest of the KLT differ."""
+    pixels = pixels_of(4)
+    latent = model.analysis(pixels).detach()
+    what = sent(model, latent, torch.tensor([4, 4]))
+    made = what.decoded(model).detach()
+    again = (model.analysis(made) - latent).square().sum((1, 2, 3)) / made[0].numel()
+    lost = objective_of(model, consistency=1.0).distortion(what, made, pixels)
+    alone = objective_of(model).distortion(what, made, pixels)
+    assert torch.allclose(lost - alone, again, rtol=1e-3)
+    assert (again < alone).all(), "what the KLT leaves out is no part of the latent"
+
+
+def test_one_level_alone_is_drawn_and_pays_for_its_own_steps(model: CodecModel) -> None:
+    chance = np.random.default_rng(0)
+    level, steps = objective_of(model, only_level=2).drawn(200, chance)
+    assert level.unique().tolist() == [1]
+    levels = {model.step_level[k] for k in steps.unique().tolist()}
+    assert levels == {1, 2}
+    _, every = objective_of(model).drawn(200, chance)
+    assert len(every.unique()) == len(model.step_level)
+
+
+def test_a_run_of_so_many_crops_goes_on_where_the_minutes_ended_it(packed: Path) -> None:
+    config = TrainConfig(batch=2, crop=64, warmup=2)
+    start = checkpoint_of(
+        new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000), packed / "start"
+    )
+    where = Run(
+        *(str(packed / "packed"), str(packed / "run"), "", 1e-9),
+        crops=8, final=True, start=str(start), evaluate_minutes=0,
+    )  # fmt: skip
+    seen = []
+    for _ in range(6):
+        train(where, config, CONFIG)
+        seen.append(load_model(packed / "run" / "checkpoint.safetensors")[2].crops)
+    assert seen == [2, 4, 6, 8, 8, 8]
+    assert not (packed / "run" / "training.jsonl").exists()

@@ -1,0 +1,97 @@
+"""Benchmarks that train: pieces add up to the same run, and the tables say what they should."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sic_cli.release.card import Card
+from sic_cli.train.config import TrainConfig
+from sic_cli.train.data import pack
+from sic_cli.train.evaluate import Curve
+from sic_cli.train.state import Progress, from_release, save
+from tests.conftest import ROOT
+from tests.tiny import made_picture
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import ablation
+import embedding
+import pieces
+
+
+@pytest.fixture
+def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
+    """Four crops a run, a minute at a time, two pictures in each set."""
+    for name in ("holdout", "kodak", "train"):
+        (tmp_path / name).mkdir()
+        for seed in range(2):
+            picture = Image.fromarray(made_picture(96, 80, seed))
+            picture.save(tmp_path / name / f"{seed}.png")
+    pack(tmp_path / "train", tmp_path / "packed", workers=1)
+    model = from_release(tiny)
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    save(tmp_path / "start.safetensors", model, average, [], Progress())
+    sets = {name: tmp_path / name for name in ("holdout", "kodak")}
+    start = str(tmp_path / "start.safetensors")
+    return pieces.Plan(
+        tmp_path / "out", tmp_path / "packed", start, 4, 1.0, 1, "cpu", None, sets, 1
+    )
+
+
+BASE = TrainConfig(batch=2, crop=64, lr=1e-4)
+
+
+def test_the_price_of_embedding_is_found_piece_by_piece(plan: pieces.Plan) -> None:
+    runs = {"joint": BASE, "level-2": replace(BASE, only_level=2)}
+    only = {"level-2": [2]}
+    short = replace(plan, minutes=1e-9)
+    assert pieces.go_on(short, runs, only) == ["joint", "level-2"]
+    assert embedding.table(plan, [2]) == []
+    assert pieces.go_on(plan, runs, only) == []
+    rows = embedding.table(plan, [2])
+    assert [(r["set"], r["level"]) for r in rows] == [("holdout", 2), ("kodak", 2)]
+    assert all(abs(r["price_percent"]) < 20 for r in rows)  # type: ignore[arg-type]
+    before = (plan.out / "joint" / "checkpoint.safetensors").read_bytes()
+    assert pieces.go_on(plan, runs, only) == []
+    assert (plan.out / "joint" / "checkpoint.safetensors").read_bytes() == before
+    embedding.report(plan.out, rows, [])
+    assert json.loads((plan.out / "embedding.json").read_text())["rows"] == rows
+    assert "| kodak | 2 |" in (plan.out / "embedding.md").read_text()
+    with pytest.raises(SystemExit, match="other options"):
+        pieces.go_on(replace(plan, crops=8), runs, only)
+
+
+def test_variants_change_what_they_name_and_get_a_row_each(plan: pieces.Plan) -> None:
+    plan = replace(plan, sets={"holdout": plan.sets["holdout"]})
+    names = ["plain", "draws=2,full=0.5"]
+    runs = {name: pieces.config_of(BASE, name) for name in names}
+    assert runs["plain"] == BASE and (runs[names[1]].draws, runs[names[1]].full) == (2, 0.5)
+    assert pieces.go_on(plan, runs, {}) == []
+    rows = ablation.table(plan, names)
+    assert [r["variant"] for r in rows] == names and rows[0]["psnr"] != rows[1]["psnr"]
+
+
+@pytest.mark.parametrize("text", ["dras=2", "draws=two", "draws"])
+def test_a_variant_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SystemExit, match=text):
+        pieces.config_of(BASE, text)
+
+
+def test_the_price_is_rate_at_equal_quality() -> None:
+    joint = Curve([0.1, 0.2, 0.4], [20.0, 25.0, 30.0])
+    assert embedding.price(joint, Curve([0.16], [25.0])) == pytest.approx(25.0)
+    assert embedding.price(joint, Curve([0.2], [22.5])) == pytest.approx(100 * (0.5**0.5 - 1))
+    assert embedding.price(joint, Curve([0.2], [31.0])) is None
+
+
+def test_a_torn_line_is_measured_again(tmp_path: Path) -> None:
+    row: dict[str, Any] = {"set": "kodak", "picture": "1.png", "bpp": [1], "psnr": [30]}
+    text = json.dumps(row) + "\n" + json.dumps(row | {"picture": "2.png"})[:20]
+    (tmp_path / "measured.jsonl").write_text(text)
+    assert list(pieces.measured(tmp_path)) == [("kodak", "1.png")]

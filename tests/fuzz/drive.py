@@ -1,12 +1,18 @@
-"""Fuzz one target with atheris: `python -m tests.fuzz.drive TARGET [SECONDS]`.
+"""Fuzz one target with atheris: `python -m tests.fuzz.drive TARGET [CPU-SECONDS [CORPUS]]`.
 
-Seeds are the golden files. An input that breaks the target lands in tests/fuzz/crashes/TARGET/, where
+Seconds are those of the processor, so that a busy machine tries as much as a quiet one. The last line
+tells how much that was. Seeds are the golden files, and what earlier runs found and left in the folder
+CORPUS. An input that breaks the target lands in tests/fuzz/crashes/TARGET/, where
 the test suite replays it for ever (tests/trust/coder.py, T6d).
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -26,13 +32,29 @@ from tests.trust.goldens_at_hand import GOLDEN
 HERE = Path(__file__).resolve().parent
 
 
+def bounded(target: Callable[[bytes], None], name: str, seconds: float) -> Callable[[bytes], None]:
+    """The target; once the CPU seconds are used up it ends the process as Ctrl-C would."""
+    start, tried = time.process_time(), 0
+
+    def one(data: bytes) -> None:
+        nonlocal tried
+        target(data)
+        tried += 1
+        used = time.process_time() - start
+        if used >= seconds:
+            print(f"{name}: {tried} executions in {used:.0f} CPU seconds", flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return one
+
+
 def main() -> None:
-    name, seconds = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "60"
+    name, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
     crashes = HERE / "crashes" / name
     crashes.mkdir(parents=True, exist_ok=True)
     seeds = [HERE.parent / "pictures"] if name == "picture" else [GOLDEN / "good", GOLDEN / "bad"]
     options = [
-        f"-max_total_time={seconds}",
+        "-handle_term=1",
         f"-artifact_prefix={crashes}/",
         "-timeout=10",
         "-rss_limit_mb=2048",
@@ -40,7 +62,10 @@ def main() -> None:
         "-print_final_stats=1",
         "-verbosity=0",
     ]
-    atheris.Setup([sys.argv[0], *options, mkdtemp(), *map(str, seeds)], TARGETS[name])
+    corpus = Path(sys.argv[3] if len(sys.argv) > 3 else mkdtemp())
+    corpus.mkdir(parents=True, exist_ok=True)
+    arguments = [sys.argv[0], *options, str(corpus), *map(str, seeds)]
+    atheris.Setup(arguments, bounded(TARGETS[name], name, seconds))
     atheris.Fuzz()
 
 

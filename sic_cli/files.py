@@ -107,7 +107,8 @@ def _check_path(output: str, source: str, force: bool) -> None:
 def write_output(output: str, data: bytes) -> None:
     """Write all of `data`, or leave what was there: a temporary file beside it, then a rename.
 
-    What is not a regular file (a device, a pipe) is written straight. Raises OutputError;
+    The file is on the disk before it gets its name, and the name when this returns, so that a power
+    cut leaves the old or the new file. What a killed `sic` left beside it is removed. What is not a regular file (a device, a pipe) is written straight. Raises OutputError;
     BrokenPipeError passes through.
     """
     try:
@@ -120,7 +121,10 @@ def write_output(output: str, data: bytes) -> None:
             with open(target, "wb") as device:
                 device.write(data)
             return
+        remove_stale(os.path.dirname(target) or ".")
         replace_file(target, data)
+        with contextlib.suppress(OSError):  # the file is whole; not every disk can do this
+            _sync_folder(os.path.dirname(target))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -136,14 +140,20 @@ def write_into(output: str, data: bytes, *, sync: bool = False) -> None:
     try:
         os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
         replace_file(output, data, sync=sync)
-        if sync and hasattr(os, "O_DIRECTORY"):
-            folder = os.open(os.path.dirname(output) or ".", os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        if sync:
+            _sync_folder(os.path.dirname(output))
     except OSError as error:
         raise output_error(output, error) from None
+
+
+def _sync_folder(folder: str) -> None:
+    """Wait until the disk has the names in a folder, where a folder can be opened. Raises OSError."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder or ".", os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def keep_mode_and_time(source: str, output: str) -> None:

@@ -169,16 +169,15 @@ def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(
 
 
 def test_nothing_unpickles_or_evaluates() -> None:
-    """No pickle, no eval in the package; torch.load for tensors alone, of published metrics."""
+    """No pickle, no torch.load, no eval in the package."""
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text())
-        assert not imports_of(path)[1] & {"pickle", "marshal", "shelve", "joblib"}
+        imported = {n.name for n in ast.walk(tree) if isinstance(n, ast.alias)}
+        imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+        assert not imported & {"pickle", "marshal", "shelve", "joblib"}, path
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                if name == "torch.load" and path.name == "backbones.py":
-                    assert "weights_only=True" in ast.unparse(node)
-                    continue
                 assert name not in ("eval", "exec", "torch.load", "np.load", "compile"), (
                     f"{path}: {name}"
                 )

@@ -10,16 +10,30 @@ business, and counts come from sizes that the caller has checked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CorruptError
+from ..errors import CorruptError, SicError
 from .plain_coder import close_interval
 from .tables import FrequencyTable
 
 BATCH = 1 << 16
 """Symbols per library call: each call keeps Python from handling Ctrl-C."""
+
+
+@contextmanager
+def _guarded(error: type[SicError], what: str) -> Iterator[None]:
+    """Whatever the library raises inside becomes `error`; its panics are not even an Exception."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as fault:
+        raise error(f"{what}: {fault}") from None
 
 
 def _model(table: FrequencyTable) -> object:
@@ -38,9 +52,10 @@ class RangeEncoder:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def encode(self, table: FrequencyTable, symbols: NDArray[np.int32]) -> None:
-        model = _model(table)
-        for start in range(0, len(symbols), BATCH):
-            self._coder.encode(np.ascontiguousarray(symbols[start : start + BATCH]), model)
+        with _guarded(SicError, "symbols do not encode"):
+            model = _model(table)
+            for start in range(0, len(symbols), BATCH):
+                self._coder.encode(np.ascontiguousarray(symbols[start : start + BATCH]), model)
 
     def finish(self) -> bytes:
         count, (lower, size) = self._coder.pos()
@@ -65,15 +80,11 @@ class RangeDecoder:
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def decode(self, table: FrequencyTable, count: int) -> NDArray[np.int32]:
-        model = _model(table)
         parts = []
-        try:
+        with _guarded(CorruptError, "payload does not decode"):
+            model = _model(table)
             for start in range(0, count, BATCH):
                 parts.append(self._coder.decode(model, min(BATCH, count - start)))
-        except BaseException as error:  # a panic of the library is no Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
-                raise
-            raise CorruptError(f"payload does not decode: {error}") from None
         if not parts:
             return np.zeros(0, np.int32)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -3,24 +3,33 @@
 `SIC_LPIPS_WEIGHTS` names a folder (or a file in it); else AlexNet is looked for where torchvision
 keeps what it has fetched, and the shift-tolerant AlexNet in the package `stlpips-pytorch`. That
 package is not imported: it needs IPython, and its blur is under a non-commercial licence.
+
+Read are safetensors, and those `.pth` files whose bytes are known (`published`). Nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import pickle
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import ModelError
+from .published import read_published
 
 VARIABLE = "SIC_LPIPS_WEIGHTS"
-ALEXNET = ("alexnet_features_imagenet.pth", "alexnet-owt-7be5be79.pth", "lpips.safetensors")
-SHIFT_TOLERANT = ("alex_shift_tolerant.pth",)
+ALEXNET = ("lpips.safetensors", "alexnet_features_imagenet.pth", "alexnet-owt-7be5be79.pth")
+SHIFT_TOLERANT = ("st-lpips.safetensors", "alex_shift_tolerant.pth")
+MOST_BYTES = 512 << 20
+CONVERT = (
+    'python -c "import sys, torch, safetensors.torch as s; '
+    's.save_file(torch.load(sys.argv[1], weights_only=True), sys.argv[2])" {} {}'
+)
+"""What makes safetensors of a `.pth` file; torch checks that it holds tensors alone."""
 
 
 def _folder() -> Path | None:
@@ -61,15 +70,21 @@ def _first(
     for folder in folders:
         for name in names:
             if folder and (folder / name).is_file():
-                return _read(metric, folder / name)
+                return _read(metric, folder / name, names[0])
     raise ModelError(f"{metric} needs weights that are not on this machine", hint)
 
 
-def _read(metric: str, path: Path) -> dict[str, Tensor]:
+def _read(metric: str, path: Path, converted: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        known = read_published(path.read_bytes()) if path.stat().st_size <= MOST_BYTES else None
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"{path}: not the weights of {metric} ({error})") from None
+    if known is None:
+        raise ModelError(
+            f"{path}: not the weights of {metric} that sic knows; other .pth files are not opened, "
+            "since they can run code",
+            f"if you trust it: {CONVERT.format(path, path.with_name(converted))}",
+        )
+    return {name: torch.from_numpy(array) for name, array in known.items()}

@@ -13,6 +13,7 @@ MODULES = (
     "hostile",
     "coder",
     "crash",
+    "durable",
     "identity",
     "integers",
     "memory",

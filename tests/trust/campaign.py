@@ -56,15 +56,6 @@ class Run:
             if len(self.failures) < SHOWN_FAILURES:
                 self.failures.append(f"{what}: {type(error).__name__}: {error}"[:300])
 
-    def pending(self, what: str, check: Callable[[], None]) -> None:
-        """A known fault that is not mended yet: listed as such. Counts as a try once it passes."""
-        try:
-            check()
-        except Exception as error:
-            self.untested.append(f"known fault, {what}: {type(error).__name__}: {error}"[:200])
-        else:
-            self.tried += 1
-
     def note(self, text: str) -> None:
         """A figure or fact that belongs beside the counts."""
         self.notes.append(text)

@@ -326,25 +326,3 @@ def signals(run: Run) -> None:
             if not early:  # before main() runs, Python itself ends by the signal
                 assert code in (0, SIGNALS[name]) and "Traceback" not in error, (code, error)
     run.note("exit codes: " + ", ".join(f"{k} x{v}" for k, v in sorted(ends.items())))
-
-
-@trial("T7c", "temporary files of a killed run: a day old, they go with the next run", 7)
-def stale_parts(run: Run) -> None:
-    with folder(False) as (place, source, target, _new):
-        stale, fresh = place / f".abc{PART}", place / f".def{PART}"
-        for part in (stale, fresh):
-            part.write_bytes(b"half of a file")
-        day = time.time() - 25 * 3600
-        os.utime(stale, (day, day))
-        subprocess.run(
-            command("truncate", str(source), "-l", "2", "-o", str(target)),
-            env=ENVIRONMENT,
-            check=True,
-        )
-        with run.case("a fresh one stays: somebody may be writing it"):
-            assert fresh.exists()
-
-        def gone() -> None:
-            assert not stale.exists()
-
-        run.pending("temporary files older than a day are not removed yet", gone)

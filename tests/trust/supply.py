@@ -95,12 +95,6 @@ MODULES |= {
 }
 
 
-KNOWN = {
-    "sic_cli/measure/backbones.py": "weights of metrics are read by torch.load (weights_only=True)",
-}
-"""What is not as the promise says, with the reason."""
-
-
 def dangers(source: str) -> list[str]:
     """Imports and calls in a piece of source that run code from data, or go out."""
     found = []
@@ -121,17 +115,9 @@ def dangers(source: str) -> list[str]:
 @trial("T22b", "the source imports and calls nothing that runs code from data or goes out", 9, 10)
 def source_is_plain(run: Run) -> None:
     for path in sorted((ROOT / "sic_cli").rglob("*.py")):
-        name = str(path.relative_to(ROOT))
-
-        def plain(path: Path = path) -> None:
+        with run.case(str(path.relative_to(ROOT))):
             found = dangers(path.read_text())
-            assert not found, f"{path.name}: {', '.join(found)}"
-
-        if name in KNOWN:
-            run.pending(KNOWN[name], plain)
-        else:
-            with run.case(name):
-                plain()
+            assert not found, ", ".join(found)
     with run.case("control: dangers are seen"):
         text = "import pickle\nfrom urllib.request import urlopen\nx = torch.load(y)\nrun(z, shell=True)"
         assert len(dangers(text)) == 4

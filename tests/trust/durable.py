@@ -1,0 +1,105 @@
+"""What a killed run leaves behind is gone with the next one; what a power cut would leave follows
+from the order in which a write asks the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sic_cli.files import write_into, write_output
+from tests.trust.campaign import Run, trial
+from tests.trust.crash import ENVIRONMENT, OLD, PART, command, folder, only_parts
+
+KILLED = """
+import os, signal, sys
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from sic_cli.cli.main import main
+main(sys.argv[1:])
+"""
+"""A `sic` that is killed when its temporary file is whole and has not got its name yet."""
+
+
+@trial("T7c", "temporary files of a killed run go with the next run; those in use stay", 7)
+def stale_parts(run: Run) -> None:
+    if os.name != "posix":
+        run.not_run("locks that end with their process: POSIX only")
+        return
+    import fcntl
+
+    for index in range(run.times(2, 20, 200)):
+        with folder(index % 2 == 0) as (place, source, target, new):
+            arguments = ["truncate", str(source), "-l", "2", "-o", str(target), "-f"]
+            used = place / f".in-use{PART}"
+            with run.case(f"killed run {index}"), used.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                killed = subprocess.run(
+                    [sys.executable, "-c", KILLED, *arguments],
+                    env=ENVIRONMENT,
+                    capture_output=True,
+                )
+                assert killed.returncode == -9, killed.stderr[-200:]
+                assert len(only_parts(place)) == 2, "the killed run left no temporary file"
+                subprocess.run(command(*arguments), env=ENVIRONMENT, check=True)
+                assert only_parts(place) == [used.name] and target.read_bytes() == new
+            with run.case(f"the one that was in use, {index}"):
+                subprocess.run(command(*arguments), env=ENVIRONMENT, check=True)
+                assert not only_parts(place)
+
+
+@contextlib.contextmanager
+def watched(calls: list[str]) -> Any:
+    """Notes fsync of files and of folders, and renames, in the order in which they are called."""
+    fsync, replace = os.fsync, os.replace
+
+    def seen_fsync(handle: int) -> None:
+        facts = os.fstat(handle)
+        kind = "folder" if os.path.isdir(f"/proc/self/fd/{handle}") else f"{facts.st_size} bytes"
+        calls.append(f"fsync {kind}")
+        fsync(handle)
+
+    def seen_replace(old: str, new: str) -> None:
+        calls.append("rename")
+        replace(old, new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", seen_fsync)
+        patch.setattr(os, "replace", seen_replace)
+        yield
+
+
+@trial("T7d", "a write asks for the file, then its name, then the folder: order for power cuts", 7)
+def order_of_calls(run: Run) -> None:
+    if not Path("/proc/self/fd").is_dir():
+        run.not_run("which file a handle is: there is no /proc/self/fd")
+        return
+    want = [f"fsync {len(OLD)} bytes", "rename", "fsync folder"]
+    with folder(True) as (place, _, target, _new):
+        link = place / "link"
+        link.symlink_to(target)
+        for what, write in (
+            ("a single output", lambda: write_output(str(target), OLD)),
+            ("a new output", lambda: write_output(str(place / "new"), OLD)),
+            ("behind a link", lambda: write_output(str(link), OLD)),
+            ("a folder's output with --fsync", lambda: write_into(str(target), OLD, sync=True)),
+        ):
+            with run.case(what):
+                calls: list[str] = []
+                with watched(calls):
+                    write()
+                assert calls == want, calls
+        with run.case("a disk that cannot sync folders is no failure"):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(os, "O_DIRECTORY", os.O_DIRECTORY | os.O_WRONLY)  # EISDIR
+                write_output(str(target), OLD)
+            assert target.read_bytes() == OLD
+        with run.case("control: the watch sees a write without a sync"):
+            seen: list[str] = []
+            with watched(seen):
+                write_into(str(target), OLD)
+            assert seen == ["rename"], seen

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed, parse
 from .errors import CorruptError, Notice, SicError, TargetError
+from .limits import DEFAULT, Limits
 from .picture.choices import Choices
 from .targets import Goal, Reached, asked_level, settle
 
@@ -158,14 +159,17 @@ def cells_of(parsed: Parsed, name: str, device: str) -> tuple[NDArray[np.int32],
         raise type(error)(f"{name}: {error}", error.hint) from None
 
 
-def encode_file(data: bytes, name: str, options: EncodeOptions) -> Encoded:
+def encode_file(
+    data: bytes, name: str, options: EncodeOptions, limits: Limits = DEFAULT
+) -> Encoded:
     """A picture file's bytes -> a .sic file.
 
     name: for messages. Raises InputError, ResourceError, TargetError, ModelError, UsageError.
     """
     from .picture.load import load
 
-    return encode_picture(load(data, name, MAX_SIDE, MAX_PIXELS, options), name, options)
+    picture = load(data, name, MAX_SIDE, MAX_PIXELS, options, limits.check)
+    return encode_picture(picture, name, options)
 
 
 def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:
@@ -216,13 +220,16 @@ def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
     return parsed
 
 
-def decode_file(data: bytes, name: str, format_: str, options: DecodeOptions) -> Decoded:
+def decode_file(
+    data: bytes, name: str, format_: str, options: DecodeOptions, limits: Limits = DEFAULT
+) -> Decoded:
     """A .sic file's bytes -> a picture file in one of Pillow's formats (`picture.save.format_for`).
 
     Raises CorruptError, VersionError, ModelError, TargetError, CheckError, ResourceError,
     OutputError if the format cannot hold the picture.
     """
     parsed = open_sic(data, name, options.strict)
+    limits.check(parsed.header.width, parsed.header.height, name)
     made = decode_parsed(parsed, name, options)
 
     from .picture.save import Output, write

@@ -13,6 +13,7 @@ from .bitstream.truncate import level_within, truncate
 from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
 from .errors import CorruptError, Notice
 from .files import shown
+from .limits import DEFAULT, Limits
 
 NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
@@ -32,11 +33,13 @@ def set_threads(threads: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EncodeTask:
-    """threads: of the process that runs it. model_id: of the weights that `options` name."""
+    """threads: of the process that runs it. model_id: of the weights that `options` name. limits:
+    what is refused; they decide no output."""
 
     options: EncodeOptions
     threads: int = 0
     model_id: str = ""
+    limits: Limits = DEFAULT
 
     schema = "sic.encode/1"
     most_bytes = MAX_PICTURE
@@ -59,7 +62,7 @@ class EncodeTask:
 
     def make(self, data: bytes, source: str, _: str) -> Made:
         set_threads(self.threads)
-        made = encode_file(data, shown(source), self.options)
+        made = encode_file(data, shown(source), self.options, self.limits)
         chunks = parse(made.data).chunks
         facts = {
             "width_px": made.width,
@@ -87,6 +90,7 @@ class DecodeTask:
     options: DecodeOptions
     format_: str | None = None
     threads: int = 0
+    limits: Limits = DEFAULT
 
     schema = "sic.decode/1"
     most_bytes = MAX_FILE
@@ -109,7 +113,7 @@ class DecodeTask:
 
         kind = format_for(output if output != "-" else "", self.format_)
         set_threads(self.threads)
-        made = decode_file(data, name, kind, self.options)
+        made = decode_file(data, name, kind, self.options, self.limits)
         facts = {
             "width_px": made.width,
             "height_px": made.height,

@@ -17,9 +17,13 @@ ROOMS = {
     "files": ({"errors"}, set()),
     "batch": ({"errors", "files", "documents"}, {"pathspec"}),
     "tasks": (
-        {"errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"},
+        {
+            *("errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"),
+            "limits",
+        },
         {"torch"},
     ),
+    "limits": ({"errors", "bitstream"}, set()),
     "places": (set(), {"platformdirs"}),
     "schemas": ({"errors"}, set()),
     "bitstream": ({"errors"}, set()),
@@ -42,7 +46,7 @@ ROOMS = {
     "pillow": ({"errors", "bitstream", "carry", "convert", "picture", "api"}, {"PIL"}),
     "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
     "convert": (
-        {"errors", "bitstream", "picture", "codec", "release", "carry", "targets"},
+        {"errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"},
         {"numpy"},
     ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),

@@ -138,8 +138,6 @@ class Size(click.ParamType):  # type: ignore[type-arg]
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
         text = str(value).strip().lower()
         digits = text.rstrip("kmgib")
         unit = text[len(digits) :].removesuffix("b")

@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from ..convert import DecodeOptions
+from ..limits import Limits
 from ..tasks import DecodeTask
 from .choices import output_options, realism_option
 from .common import global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
+from .options_limits import limit_options
 
 SUFFIXES = frozenset([".sic"])
 
@@ -41,9 +43,15 @@ SUFFIXES = frozenset([".sic"])
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
 @io_options
 @run_options
+@limit_options
 @global_options
 def command(
-    inputs: tuple[str, ...], io: Io, format_: str | None, threads: int, **choices: Any
+    inputs: tuple[str, ...],
+    io: Io,
+    format_: str | None,
+    threads: int,
+    limits: Limits,
+    **choices: Any,
 ) -> int:
     """Decode .sic files (- for standard input), or folders of them.
 
@@ -61,7 +69,7 @@ def command(
     suffix = f".{format_ or 'png'}"
     if many(inputs, io) and format_ is not None:
         check_format(format_)
-    task = DecodeTask(options, format_, threads)
+    task = DecodeTask(options, format_, threads, limits)
     return process(
         Command("decode", task, SUFFIXES, suffix, level, detail, options.device), io, inputs
     )

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..convert import EncodeOptions
+from ..limits import Limits
 from ..picture import kinds
 from ..release.locate import find
 from ..targets import Reached, conflicts, goals, told
@@ -15,6 +16,7 @@ from .choices import picture_options, realism_option
 from .common import Rate, Size, global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
+from .options_limits import limit_options
 
 GUESTS = (".heic", ".heif", ".hif", ".jxl")
 """Read with packages of their own; without those refused with a reason, not passed over."""
@@ -58,8 +60,9 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
 @click.option("-m", "--model", help="Weights: a name from `sic models`, or a folder.")
 @io_options
 @run_options
+@limit_options
 @global_options
-def command(inputs: tuple[str, ...], io: Io, threads: int, **choices: Any) -> int:
+def command(inputs: tuple[str, ...], io: Io, threads: int, limits: Limits, **choices: Any) -> int:
     """Encode pictures (PNG, JPEG, WebP, TIFF, AVIF, ...; - for standard input), or folders of them.
 
     \b
@@ -73,7 +76,8 @@ def command(inputs: tuple[str, ...], io: Io, threads: int, **choices: Any) -> in
       sic encode -r photos/ -o out/ --resume   the same again: what is new or changed
     """
     options = options_of(choices)
-    task = EncodeTask(options, threads, find(options.model).id.hex() if many(inputs, io) else "")
+    model_id = find(options.model).id.hex() if many(inputs, io) else ""
+    task = EncodeTask(options, threads, model_id, limits)
     level = "max" if options.level is None else str(options.level)
     return process(
         Command("encode", task, SUFFIXES, ".sic", level, detail, options.device), io, inputs

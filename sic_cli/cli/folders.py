@@ -281,8 +281,10 @@ class Run:
         self.jobs = 1 if command.device.startswith("cuda") else min(io.jobs, total)
         threads = getattr(command.task, "threads", None)
         if threads is not None and self.jobs > 1:
+            task: Any = command.task
+            limits = replace(task.limits, jobs=self.jobs)
             share = threads_each(self.jobs, threads)
-            work = replace(work, task=replace(command.task, threads=share))  # type: ignore[type-var]
+            work = replace(work, task=replace(task, threads=share, limits=limits))
         self.work = work
         self.summary = Summary()
         self.display = Display(total, self.jobs)

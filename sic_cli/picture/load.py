@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
@@ -46,11 +47,17 @@ class Picture:
 
 
 def load(
-    data: bytes, name: str, max_side: int, max_pixels: int, choices: Choices | None = None
+    data: bytes,
+    name: str,
+    max_side: int,
+    max_pixels: int,
+    choices: Choices | None = None,
+    check: Callable[[int, int, str], None] | None = None,
 ) -> Picture:
     """Decode a picture file.
 
-    name: for messages. Raises InputError for what is not a whole picture of a kind that sic encodes,
+    name: for messages. check: called with width, height and name before pixels are read; raises what
+    it likes. Raises InputError for what is not a whole picture of a kind that sic encodes,
     ResourceError for one that is too large (before its pixels are read), UsageError for a frame or
     background that does not exist.
     """
@@ -65,6 +72,8 @@ def load(
                     raise InputError(f"{name}: is a raw camera file", "develop it first")
                 notices = [*_named(picture, data, name), *_seek(picture, name, choices)]
                 _check_size(picture, name, max_side, max_pixels)
+                if check is not None:
+                    check(*picture.size, name)
                 return _read(picture, data, name, choices, notices)
         except UnidentifiedImageError:
             raise InputError(

@@ -84,6 +84,7 @@ LIGHT = {  # files that the quick commands load: the standard library alone
     "release/card.py",
     "release/digest.py",
     "release/locate.py",
+    "release/pinned.py",
     "release/add.py",
 }
 

@@ -11,8 +11,8 @@ from ..documents import failure, head
 from ..errors import InputError, ModelError
 from ..release.add import add
 from ..release.card import WEIGHTS, Card
-from ..release.digest import read_checked
 from ..release.locate import find, releases
+from ..release.pinned import read_weights
 from .common import MESSAGES, global_options, json_option
 
 SCHEMA = "sic.models/1"
@@ -146,7 +146,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     rows, wrong = [], list[ModelError]()
     for card in cards:
         try:
-            read_checked(card.folder / WEIGHTS, card.digest)
+            read_weights(card)
         except ModelError as error:
             wrong.append(error)
             rows.append(facts(card, False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -180,6 +181,10 @@ def export(
     pictures, _ = open_packed(packed)
     card = export_release(checkpoint, pictures, out / name, name, crops, vivid)
     click.echo(f"{card.folder}: {card.id.hex()}")
+    if re.fullmatch("sic-[0-9]+", card.name):
+        from ..release.pinned import line_of
+
+        click.echo(f"to ship it, its row in sic_cli/release/pinned.py:\n{line_of(card)}")
 
 
 @command.command()

@@ -17,9 +17,9 @@ from typing import Literal
 from .. import __version__
 from ..bitstream.fields import VERSION
 from ..errors import ModelError, SicError
-from ..release.card import CARD, WEIGHTS, Card, read_card
-from ..release.digest import read_checked
+from ..release.card import CARD, Card, read_card
 from ..release.locate import folders, releases
+from ..release.pinned import read_weights
 
 Status = Literal["ok", "missing", "failed", "skipped"]
 NEEDED = {
@@ -142,7 +142,7 @@ def weights() -> tuple[list[tuple[Card, bool]], list[Finding]]:
     cards, told = [], []
     for card in releases():
         try:
-            read_checked(card.folder / WEIGHTS, card.digest)
+            read_weights(card)
             told.append(Finding(f"weights {card.name}", "ok", f"digest right, {card.folder}"))
             cards.append((card, True))
         except ModelError as error:

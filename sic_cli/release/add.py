@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import ModelError, OutputError
 from ..files import shown
 from .card import CARD, WEIGHTS, Card, read_card
-from .digest import read_checked
+from .pinned import read_weights
 
 KEPT = (CARD, WEIGHTS, "README.md", "training.jsonl")
 
@@ -26,12 +26,13 @@ def add(folder: Path, target: Path) -> tuple[Card, bool]:
     card = read_card(folder)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", card.name):
         raise ModelError(f"{folder / CARD}: {shown(card.name)!r} cannot be the name of a folder")
-    weights = read_checked(folder / WEIGHTS, card.digest)
+    weights = read_weights(card)
     place = target / card.name
     if place.exists():
         if read_card(place).digest == card.digest:
-            read_checked(place / WEIGHTS, card.digest)
-            return read_card(place), False
+            there = read_card(place)
+            read_weights(there)
+            return there, False
         raise OutputError(f"{place}: there is another release of this name", "remove it first")
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..model.context import ContextWeights
 from ..model.transforms import Analysis, Synthesis
 from .card import WEIGHTS, Card
-from .digest import read_checked
+from .pinned import read_weights
 
 VIVID = "vivid."
 """Prefix of the decoder at realism 1 in a weights file."""
@@ -69,7 +69,7 @@ def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:
 
 def load(card: Card) -> Loaded:
     """Read, check and build. Raises ModelError if digest or contents are wrong."""
-    data = read_checked(card.folder / WEIGHTS, card.digest)
+    data = read_weights(card)
     try:
         tensors = load_tensors(data)
         analysis, synthesis = Analysis(card.config), Synthesis(card.config)

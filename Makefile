@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz bench data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz audit bench data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -47,7 +47,8 @@ trust: setup  ## the trust campaign, half an hour (SCALE=PR, ONLY="T3 T5", SEED=
 $(VENV)-oldest/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "torch==2.6.0" "numpy==1.26.4" \
-	  "pillow==11.3.0" "click==8.2.0" "platformdirs==4.0.0" "safetensors==0.4.3" "constriction==0.4.0" pytest hypothesis
+	  "pillow==13.0.0" "click==8.2.0" "platformdirs==4.0.0" "safetensors==0.4.3" "constriction==0.4.0" \
+	  "rich==13.0.0" "pathspec==0.12.1" "jinja2==3.1.6" pytest hypothesis
 	touch $@
 
 $(VENV)-newest/ready: pyproject.toml
@@ -59,9 +60,15 @@ trust-release: setup $(VENV)-oldest/ready $(VENV)-newest/ready  ## the same befo
 	SIC_TRUST_PYTHONS=$(VENV)-oldest/bin/python:$(VENV)-newest/bin/python \
 	  $(BIN)/python -m tests.trust --scale R --seed $(or $(SEED),0) $(ONLY)
 
-fuzz: setup  ## fuzz TARGET=container for FUZZ_SECONDS=300 (container, layers, whole_file, coders, picture, frequencies)
+fuzz: setup  ## fuzz TARGET=container for FUZZ_SECONDS=300 of CPU time (container, layers, whole_file, coders, picture, frequencies)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
 	$(BIN)/python -m tests.fuzz.drive $(or $(TARGET),container) $(or $(FUZZ_SECONDS),300)
+
+audit: setup  ## known holes in the packages of .venv, by pip-audit; fails where it cannot ask
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install -q --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable | sed -n 's/\(==[^+]*\)+.*/\1/;/==/p' > $(VENV)-audit/list
+	$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip -r $(VENV)-audit/list
 
 bench: setup  ## times and memory on a 768x512 picture
 	$(BIN)/python benchmarks/speed.py
@@ -94,4 +101,4 @@ gpu-rehearsal: setup  ## the same command as on a GPU, for a minute on the CPU
 	cd gpu-pack && DEVICE=cpu MINUTES=1 BATCH=2 OUT=out PYTHON=$(abspath $(BIN)/python) sh go.sh
 
 clean:  ## remove what make made
-	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest demo build dist gpu-pack
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(VENV)-audit demo build dist gpu-pack

@@ -25,12 +25,12 @@ Status = Literal["ok", "missing", "failed", "skipped"]
 NEEDED = {
     "torch": "2.6",
     "numpy": "1.26",
-    "pillow": "11.3",
+    "pillow": "13",
     "click": "8.2",
     "platformdirs": "4",
     "rich": "13",
     "pathspec": "0.12",
-    "jinja2": "3.1",
+    "jinja2": "3.1.6",
     "safetensors": "0.4.3",
 }
 """Package -> oldest version, as pyproject.toml has them (a test compares)."""

@@ -16,6 +16,7 @@ MODULES = (
     "durable",
     "identity",
     "integers",
+    "batches",
     "memory",
     "goldens",
     "pictures",

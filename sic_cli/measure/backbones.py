@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 from pathlib import Path
 
 import torch
@@ -74,6 +75,11 @@ def _first(
     raise ModelError(f"{metric} needs weights that are not on this machine", hint)
 
 
+def _convert(path: Path, converted: str) -> str:
+    """The command line that makes a file that sic reads."""
+    return CONVERT.format(*(shlex.quote(str(p)) for p in (path, path.with_name(converted))))
+
+
 def _read(metric: str, path: Path, converted: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
@@ -85,6 +91,6 @@ def _read(metric: str, path: Path, converted: str) -> dict[str, Tensor]:
         raise ModelError(
             f"{path}: not the weights of {metric} that sic knows; other .pth files are not opened, "
             "since they can run code",
-            f"if you trust it: {CONVERT.format(path, path.with_name(converted))}",
+            f"if you trust it: {_convert(path, converted)}",
         )
     return {name: torch.from_numpy(array) for name, array in known.items()}

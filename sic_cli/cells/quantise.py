@@ -7,16 +7,19 @@ from numpy.typing import NDArray
 
 from .levels import NOT_SENT, LevelTable
 
-Cells = NDArray[np.int32]
-"""int32 (C, h, w), the number of the cell that each latent lies in; 0 where not sent."""
+Cells = NDArray[np.int32] | NDArray[np.int16]
+"""(C, h, w), the number of the cell that each latent lies in; 0 where not sent."""
 
 FIRST_CUT_MAX = 256
 """Largest cell number of a channel's first cut; latents beyond it saturate (FORMAT.md, 6.3)."""
 
 
-def shifted(cells: Cells, shift: NDArray[np.int32]) -> Cells:
+ALL = slice(None)
+
+
+def shifted(cells: Cells, shift: Cells) -> Cells:
     """Cells `shift` (C,) octaves coarser."""
-    coarser: Cells = np.sign(cells) * (np.abs(cells) >> shift[:, None, None])
+    coarser: Cells = np.sign(cells) * (np.abs(cells) >> shift[:, None, None].astype(cells.dtype))
     return coarser
 
 
@@ -32,12 +35,18 @@ def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
     return cells
 
 
-def at_octaves(cells: Cells, table: LevelTable, octaves: NDArray[np.int8]) -> Cells:
-    """Cells of the last level, coarsened to `octaves` (C,); 0 where not sent."""
-    wanted = octaves.astype(np.int32)
-    shift = table.octaves[-1].astype(np.int32) - wanted
+def at_octaves(
+    cells: Cells,
+    table: LevelTable,
+    octaves: NDArray[np.int8],
+    channels: NDArray[np.intp] | slice = ALL,
+) -> Cells:
+    """Cells of the last level, coarsened to `octaves` (C,), of some channels; 0 where not sent."""
+    wanted = octaves[channels].astype(cells.dtype)
+    shift = table.octaves[-1][channels].astype(cells.dtype) - wanted
     sent = wanted != NOT_SENT
-    coarser: Cells = shifted(cells, np.where(sent, shift, 0)) * sent[:, None, None]
+    coarser: Cells = shifted(cells[channels], np.where(sent, shift, 0))
+    coarser *= sent[:, None, None]
     return coarser
 
 

@@ -7,8 +7,7 @@ is told the symbols and writes them, the decoder's reads them; both return them.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +16,13 @@ from ..cells.levels import NOT_SENT, LevelTable
 from ..cells.quantise import FIRST_CUT_MAX, Cells, at_octaves
 from ..entropy import Decoder, Encoder
 from ..entropy.tables import FrequencyTable
-from .coding_tables import BlockTables, CodingTables
+from .coding_tables import CodingTables
+from .groups import ABSENT, Coder, Symbols, blocks, group, singles
 
-Symbols = NDArray[np.int32]
 Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
 """Cells, step and refined channels -> classes (3, channels, h, w): `ContextRunner.classes`."""
-
-
-class Coder(Protocol):
-    """What a walk does with symbols. `known` is None when decoding."""
-
-    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols: ...
+BLOCK = 1 << 22
+"""Cells looked at together: whole channels, at least one."""
 
 
 class Writing:
@@ -59,124 +54,106 @@ class Walk:
         self._table, self._tables, self._classes = table, tables, classes
 
     def layer(self, level: int, cells: Cells, coder: Coder, goal: Cells | None = None) -> Cells:
-        """Cells at `level` from those at `level - 1`.
+        """Cells at `level` from those at `level - 1`, which stay as they are.
 
         goal: cells at the last level if they are known (encoding), else None.
         """
+        finer = cells.copy()
         for step in self._table.steps_of(level):
-            cells = self._step(step, cells, coder, goal)
-        return cells
+            finer = roomy(finer)
+            self._step(step, finer, coder, goal)
+        return finer
 
-    def _step(self, step: int, cells: Cells, coder: Coder, goal: Cells | None) -> Cells:
+    def _step(self, step: int, cells: Cells, coder: Coder, goal: Cells | None) -> None:
+        """One step of the level table, in place.
+
+        Symbols stand in the flat order of (refined channel, row, column). A step holds bytes for them,
+        and larger numbers only for the places whose cell is not 0.
+        """
         before, after = self._table.steps[step], self._table.steps[step + 1]
         channels = np.flatnonzero(after > before)
-        zero, sign, inner = self._classes(cells, step, channels)
-        parent = cells[channels]
-        child = None if goal is None else at_octaves(goal, self._table, after)[channels]
-        made = np.zeros_like(parent)
+        zero, sign, inner = (kind.reshape(-1) for kind in self._classes(cells, step, channels))
+        split, was = _not_zero(cells, channels)
+        zero[split] = ABSENT
+        child = None if goal is None else at_octaves(goal, self._table, after, channels).reshape(-1)
 
-        leaving = parent == 0
-        left = self._group(
-            zero[leaving],
-            None if child is None else (child[leaving] != 0).astype(np.int32),
-            lambda index, count, known: _blocks(coder, self._tables.zero[index], count, known),
-        )
-        alive = leaving.copy()
-        alive[leaving] = left.astype(bool)
-        positive = self._group(
+        known = None if child is None else (child != 0).view(np.uint8)
+        if known is not None:
+            known[split] = 0
+        left = group(zero, known, lambda k, *part: blocks(coder, self._tables.zero[k], *part))
+        alive = np.flatnonzero(left)
+        positive = group(
             sign[alive],
-            None if child is None else (child[alive] > 0).astype(np.int32),
-            lambda index, count, known: coder.code(self._tables.sign[index], count, known),
+            None if child is None else (child[alive] > 0).view(np.uint8),
+            lambda k, *part: singles(coder, self._tables.sign[k], *part),
         )
-        made[alive] = 2 * positive - 1
-
-        split = ~leaving
-        outer = self._group(
+        outer = group(
             inner[split],
-            None if child is None else (np.abs(child[split]) & 1).astype(np.int32),
-            lambda index, count, known: coder.code(self._tables.inner[index], count, known),
+            None if child is None else (child[split] & 1).astype(np.uint8),
+            lambda k, *part: singles(coder, self._tables.inner[k], *part),
         )
-        was = parent[split]
-        made[split] = np.sign(was) * (2 * np.abs(was) + outer)
+        number = np.ones(len(alive), cells.dtype)
+        first = np.flatnonzero((before[channels] == NOT_SENT)[alive // cells[0].size])
+        if len(first):
+            told = None if child is None else np.abs(child[alive[first]])
+            number[first] = self._first_cut(inner[alive[first]], told, coder)
 
-        first = before[channels] == NOT_SENT
-        if first.any():
-            open_ = alive & first[:, None, None]
-            self._first_cut(inner, open_, made, child, coder)
-        cells = cells.copy()
-        cells[channels] = made
-        return cells
+        half = outer.astype(cells.dtype)
+        _put(cells, channels, split, 2 * was + np.where(was > 0, half, -half))
+        _put(cells, channels, alive, np.where(positive, number, -number))
 
     def _first_cut(
-        self,
-        inner: NDArray[np.uint8],
-        open_: NDArray[np.bool_],
-        made: Cells,
-        child: Cells | None,
-        coder: Coder,
-    ) -> None:
-        """Count up the cell numbers of a first cut: "larger still?" until no, or FIRST_CUT_MAX."""
-        where = np.flatnonzero(open_)
-        classes, numbers = inner.reshape(-1)[where], made.reshape(-1)
-        known: Symbols | None = None
-        if child is not None:
-            known = np.abs(child.reshape(-1)[where]).astype(np.int32)
+        self, classes: NDArray[np.uint8], known: Cells | None, coder: Coder
+    ) -> NDArray[np.int16]:
+        """Cell numbers of a first cut: "larger still?" until no, or FIRST_CUT_MAX."""
+        number = np.ones(len(classes), np.int16)
+        still = np.arange(len(classes))
         for size in range(1, FIRST_CUT_MAX):
-            if not len(where):
+            if not len(still):
                 break
-            larger = self._group(
-                classes,
-                None if known is None else (known > size).astype(np.int32),
-                lambda index, count, told: coder.code(self._tables.more[index], count, told),
-            ).astype(bool)
-            where, classes = where[larger], classes[larger]
-            if known is not None:
-                known = known[larger]
-            numbers[where] += np.sign(numbers[where])
-
-    @staticmethod
-    def _group(
-        classes: NDArray[np.uint8],
-        known: Symbols | None,
-        code: Callable[[int, int, Symbols | None], Symbols],
-    ) -> Symbols:
-        """Code symbols class by class, in the order in which they stand within a class."""
-        order = np.argsort(classes, kind="stable")
-        counts = np.bincount(classes, minlength=1)
-        out = np.empty(len(classes), np.int32)
-        start = 0
-        for index in np.flatnonzero(counts):
-            part = order[start : start + counts[index]]
-            out[part] = code(int(index), len(part), None if known is None else known[part])
-            start += len(part)
-        return out
+            larger = group(
+                classes[still],
+                None if known is None else (known[still] > size).view(np.uint8),
+                lambda k, *part: singles(coder, self._tables.more[k], *part),
+            )
+            still = still[larger != 0]
+            number[still] += 1
+        return number
 
 
-def _blocks(coder: Coder, tables: BlockTables, count: int, known: Symbols | None) -> Symbols:
-    """Code near-certain zeros in blocks (coding_tables.py)."""
-    size, whole = tables.size, count // tables.size
-    if tables.flag is None or tables.first is None:
-        return coder.code(tables.single, count, known)
-    rows: Symbols | None = None
-    if known is not None:
-        rows = known[: whole * size].reshape(whole, size)
-    any_leaves = None if rows is None else np.asarray(rows.any(1)).astype(np.int32)
-    flags = coder.code(tables.flag, whole, any_leaves)
-    hit = np.flatnonzero(flags)
-    hits: Symbols | None = None if rows is None else rows[hit].astype(np.int32)
-    first = coder.code(
-        tables.first, len(hit), None if hits is None else hits.argmax(1).astype(np.int32)
-    )
-    behind = np.arange(size)[None] > first[:, None]
-    rest = coder.code(tables.single, int(behind.sum()), None if hits is None else hits[behind])
-    tail = coder.code(
-        tables.single, count - whole * size, None if known is None else known[whole * size :]
-    )
-    lines = (np.arange(size)[None] == first[:, None]).astype(np.int32)
-    lines[behind] = rest
-    out = np.zeros((whole, size), np.int32)
-    out[hit] = lines
-    return np.concatenate([out.reshape(-1), tail])
+def roomy(cells: Cells) -> Cells:
+    """The same cells, in 32 bits if they are held in 16 that one more step could leave."""
+    if (
+        cells.dtype == np.int16
+        and max(-int(cells.min(initial=0)), int(cells.max(initial=0))) >= 2**14
+    ):
+        return cells.astype(np.int32)
+    return cells
+
+
+def _blocks_of(cells: Cells, channels: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], int]]:
+    """Some of the channels at a time, and the flat place at which they begin."""
+    size = cells[0].size
+    count = max(1, BLOCK // max(1, size))
+    for i in range(0, len(channels), count):
+        yield channels[i : i + count], i * size
+
+
+def _not_zero(cells: Cells, channels: NDArray[np.intp]) -> tuple[NDArray[np.intp], Cells]:
+    """Flat places among `channels` whose cell is not 0, and these cells."""
+    places, numbers = [], []
+    for block, start in _blocks_of(cells, channels):
+        values = cells[block].reshape(-1)
+        place = np.flatnonzero(values != 0)
+        places.append(place + start)
+        numbers.append(values[place])
+    return np.concatenate(places), np.concatenate(numbers)
+
+
+def _put(cells: Cells, channels: NDArray[np.intp], places: NDArray[np.intp], values: Cells) -> None:
+    """Set cells at flat places among `channels`; places rise."""
+    size = cells[0].size
+    cells.reshape(-1)[channels[places // size] * size + places % size] = values
 
 
 def digest(table: LevelTable, level: int, cells: Cells, start: int) -> int:

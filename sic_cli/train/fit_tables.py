@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..cells.levels import LevelTable
 from ..cells.quantise import Cells
 from ..codec.coding_tables import CodingTables, block_arrays
-from ..codec.walk import Classes, Symbols, Walk
+from ..codec.groups import Symbols
+from ..codec.walk import Classes, Walk
 from ..entropy.tables import TOTAL, FrequencyTable
 from ..model.exact import INNER, SIGN, ZERO, ClassRange
 

@@ -10,10 +10,9 @@ rates, by way (a), in floating-point code lengths. Call it again until it says t
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pieces import Plan, arguments, base_of, config_of, go_on, hours, mean_curve, plan_of
+from pieces import Plan, arguments, base_of, config_of, go_on, hours, mean_curve, plan_of, write
 
 from sic_cli.train.evaluate import RATES
 
@@ -59,10 +58,7 @@ def report(out: Path, rows: list[dict[str, object]], rest: list[str]) -> None:
             for p, look in zip(row["psnr"], looks, strict=True)
         ]
         lines.append(f"| {row['variant']} | " + " | ".join(cells) + " |")
-    text = "\n".join(lines) + "\n"
-    (out / "ablation.json").write_text(json.dumps({"rows": rows, "left": rest}, indent=1) + "\n")
-    (out / "ablation.md").write_text(text)
-    print(text + (f"not done yet: {', '.join(rest)}" if rest else "nothing is left to do"))
+    write(out / "ablation", rows, lines, rest)
 
 
 if __name__ == "__main__":

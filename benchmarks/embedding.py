@@ -11,13 +11,12 @@ until it says that nothing is left (pieces.py).
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from pieces import Plan, arguments, base_of, go_on, mean_curve, plan_of
+from pieces import Plan, arguments, base_of, go_on, mean_curve, plan_of, write
 
 from sic_cli.train.evaluate import Curve
 
@@ -77,10 +76,7 @@ def report(out: Path, rows: list[dict[str, object]], rest: list[str]) -> None:
             f"| {row['bpp_alone']:.4f}, {row['psnr_alone']:.3f} "
             f"| {'-' if cost is None else f'{cost:+.2f} %'} |"
         )
-    text = "\n".join(lines) + "\n"
-    (out / "embedding.json").write_text(json.dumps({"rows": rows, "left": rest}, indent=1) + "\n")
-    (out / "embedding.md").write_text(text)
-    print(text + (f"not done yet: {', '.join(rest)}" if rest else "nothing is left to do"))
+    write(out / "embedding", rows, lines, rest)
 
 
 if __name__ == "__main__":

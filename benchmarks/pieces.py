@@ -208,6 +208,14 @@ def mean_curve(folder: Path, plan: Plan, name: str) -> Curve | None:
     return Curve(means["bpp"], means["psnr"], means.get("lpips"))
 
 
+def write(path: Path, rows: list[dict[str, object]], lines: list[str], rest: list[str]) -> None:
+    """Print a table; write it to `path`.md, and its rows to `path`.json."""
+    text = "\n".join(lines) + "\n"
+    path.with_suffix(".json").write_text(json.dumps({"rows": rows, "left": rest}, indent=1) + "\n")
+    path.with_suffix(".md").write_text(text)
+    print(text + (f"not done yet: {', '.join(rest)}" if rest else "nothing is left to do"))
+
+
 def hours(folder: Path) -> float:
     """Wall time of the training of a run."""
     path = folder / "checkpoint.safetensors"

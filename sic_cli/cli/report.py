@@ -70,7 +70,8 @@ def command(
     names, chosen = named(metrics), levels_of(levels)
     for source in sources:
         check_output(output, source, force)
-    from ..html.opened import MAX_INPUT, is_sic
+    from ..evaluation.run import MAX_INPUT
+    from ..html.opened import is_sic
 
     first = read_input(sources[0], MAX_INPUT)
     set_threads(threads)
@@ -110,6 +111,7 @@ def _file(
     from ..html.compare import file_page
     from ..html.opened import levels_of as seen_levels
     from ..html.opened import opened
+    from ..html.render import base
     from ..measure.meter import missing
 
     name = shown(source)
@@ -126,9 +128,8 @@ def _file(
         MESSAGES.notice(Notice(f"{name}: {note}", code))
     header = parsed.header
     facts = f"{header.width}x{header.height} pixels, levels 1 to {parsed.level} of {header.levels}, model {header.model.hex()}, realism {realism:g}"
-    short = shown(PurePath(source).name or source)
     first = replace(original.seen, name=f"original {original.name}") if original else None
-    return file_page(seen, first, facts, notes, title or short, images)
+    return file_page(seen, first, facts, notes, title or base(source), images)
 
 
 def _results(sources: tuple[str, ...], title: str | None, max_rows: int, thumbnails: bool) -> str:

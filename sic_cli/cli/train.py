@@ -99,7 +99,7 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @_number("seed", "Of crops, levels and members.")
 @_number("perceptual", "Weight of the perceptual loss (stage 3).", least=0.0)
 @_number("statistics", "Weight of the energy of fine structure, so that texture stays.", least=0.0)
-@_number("seams", "Weight of the error's steps over edges of patches in flat places.", least=0.0)
+@_number("seams", "Weight of steps over the edges of patches, where they are seen.", least=0.0)
 @_number("favour", "Draw the first level e^FAVOUR times as often as the last.")
 @_number("even", "Let decibels count: log(EVEN + a crop's share of squared errors).", least=0.0)
 @_number("only_level", "Train for this level alone (0: for all).", least=0, most=64)

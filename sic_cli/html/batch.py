@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import warnings
 from collections import Counter
@@ -15,6 +14,7 @@ from PIL import Image
 
 from ..files import shown
 from ..picture.kinds import READERS
+from .images import data_uri
 from .render import render
 
 BARS = 12
@@ -98,7 +98,7 @@ def thumbnail(path: str) -> str:
                 small.save(file, "WEBP", quality=70, method=4)
     except Exception:  # readers of damaged files raise whatever they run into
         return ""
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_uri(file.getvalue(), "image/webp")
 
 
 def histogram(values: Sequence[float]) -> list[Bar]:

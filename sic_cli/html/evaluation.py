@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import log
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.rows import Row
-from ..files import shown
 from ..measure.curves import RATES
 from ..measure.names import METRICS, Metric
 from .chart import chart
 from .images import Images
-from .render import Frame, Scene, data_block, render
+from .render import Frame, Scene, base, data_block, render
 
 Pixels = NDArray[np.uint8]
-
-
-def base(path: str) -> str:
-    """A file's name as pages show it."""
-    return shown(PurePath(path).name or path)
 
 
 def page(

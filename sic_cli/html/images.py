@@ -14,6 +14,11 @@ WEBP_SIDE = 16_383
 """The longest side that WebP holds."""
 
 
+def data_uri(data: bytes, mime: str) -> str:
+    """A file as the source of an `img` element."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
 class Images:
     """Sources of `img` elements in the order in which they were added.
 
@@ -42,7 +47,7 @@ class Images:
         number = len(self.sources)
         if self._held + len(data) <= self.limit:
             self._held += len(data)
-            self.sources.append(f"data:{mime};base64,{base64.b64encode(data).decode()}")
+            self.sources.append(data_uri(data, mime))
         else:
             name = f"{number:04}.{mime.rpartition('/')[2]}"
             self.files[name] = data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,12 @@ from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, SIGNATURE
 from ..bitstream.reader import Parsed
 from ..convert import open_sic
 from ..errors import InputError, Notice, TargetError
+from ..evaluation.run import MAX_INPUT
 from ..files import read_input, shown
 from ..measure.meter import Meter, colours
 from .compare import Seen
+from .render import base
 
-MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 Pixels = NDArray[np.uint8]
 
 
@@ -46,7 +46,7 @@ def opened(path: str, level: int | None, device: str, realism: float) -> Opened:
     Raises InputError, CorruptError and so on, as reading and decoding do.
     """
     data, name = read_input(path, MAX_INPUT), shown(path)
-    short = shown(PurePath(path).name or path)
+    short = base(path)
     if not is_sic(data):
         from ..picture.load import load
 

@@ -6,12 +6,14 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
+from ..files import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ def environment() -> Environment:
     )
     found.globals["version"] = __version__
     return found
+
+
+def base(path: str) -> str:
+    """A file's name as pages show it."""
+    return shown(PurePath(path).name or path)
 
 
 def render(template: str, **values: Any) -> str:

@@ -10,13 +10,14 @@ class TrainConfig:
     """batch is per process; lr is that of the decoder and context; the encoder learns slower.
 
     stage: "joint" trains all; "decoder" freezes analysis and context; "context" freezes both
-    transforms; "decoding" the analysis alone. perceptual: weight of LPIPS beside the squared error, 0 in stage
-    2. decay: last part of a final run, in which the rate falls. favour: the first level is drawn e^favour times as often as
-    the last. even: if above 0, a crop counts by log(even + its share of the level's mean), so that
-    decibels count and not squared errors, of which busy crops have most. seams: weight of the
-    error's steps over the edges of the patches in flat places, so that no blocks show. statistics: weight of the energy of
-    fine structure (texture.py), beside the squared error like perceptual. only_level: train for this
-    level alone, 0: for all.
+    transforms; "decoding" the analysis alone. decay: last part of a final run, in which the rate
+    falls. favour: the first level is drawn e^favour times as often as the last. even: if above 0, a
+    crop counts by log(even + its share of the level's mean), so that decibels count and not squared
+    errors, of which busy crops have most. only_level: train for this level alone, 0: for all.
+
+    Weights beside the squared error: perceptual, of LPIPS (0 in stage 2); statistics, of the energy
+    of fine structure (texture.py); seams, of the error's steps over the edges of the patches in flat
+    places, so that no blocks show, which statistics do not look at.
 
     The paper's terms, each off by default. draws: if above 1, the decoder sees so many random members
     of the cells instead of their centres, and all losses are means over them. full: weight of the

@@ -5,9 +5,8 @@ smooth. Here only the energy of differences between neighbours counts, over smal
 scales and in three directions: the squared logarithm of its ratio to the original's. What is least
 is then the geometric mean of the energies that the file allows, not none at all.
 
-Steps between patches must not stand in for texture. The energies leave them out, and a second part
-counts them: the error's jump over an edge, averaged along it (so that texture cancels and a step
-does not), against the original's own activity there, which hides it.
+Steps between patches must not stand in for texture: differences over the edges of patches are left
+out. What happens there is for `loss.seams` to judge, so train with both.
 
 Pixels alone are looked at, no network; colour from half size on. On one core forward and backward
 take about a tenth of what a step of the decoder takes.
@@ -25,8 +24,6 @@ SCALES = 3
 WINDOW = 8
 FLOOR = 2.0
 """Energy, in grey levels squared, below which nobody sees a difference."""
-EDGES = 0.25
-"""Weight of the steps, so that both parts are about as large for the decoders of sic-2."""
 OPPONENT = ((0.299, 0.587, 0.114), (0.5, -0.419, -0.081), (-0.169, -0.331, 0.5))
 """Brightness and two colour differences of RGB."""
 
@@ -35,7 +32,6 @@ def statistics(made: Tensor, original: Tensor) -> Tensor:
     """Distance (B,) of two pictures (B, 3, H, W) in grey levels, sides multiples of 16, at least 32."""
     turn = torch.tensor(OPPONENT, device=made.device)
     a, b = (torch.einsum("oc,bchw->bohw", turn, p) for p in (made, original))
-    steps = edge_steps(a - b, b) + edge_steps((a - b).mT, b.mT)
     planes = [(a[:, :1], b[:, :1])]
     for _ in range(1, SCALES):
         a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
@@ -48,7 +44,7 @@ def statistics(made: Tensor, original: Tensor) -> Tensor:
             ratio = 0.5 * torch.log((p + FLOOR) / (q + FLOOR))
             total = total + ratio.square().mean((1, 2, 3))
             count += 1
-    return total / count + EDGES * steps
+    return total / count
 
 
 def energies(picture: Tensor, patch: int) -> list[Tensor]:
@@ -66,12 +62,3 @@ def energies(picture: Tensor, patch: int) -> list[Tensor]:
         F.avg_pool2d(difference.square() * mask, WINDOW, WINDOW // 2)
         for difference, mask in zip((across, down, diagonal), inside, strict=True)
     ]
-
-
-def edge_steps(error: Tensor, original: Tensor) -> Tensor:
-    """(B,) squared steps of an error over vertical edges of patches, against the activity there."""
-    jump = error[..., STRIDE::STRIDE] - error[..., STRIDE - 1 : -1 : STRIDE]
-    step = F.avg_pool2d(jump, (STRIDE, 1), (STRIDE // 2, 1))
-    activity = (original[..., 1:] - original[..., :-1]).square()[..., STRIDE // 2 :]
-    hidden = F.avg_pool2d(activity, STRIDE, (STRIDE // 2, STRIDE))
-    return (step.square() / (hidden + FLOOR)).mean((1, 2, 3))

@@ -282,9 +282,10 @@ class Run:
         threads = getattr(command.task, "threads", None)
         if threads is not None and self.jobs > 1:
             task: Any = command.task
-            limits = replace(task.limits, jobs=self.jobs)
-            share = threads_each(self.jobs, threads)
-            work = replace(work, task=replace(task, threads=share, limits=limits))
+            changed: dict[str, Any] = {"threads": threads_each(self.jobs, threads)}
+            if hasattr(task, "limits"):
+                changed["limits"] = replace(task.limits, jobs=self.jobs)
+            work = replace(work, task=replace(task, **changed))
         self.work = work
         self.summary = Summary()
         self.display = Display(total, self.jobs)

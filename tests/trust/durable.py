@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from sic_cli.files import write_into, write_output
 from tests.trust.campaign import Run, trial
-from tests.trust.crash import ENVIRONMENT, OLD, PART, command, folder, only_parts
+from tests.trust.crash import ENVIRONMENT, OLD, PART, command, folder, old_or_new, only_parts
 
 KILLED = """
 import os, signal, sys
@@ -103,3 +105,49 @@ def order_of_calls(run: Run) -> None:
             with watched(seen):
                 write_into(str(target), OLD)
             assert seen == ["rename"], seen
+
+
+@trial("T9b", "stopped and continued, quit, slow and closed readers: whole outputs or none", 7)
+def other_signals(run: Run) -> None:
+    for index in range(run.times(1, 40, 400)):
+        with (
+            run.case(f"stopped and continued {index}"),
+            folder(True) as (place, source, target, new),
+        ):
+            process = _started(source, target)
+            time.sleep(float(run.rng.uniform(0, 0.3)))
+            process.send_signal(signal.SIGTSTP)
+            time.sleep(0.05)
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(60) == 0 and target.read_bytes() == new
+            assert not only_parts(place)
+        with run.case(f"quit {index}"), folder(True) as (place, source, target, new):
+            process = _started(source, target)
+            time.sleep(float(run.rng.uniform(0, 0.4)))
+            process.send_signal(signal.SIGQUIT)
+            process.wait(60)
+            old_or_new(target, new, True)
+            only_parts(place)
+            assert _started(source, target).wait(60) == 0
+            assert target.read_bytes() == new and not only_parts(place)
+        with run.case(f"a slow reader {index}"), folder(False) as (_, source, target, new):
+            process = _started(source, "-", stdout=subprocess.PIPE)
+            assert process.stdout is not None
+            got = b""
+            while part := os.read(process.stdout.fileno(), 1 + int(run.rng.integers(100))):
+                got += part
+            assert process.wait(60) == 0 and got == new
+            process.stdout.close()
+        with run.case(f"a reader that leaves {index}"), folder(False) as (_, source, target, new):
+            process = _started(source, "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.stderr is not None and process.stderr.read() == b""
+            assert process.wait(60) == 141
+            process.stderr.close()
+
+
+def _started(source: Path, target: Path | str, **pipes: int) -> subprocess.Popen[bytes]:
+    """`sic truncate` under way."""
+    arguments = command("truncate", str(source), "-l", "2", "-o", str(target), "-f")
+    return subprocess.Popen(arguments, env=ENVIRONMENT, **pipes)  # type: ignore[call-overload, no-any-return]

@@ -10,10 +10,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sic_cli.bitstream.reader import parse
@@ -22,7 +26,7 @@ from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.release.locate import find
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_main
 from tests.tiny import made_picture
 from tests.trust.campaign import Run, trial
 
@@ -117,6 +121,67 @@ def _limit_address_space() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (200_000_000, 200_000_000))
+
+
+ALLOCATING = ("zeros", "empty", "zeros_like", "concatenate", "pad", "array", "ascontiguousarray")
+"""Functions of numpy through which encoding and decoding take memory."""
+
+
+@trial(
+    "T10c",
+    "an allocation that fails: exit 7, one sentence, no output, and the next run works",
+    6,
+    7,
+)
+def failing_allocations(run: Run) -> None:
+    with TemporaryDirectory() as folder:
+        source, coded, back = (str(Path(folder, n)) for n in ("a.png", "a.sic", "b.png"))
+        Image.fromarray(made_picture(40, 50, 3)).save(source)
+        for arguments, output in (
+            (["encode", source, "-o", coded, "-m", "tiny", "-d", "cpu", "-f"], coded),
+            (["decode", coded, "-o", back, "-d", "cpu", "-f"], back),
+        ):
+            assert run_main(*arguments).code == 0  # weights are loaded, the file is there
+            whole, count = Path(output).read_bytes(), _count(arguments)
+            run.note(f"{arguments[0]}: {count} allocations")
+            chosen = range(1, count + 1)
+            if run.scale != "R":
+                few = min(count, run.times(12, 60, count))
+                chosen = sorted(run.rng.choice(count, few, replace=False) + 1)
+            for when in chosen:
+                with run.case(f"{arguments[0]}, allocation {when}"):
+                    Path(output).unlink()
+                    with _failing(int(when)):
+                        got = run_main(*arguments)
+                    assert got.code == 7 and got.err.count("\n") <= 2, (got.code, got.err)
+                    assert "memory" in got.err and not Path(output).exists()
+                    assert run_main(*arguments).code == 0 and Path(output).read_bytes() == whole
+
+
+@contextmanager
+def _failing(when: int) -> Iterator[list[int]]:
+    """The `when`-th allocation raises MemoryError; 0: none does, they are counted."""
+    calls = [0]
+
+    def watched(real: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == when:
+                raise MemoryError("Unable to allocate")
+            return real(*arguments, **named)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ALLOCATING:
+            patch.setattr(np, name, watched(getattr(np, name)))
+        yield calls
+
+
+def _count(arguments: list[str]) -> int:
+    with _failing(0) as calls:
+        assert run_main(*arguments).code == 0
+    return calls[0]
 
 
 SHAPES = {

@@ -82,7 +82,7 @@ def worker(setting: dict[str, str], scale: str, python: str = sys.executable) ->
     """What a process under this setting finds (tests/trust/worker.py)."""
     done = subprocess.run(
         [python, "-m", "tests.trust.worker", scale],
-        env={**os.environ, **setting},
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **setting},  # waiting takes no time
         capture_output=True,
         text=True,
         cwd=ROOT,

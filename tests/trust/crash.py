@@ -91,18 +91,20 @@ def only_parts(place: Path, known: tuple[str, ...] = ("source.sic", "target.sic"
     return others
 
 
+def seconds_of_a_run() -> float:
+    """How long `sic truncate` takes here and now, and a fifth more: instants are chosen below that."""
+    started = time.perf_counter()
+    with folder(False) as (_, source, target, _new):
+        arguments = command("truncate", str(source), "-l", "2", "-o", str(target))
+        subprocess.run(arguments, env=ENVIRONMENT, check=True)
+    return 1.2 * (time.perf_counter() - started)
+
+
 @trial("T7", "kill -9 at random instants: old file or new file, whole", 7)
 def kills(run: Run) -> None:
     ends: dict[str, int] = {}
     strays = 0
-    started = time.perf_counter()
-    with folder(False) as (_, source, target, _new):
-        subprocess.run(
-            command("truncate", str(source), "-l", "2", "-o", str(target)),
-            env=ENVIRONMENT,
-            check=True,
-        )
-    longest = 1.2 * (time.perf_counter() - started)
+    longest = seconds_of_a_run()
     for index in range(run.times(8, 250, 3000)):
         old = index % 2 == 0
         with run.case(f"kill {index}"), folder(old) as (place, source, target, new):
@@ -303,6 +305,7 @@ SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 @trial("T9", "signals at random instants: documented end, no temporary file, no traceback", 7)
 def signals(run: Run) -> None:
     ends: dict[int, int] = {}
+    longest = seconds_of_a_run()
     for index in range(run.times(6, 200, 2000)):
         name = list(SIGNALS)[index % len(SIGNALS)]
         with run.case(f"{name} {index}"), folder(True) as (place, source, target, new):
@@ -311,7 +314,7 @@ def signals(run: Run) -> None:
                 env=ENVIRONMENT,
                 stderr=subprocess.PIPE,
             )
-            time.sleep(float(run.rng.uniform(0.0, 0.4)))
+            time.sleep(float(run.rng.uniform(0, longest)))
             process.send_signal(getattr(signal, name))
             try:
                 error = process.communicate(timeout=10)[1].decode()

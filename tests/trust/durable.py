@@ -16,7 +16,16 @@ import pytest
 
 from sic_cli.files import write_into, write_output
 from tests.trust.campaign import Run, trial
-from tests.trust.crash import ENVIRONMENT, OLD, PART, command, folder, old_or_new, only_parts
+from tests.trust.crash import (
+    ENVIRONMENT,
+    OLD,
+    PART,
+    command,
+    folder,
+    old_or_new,
+    only_parts,
+    seconds_of_a_run,
+)
 
 KILLED = """
 import os, signal, sys
@@ -109,13 +118,14 @@ def order_of_calls(run: Run) -> None:
 
 @trial("T9b", "stopped and continued, quit, slow and closed readers: whole outputs or none", 7)
 def other_signals(run: Run) -> None:
+    longest = seconds_of_a_run()
     for index in range(run.times(1, 40, 400)):
         with (
             run.case(f"stopped and continued {index}"),
             folder(True) as (place, source, target, new),
         ):
             process = _started(source, target)
-            time.sleep(float(run.rng.uniform(0, 0.3)))
+            time.sleep(float(run.rng.uniform(0, longest)))
             process.send_signal(signal.SIGTSTP)
             time.sleep(0.05)
             process.send_signal(signal.SIGCONT)
@@ -123,7 +133,7 @@ def other_signals(run: Run) -> None:
             assert not only_parts(place)
         with run.case(f"quit {index}"), folder(True) as (place, source, target, new):
             process = _started(source, target)
-            time.sleep(float(run.rng.uniform(0, 0.4)))
+            time.sleep(float(run.rng.uniform(0, longest)))
             process.send_signal(signal.SIGQUIT)
             process.wait(60)
             old_or_new(target, new, True)

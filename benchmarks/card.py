@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def main() -> None:
     given = parser.parse_args()
     card = find(given.release)
     found = documents(str(given.report / "results.jsonl"))
-    rows = [r for r in rows_of(found, str(given.report)).values() if belongs(r, card)]
+    rows = own(rows_of(found, str(given.report)).values(), card)
     if not any(row.codec == "sic" for row in rows):
         raise SystemExit(f"{given.report}: no rows of {card.name} ({card.id.hex()})")
     text = tables(rows, abouts(found), commit())
@@ -45,9 +46,13 @@ def main() -> None:
         path.write_text(put(known, text), encoding="utf-8")
 
 
-def belongs(row: Row, card: Card) -> bool:
-    """Is it a row of these weights, or of another codec?"""
-    return row.model_id in (None, card.id.hex())
+def own(rows: Iterable[Row], card: Card) -> list[Row]:
+    """Rows of these weights, by their realism whatever run they come from, and of other codecs."""
+    return [
+        replace(r, title=f"sic ({card.name}, realism {r.realism:g})") if r.model_id else r
+        for r in rows
+        if r.model_id in (None, card.id.hex())
+    ]
 
 
 def abouts(found: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -23,11 +23,11 @@ from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.information import information
 from sic_cli.codec.ladder import Ladder
+from sic_cli.measure.curves import RATES
 from sic_cli.measure.psnr import psnr
 from sic_cli.picture.load import load
 from sic_cli.release.locate import find
 
-RATES = (0.15, 0.30, 0.45, 0.70)
 HERE = Path(__file__).parent
 
 

@@ -11,6 +11,9 @@ from ..places import models_folder
 from .card import CARD, Card, read_card
 
 PACKAGE = Path(__file__).resolve().parent.parent
+_NAMED: dict[bytes, Card] = {}
+"""Releases that were named in this process, perhaps by a folder of their own: what was encoded with
+them is decoded with them."""
 
 
 def folders() -> list[Path]:
@@ -41,7 +44,9 @@ def find(name: str | None = None) -> Card:
     if name:
         for folder in (Path(name), *(place / name for place in folders())):
             if (folder / CARD).is_file():
-                return read_card(folder)
+                card = read_card(folder)
+                _NAMED[card.id] = card
+                return card
     known = releases()
     for card in known:
         if name is None or card.name == name:
@@ -54,7 +59,7 @@ def find(name: str | None = None) -> Card:
 
 def find_id(model: bytes) -> Card:
     """The release that a file was made with. Raises ModelError naming the id."""
-    for card in releases():
+    for card in (*releases(), *_NAMED.values()):
         if card.id == model:
             return card
     raise ModelError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from sic_cli.evaluation.rows import Row
+from sic_cli.release.card import Card
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -39,6 +41,15 @@ def test_both_ways_both_decoders_and_every_peer_are_there() -> None:
     assert "| sic (w, realism 0) against JPEG | -37.0 % (-37.0) |" in rates
     first = rates[1].split(" | ")[2]
     assert first == "26.75 / 26.75", "equal pictures: both ways give the same"
+
+
+def test_rows_of_other_weights_are_left_out_and_titles_state_realism(tiny: Card) -> None:
+    here = replace(ROWS[0], model_id=tiny.id.hex(), realism=1.0, title="sic (tiny)")
+    other = replace(ROWS[0], model_id="00" * 8, realism=1.0)
+    assert [r.title for r in card.own([here, other, ROWS[-1]], tiny)] == [
+        "sic (tiny, realism 1)",
+        "JPEG",
+    ]
 
 
 def test_a_level_that_is_no_better_is_counted() -> None:

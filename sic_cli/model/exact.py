@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,11 +78,11 @@ class ContextRunner:
         self._tables: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def classes(
-        self, cells: NDArray[np.int32], step: int, channels: NDArray[np.intp]
+        self, cells: NDArray[np.signedinteger[Any]], step: int, channels: NDArray[np.intp]
     ) -> NDArray[np.uint8]:
         """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming step.
 
-        cells: int32 (C, h, w) before the step; channels: those that the step refines.
+        cells: (C, h, w) before the step; channels: those that the step refines.
         """
         height, width = cells.shape[1:]
         out = np.empty((3, len(channels), height, width), np.uint8)
@@ -94,11 +95,11 @@ class ContextRunner:
                 self._fill(out[:, :, top:end], active, step, channels)
         return out
 
-    def _active(self, cells: NDArray[np.int32], step: int) -> Tensor:
+    def _active(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Tensor:
         """Activations (1, context_width, rows, w) of the last block."""
         return trunk(self._weights, self.features(cells, step), torch.tensor([step]))
 
-    def features(self, cells: NDArray[np.int32], step: int) -> Tensor:
+    def features(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Tensor:
         """`context.features` (1, 2 C, rows, w) of cells (C, rows, w), by look-up where they are not 0.
 
         Most cells are 0, so this is many times faster than the formula for every cell.

@@ -40,6 +40,7 @@ WHOLE_FILES = (
     "bitstream/fields.py",
     "bitstream/reader.py",
     "bitstream/truncate.py",
+    "codec/groups.py",
     "codec/walk.py",
 )
 FUNCTIONS = {

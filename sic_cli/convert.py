@@ -11,7 +11,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed, parse
@@ -148,7 +148,9 @@ def check_symbols(parsed: Parsed, name: str, device: str) -> tuple[int, str | No
     return cells_of(parsed, name, device)[1:]
 
 
-def cells_of(parsed: Parsed, name: str, device: str) -> tuple[NDArray[np.int32], int, str | None]:
+def cells_of(
+    parsed: Parsed, name: str, device: str
+) -> tuple[NDArray[np.signedinteger[Any]], int, str | None]:
     """The same, with the cells of that level before it; raises alike."""
     from .codec.decode import decode_cells, file_engine
 

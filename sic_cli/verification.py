@@ -96,7 +96,7 @@ def symbols(
             pixels = decode_parsed(parsed, name, DecodeOptions(level, device=device)).pixels
             first = pixels if first is None else first
             far = int(abs(pixels.astype(int) - first.astype(int)).max())
-        digest = hashlib.sha256(cells.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(cells.astype("<i4").tobytes()).hexdigest()[:16]
         found.devices.append(OnDevice(device, digest, far))
     for other in found.devices[1:]:
         _compare(found.devices[0], other, tolerance, found)

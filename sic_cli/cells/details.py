@@ -23,9 +23,10 @@ def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def draws(shape: tuple[int, int, int], seed: int) -> NDArray[np.uint32]:
-    """uint32 (C, h, w), uniform, by (seed, channel, row, column)."""
+def draws(shape: tuple[int, int, int], seed: int, top: int = 0) -> NDArray[np.uint32]:
+    """uint32 (C, h, w), uniform, by (seed, channel, row, column); rows begin at `top`."""
     channel, row, column = (np.arange(n, dtype=np.uint64) for n in shape)
+    row += np.uint64(top)
     with np.errstate(over="ignore"):
         key = mixed(np.array([seed + 1], np.uint64) * GOLDEN)
         key = mixed(key + channel[:, None, None] * GOLDEN)
@@ -35,21 +36,26 @@ def draws(shape: tuple[int, int, int], seed: int) -> NDArray[np.uint32]:
 
 
 def sample(
-    cells: Cells, table: LevelTable, level: int, spread: NDArray[np.float32], seed: int
+    cells: Cells,
+    table: LevelTable,
+    level: int,
+    spread: NDArray[np.float32],
+    seed: int,
+    top: int = 0,
 ) -> NDArray[np.float32]:
-    """float32 (C, h, w): one member of the synset.
+    """float32 (C, h, w): one member of the synset. top: row at which the cells begin.
 
     spread: (C,) mean magnitude of latents inside cell 0, in units of its half width. In cell 0 a
     Laplace variable of that mean, cut at the cell's edge; in the others the place is uniform.
     """
     width = np.where(np.isinf(table.width(level)), 0, table.width(level)).astype(np.float32)
-    word = draws(cells.shape, seed)
+    word = draws(cells.shape, seed, top)
     side = np.where(word & np.uint32(1), 1.0, -1.0)
     uniform = (word >> np.uint32(1)).astype(np.float64) / 2.0**31
     scale = np.maximum(spread.astype(np.float64), 1e-3)[:, None, None]
     inside = np.minimum(-scale * np.log1p(-uniform * (1 - np.exp(-1 / scale))), 1 - 1e-6)
     place = np.where(cells == 0, side * inside, np.sign(cells) * (np.abs(cells) + uniform))
     made = (place * width[:, None, None]).astype(np.float32)
-    edge = ((np.abs(cells) + 1) * width[:, None, None]).astype(np.float32)
+    edge = ((np.abs(cells).astype(np.int32) + 1) * width[:, None, None]).astype(np.float32)
     most = np.nextafter(edge, np.float32(0))  # rounding may reach the next cell, and must not
     return np.clip(made, -most, most)

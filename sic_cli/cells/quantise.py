@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .levels import NOT_SENT, LevelTable
 
-Cells = NDArray[np.int32] | NDArray[np.int16]
+Cells = NDArray[np.signedinteger[Any]]
 """(C, h, w), the number of the cell that each latent lies in; 0 where not sent."""
 
 FIRST_CUT_MAX = 256
@@ -24,14 +26,19 @@ def shifted(cells: Cells, shift: Cells) -> Cells:
 
 
 def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
-    """Cells of a latent (C, h, w) at the last level. The only place where floats decide a cell."""
+    """Cells of a latent (C, h, w) at the last level, in 16 bits where they fit. The only place where
+    floats decide a cell."""
     octave = table.octaves[-1].astype(np.int32)
     sent = octave != NOT_SENT
     first = np.array([column[column != NOT_SENT][:1].sum() for column in table.steps.T], np.int32)
     most = ((FIRST_CUT_MAX + 1) << np.where(sent, octave - first, 0)) - 1
-    magnitude = np.abs(latent) / table.width(table.levels)[:, None, None]
-    magnitude = np.minimum(magnitude, most[:, None, None]).astype(np.int32)
-    cells: Cells = np.sign(latent).astype(np.int32) * magnitude
+    width = table.width(table.levels)
+    cells: Cells = np.empty(latent.shape, np.int16)
+    for channel, values in enumerate(latent):
+        magnitude = np.minimum(np.abs(values) / width[channel], most[channel])
+        if cells.dtype == np.int16 and magnitude.max(initial=0) >= 2**15:
+            cells = cells.astype(np.int32)
+        cells[channel] = np.copysign(magnitude, values)
     return cells
 
 
@@ -55,6 +62,8 @@ def middle(
 ) -> NDArray[np.float32]:
     """float32 (C, h, w): where `mean` details put each latent. centre: (C,) place inside a cell."""
     width = np.where(np.isinf(table.width(level)), 0, table.width(level)).astype(np.float32)
-    size = np.abs(cells).astype(np.float32) + centre[:, None, None]
-    value: NDArray[np.float32] = (np.sign(cells) * size * width[:, None, None]).astype(np.float32)
+    value: NDArray[np.float32] = np.abs(cells).astype(np.float32)
+    value += centre[:, None, None]
+    value *= np.sign(cells)
+    value *= width[:, None, None]
     return value

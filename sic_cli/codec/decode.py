@@ -53,8 +53,8 @@ def decode(
     wanted = min(parsed.level, level or parsed.level)
     cells, reached, fault = decode_cells(machine, parsed, wanted)
     seed = header.seed if seed is None else seed
-    latent = machine.place(cells, reached, details, seed)
-    pixels = machine.synthesise(latent, reached, header.height, header.width, realism)
+    size = (header.height, header.width)
+    pixels = machine.picture(cells, reached, details, seed, *size, realism)
     if header.grey:
         pixels = grey_of(pixels)
     return Decoded(pixels, reached, fault)
@@ -79,7 +79,8 @@ def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, in
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
-    cells, check = np.zeros(shape, np.int32), 0
+    cells: Cells = np.zeros(shape, np.int16)
+    check = 0
     for layer in parsed.layers[:level]:
         fault = None
         try:

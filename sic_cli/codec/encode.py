@@ -45,29 +45,43 @@ def encode(
     machine = engine(card, device)
     latent = machine.analyse(pixels)
     cells = machine.cells(latent)
+    psnr = expected_psnr(machine, latent, cells)
+    del latent
     header = Header(width, height, levels, card.id, grey, seed)
-    return write(header, chunks, encode_layers(machine, latent, cells, level))
+    return write(header, chunks, encode_layers(machine, cells, psnr[:level]))
 
 
-def encode_layers(
-    machine: Engine, latent: NDArray[np.float32], cells: Cells, level: int
-) -> Iterator[Layer]:
-    """Layers 1..`level` of cells at the last level."""
+def encode_layers(machine: Engine, cells: Cells, psnr: list[int]) -> Iterator[Layer]:
+    """The first layers of cells at the last level, as many as have a `psnr` (`expected_psnr`)."""
     now, check = np.zeros_like(cells), 0
-    for k in range(1, level + 1):
+    for k, expected in enumerate(psnr, 1):
         encoder = new_encoder()
         now = machine.walk.layer(k, now, Writing(encoder), cells)
         check = digest(machine.table, k, now, check)
-        yield Layer(k, encoder.finish(), check, expected_psnr(machine, latent, now, k))
+        yield Layer(k, encoder.finish(), check, expected)
 
 
-def expected_psnr(machine: Engine, latent: NDArray[np.float32], cells: Cells, level: int) -> int:
-    """Quarter decibels for cells at `level`: the error of the latent, through a line fitted when the model was released."""
-    error = latent - machine.place(cells, level, "mean", 0)
-    mean = float(np.square(error, dtype=np.float64).sum() / (error[0].size * 768))
-    slope, offset = (float(v) for v in machine.release.psnr_fit[level - 1])
-    psnr = offset + slope * latent_psnr(mean)
-    return int(min(255, max(1, round(psnr * PSNR_UNIT))))
+def expected_psnr(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> list[int]:
+    """Quarter decibels of every level: the error of the latent, through a line fitted when the model was
+    released. Where a cell is 0 at the last level the error is the latent itself at all levels."""
+    table, centre = machine.table, machine.release.centre
+    octaves = table.octaves.astype(np.int16)
+    width = np.stack([table.width(level) for level in range(1, table.levels + 1)])
+    width[np.isinf(width)] = 0
+    total = np.zeros(table.levels)
+    for c, (values, numbers) in enumerate(zip(latent, cells, strict=True)):
+        total += np.square(values[numbers == 0], dtype=np.float64).sum()
+        busy = numbers != 0
+        size = np.abs(numbers[busy])[None] >> (octaves[-1] - octaves)[:, c, None]
+        place = (size.astype(np.float32) + centre[:, c, None]) * width[:, c, None]
+        error = np.abs(values[busy])[None] - np.where(size > 0, place, np.float32(0))
+        total += np.square(error, dtype=np.float64).sum(1)
+    found = []
+    for level, error in enumerate(total / (latent[0].size * 768), 1):
+        slope, offset = (float(v) for v in machine.release.psnr_fit[level - 1])
+        psnr = offset + slope * latent_psnr(float(error))
+        found.append(int(min(255, max(1, round(psnr * PSNR_UNIT)))))
+    return found
 
 
 def latent_psnr(mean_square: float) -> float:

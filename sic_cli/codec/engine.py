@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from ..model.exact import ContextRunner
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
-from .tiles import in_strips
+from .tiles import scaled, strips
 from .walk import Walk
 
 Pixels = NDArray[np.uint8]
@@ -70,27 +70,30 @@ class Engine:
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
         """Pixels -> latent float32 (C, ceil(H / 16), ceil(W / 16)); edges are repeated outwards."""
         height, width = pixels.shape[:2]
-        spare = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
-        padded = np.pad(pixels, spare, mode="edge") if spare != ((0, 0),) * 3 else pixels
-
-        def part(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-            tensor = torch.from_numpy(np.array(rows)).to(self.device)
-            tensor = tensor.permute(2, 0, 1)[None].float() - 127.5
-            latent: NDArray[np.float32] = self.release.analysis(tensor)[0].float().cpu().numpy()
-            return latent
-
+        rows, across = -(-height // STRIDE), -(-width // STRIDE)
+        latent = np.empty((self.table.channels, rows, across), np.float32)
         with repeatable(self.device):
-            depth = 2 * self.release.card.config.blocks
-            return in_strips(part, padded, axis=0, unit=STRIDE, halo=depth, out_axis=1, out_unit=1)
+            for strip in strips(rows, across, 2 * self.release.card.config.blocks):
+                part = pixels[scaled(strip.seen, STRIDE)]
+                below = (strip.last - strip.first) * STRIDE - len(part)
+                padded = np.pad(part, ((0, below), (0, -width % STRIDE), (0, 0)), mode="edge")
+                tensor = torch.from_numpy(padded).to(self.device)
+                tensor = tensor.permute(2, 0, 1)[None].float() - 127.5
+                out = self.release.analysis(tensor)[0, :, strip.kept]
+                latent[:, strip.own] = out.float().cpu().numpy()
+        return latent
 
     def cells(self, latent: NDArray[np.float32]) -> Cells:
         """Latent -> cells at the last level."""
         return quantise.finest(latent, self.table)
 
-    def place(self, cells: Cells, level: int, kind: str, seed: int) -> NDArray[np.float32]:
-        """Cells at `level` -> latent: `mean` or `sample` details."""
+    def place(
+        self, cells: Cells, level: int, kind: str, seed: int, top: int = 0
+    ) -> NDArray[np.float32]:
+        """Cells at `level` -> latent: `mean` or `sample` details. top: row at which they begin."""
         if kind == "sample":
-            return details.sample(cells, self.table, level, self.release.spread[level - 1], seed)
+            spread = self.release.spread[level - 1]
+            return details.sample(cells, self.table, level, spread, seed, top)
         return quantise.middle(cells, self.table, level, self.release.centre[level - 1])
 
     def synthesise(
@@ -102,21 +105,47 @@ class Engine:
         realism: float = REALISM,
     ) -> Pixels:
         """Latent at `level` -> pixels uint8 (height, width, 3). realism: 0..1, see `decoder_at`."""
+        return self._painted(lambda rows: latent[:, rows], level, height, width, realism)
+
+    def picture(
+        self,
+        cells: Cells,
+        level: int,
+        kind: str,
+        seed: int,
+        height: int,
+        width: int,
+        realism: float = REALISM,
+    ) -> Pixels:
+        """`place` and `synthesise`, without the latent of the whole picture."""
+
+        def latent(rows: slice) -> NDArray[np.float32]:
+            return self.place(cells[:, rows], level, kind, seed, rows.start)
+
+        return self._painted(latent, level, height, width, realism)
+
+    def _painted(
+        self,
+        latent: Callable[[slice], NDArray[np.float32]],
+        level: int,
+        height: int,
+        width: int,
+        realism: float,
+    ) -> Pixels:
+        """Pixels of a latent that comes by rows."""
         network = decoder_at(self.release, realism)
         which = torch.tensor([level - 1], device=self.device)
         cell = torch.from_numpy(self.table.width(level))[None].to(self.device)
-
-        def part(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
-            tensor = torch.from_numpy(np.array(rows))[None].to(self.device)
-            out = network(tensor, cell, which)[0] + 127.5
-            out = out.round_().clamp_(0, 255).to(torch.uint8)
-            pixels: NDArray[np.uint8] = out.permute(1, 2, 0).contiguous().cpu().numpy()
-            return pixels
-
+        pixels = np.empty((height, width, 3), np.uint8)
+        depth = 2 * self.release.card.config.blocks + 1
         with repeatable(self.device):
-            depth = 2 * self.release.card.config.blocks + 1
-            whole = in_strips(part, latent, axis=1, unit=1, halo=depth, out_axis=0, out_unit=STRIDE)
-        return whole[:height, :width]
+            for strip in strips(-(-height // STRIDE), -(-width // STRIDE), depth):
+                tensor = torch.from_numpy(latent(strip.seen)).to(self.device)[None]
+                out = network(tensor, cell, which)[0, :, scaled(strip.kept, STRIDE)] + 127.5
+                out = out.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
+                own = pixels[scaled(strip.own, STRIDE)]
+                own[:] = out[: len(own), :width].cpu().numpy()
+        return pixels
 
 
 _ENGINES: dict[tuple[str, str], Engine] = {}

@@ -112,15 +112,17 @@ def blocks(coder: Coder, tables: BlockTables, stream: Stream, known: bool) -> No
     size = tables.size
     whole = len(stream) // size
     lines = stream[: whole * size].reshape(whole, size)
-    flags = lines.any(1).view(np.uint8) if known else np.empty(whole, np.uint8)
+    flags: Stream = np.asarray(lines.any(1), np.uint8) if known else np.empty(whole, np.uint8)
     singles(coder, tables.flag, flags, known)
     hit = np.flatnonzero(flags)
     if len(hit):
         busy = lines[hit]
-        first = busy.argmax(1).astype(np.uint8) if known else np.empty(len(hit), np.uint8)
+        first: Stream = (
+            np.asarray(busy.argmax(1), np.uint8) if known else np.empty(len(hit), np.uint8)
+        )
         singles(coder, tables.first, first, known)
         behind = np.arange(size, dtype=np.uint8) > first[:, None]
-        rest = busy[behind] if known else np.empty(int(behind.sum()), np.uint8)
+        rest: Stream = busy[behind] if known else np.empty(int(behind.sum()), np.uint8)
         singles(coder, tables.single, rest, known)
         if not known:
             busy[np.arange(len(hit)), first] = 1

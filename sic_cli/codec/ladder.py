@@ -30,10 +30,11 @@ class Ladder:
         """uint8 (H, W, 3), or (H, W) for a grey picture: byte for byte what `decode` gives."""
         if not 1 <= level <= self.level:
             raise ValueError(f"level {level} of {self.level}")
-        header, octaves = self._header, self._machine.table.octaves.astype(np.int32)
+        header, octaves = self._header, self._machine.table.octaves.astype(np.int16)
         sent = octaves[level - 1] != NOT_SENT
         shift = np.where(sent, octaves[self.level - 1] - octaves[level - 1], 0)
-        cells = shifted(self._cells, shift) * sent[:, None, None]
-        latent = self._machine.place(cells.astype(np.int32), level, "mean", 0)
-        pixels = self._machine.synthesise(latent, level, header.height, header.width, realism)
+        cells = shifted(self._cells, shift)
+        cells *= sent[:, None, None]
+        size = (header.height, header.width)
+        pixels = self._machine.picture(cells, level, "mean", 0, *size, realism)
         return grey_of(pixels) if header.grey else pixels

@@ -8,41 +8,48 @@ how a machine cuts its work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 STRIP_LATENTS = 32_768
 """Latent positions per strip: 8 megapixels, some 600 MB inside the synthesis."""
 
 
-def in_strips(
-    part: Callable[[NDArray[Any]], NDArray[Any]],
-    whole: NDArray[Any],
-    *,
-    axis: int,
-    unit: int,
-    halo: int,
-    out_axis: int,
-    out_unit: int,
-) -> NDArray[Any]:
-    """Apply `part` to strips of `whole` along its row axis, and join what comes out.
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Latent rows: `top` to `bottom` are this strip's own, `first` to `last` are what it looks at."""
 
-    axis, unit: the row axis of the input and its rows per latent row; out_axis, out_unit: the same
-    for the output; halo: latent rows of overlap on each side.
-    """
-    rows = whole.shape[axis] // unit
-    across = whole.size // (whole.shape[axis] * whole.shape[0 if axis == 1 else 2]) // unit
+    top: int
+    bottom: int
+    first: int
+    last: int
+
+    @property
+    def seen(self) -> slice:
+        """The rows to feed."""
+        return slice(self.first, self.last)
+
+    @property
+    def own(self) -> slice:
+        """The rows to write."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def kept(self) -> slice:
+        """Its own rows among those that it looked at."""
+        return slice(self.top - self.first, self.bottom - self.first)
+
+
+def strips(rows: int, across: int, halo: int) -> Iterator[Strip]:
+    """Cut latent rows of `across` positions. halo: rows of overlap on each side."""
     height = max(2 * halo, STRIP_LATENTS // max(1, across))
     if rows <= height + halo:
-        return part(whole)
-    joined = []
-    for top in range(0, rows, height):
+        height = rows
+    for top in range(0, rows, max(1, height)):
         bottom = min(rows, top + height)
-        first, last = max(0, top - halo), min(rows, bottom + halo)
-        out = part(np.take(whole, range(first * unit, last * unit), axis=axis))
-        keep = range((top - first) * out_unit, (bottom - first) * out_unit)
-        joined.append(np.take(out, keep, axis=out_axis))
-    return np.concatenate(joined, axis=out_axis)
+        yield Strip(top, bottom, max(0, top - halo), min(rows, bottom + halo))
+
+
+def scaled(rows: slice, unit: int) -> slice:
+    """The same rows where each is `unit` rows high."""
+    return slice(rows.start * unit, rows.stop * unit)

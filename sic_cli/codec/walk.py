@@ -25,6 +25,10 @@ BLOCK = 1 << 22
 """Cells looked at together: whole channels, at least one."""
 
 
+LARGE = 1 << 14
+"""One step more may take such a cell beyond 16 bits."""
+
+
 class Writing:
     """Codes known symbols into an encoder."""
 
@@ -125,7 +129,7 @@ def roomy(cells: Cells) -> Cells:
     """The same cells, in 32 bits if they are held in 16 that one more step could leave."""
     if (
         cells.dtype == np.int16
-        and max(-int(cells.min(initial=0)), int(cells.max(initial=0))) >= 2**14
+        and not -LARGE < cells.min(initial=0) <= cells.max(initial=0) < LARGE
     ):
         return cells.astype(np.int32)
     return cells

@@ -131,7 +131,7 @@ def test_strips_of_any_height_give_the_same_classes(
     assert np.array_equal(runner.classes(cells, 7, channels), whole)
 
 
-def test_features_by_look_up_are_the_formulas(shipped: Card) -> None:
+def test_the_entry_by_look_up_is_the_formulas_convolution(shipped: Card) -> None:
     release = load(shipped)
     runner, table = context_runner(release), table_of(release)
     rng = np.random.default_rng(4)
@@ -142,4 +142,5 @@ def test_features_by_look_up_are_the_formulas(shipped: Card) -> None:
         octave = torch.from_numpy(table.steps[step]).float()[None]
         now = torch.from_numpy(cells).float()[None]
         formula = features(now, octave, release.reach, release.logs)
-        assert torch.equal(runner.features(cells, step), formula)
+        want = torch.nn.functional.conv2d(formula, release.context.entry)
+        assert torch.equal(runner.entry(cells, step), want)

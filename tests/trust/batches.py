@@ -27,10 +27,11 @@ LAST = {False: torch.contiguous_format, True: torch.channels_last}
 
 def together(machine: Engine, several: list[Any], step: int, channels_last: bool) -> np.ndarray:
     """uint8 (B, 3, C, h, w): classes of all channels for several cells at once."""
-    runner = context_runner(machine.release)
     weights = machine.release.context
     with exact.exact():
-        seen = torch.cat([runner.features(cells, step) for cells in several])
+        now = torch.from_numpy(np.stack(several)).float()
+        octave = torch.from_numpy(machine.table.steps[step]).float().expand(len(several), -1)
+        seen = context.features(now, octave, machine.release.reach, machine.release.logs)
         seen = seen.contiguous(memory_format=LAST[channels_last])
         which = torch.full((len(several),), step)
         whole = context.logits(weights, context.trunk(weights, seen, which), which)

@@ -40,6 +40,7 @@ WHOLE_FILES = (
     "bitstream/fields.py",
     "bitstream/reader.py",
     "bitstream/truncate.py",
+    "codec/groups.py",
     "codec/walk.py",
 )
 FUNCTIONS = {
@@ -49,8 +50,8 @@ FUNCTIONS = {
     "entropy/range_coder.py": ("_model", "decode"),
     "entropy/tables.py": ("__post_init__", "binary"),
     "cells/levels.py": ("build", "steps_of"),
-    "model/context.py": ("features", "rescale", "floor_through", "trunk", "logits"),
-    "model/exact.py": ("classes", "_active", "_fill", "__init__"),
+    "model/context.py": ("features", "rescale", "floor_through", "trunk", "behind_entry", "logits"),
+    "model/exact.py": ("classes", "_active", "entry", "_fill", "__init__"),
 }
 """What runs between the bytes of a file and the index of a table."""
 

@@ -27,7 +27,7 @@ import pieces
 
 @pytest.fixture
 def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
-    """Four crops a run, a minute at a time, two pictures in each set."""
+    """Four crops a run, all in one piece, two pictures in each set."""
     for name in ("holdout", "kodak", "train"):
         (tmp_path / name).mkdir()
         for seed in range(2):
@@ -40,7 +40,7 @@ def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
     sets = {name: tmp_path / name for name in ("holdout", "kodak")}
     start = str(tmp_path / "start.safetensors")
     return pieces.Plan(
-        tmp_path / "out", tmp_path / "packed", start, 4, 1.0, 1, "cpu", None, sets, 1
+        tmp_path / "out", tmp_path / "packed", start, 4, 1e4, 1, "cpu", None, sets, 1
     )
 
 

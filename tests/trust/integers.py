@@ -9,9 +9,13 @@ is exact too). Controls make sure that a float would be seen.
 from __future__ import annotations
 
 import ast
+import inspect
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,11 +24,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import sic_cli.entropy
 from sic_cli.bitstream.reader import Parsed, parse
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.codec.engine import Engine
 from sic_cli.codec.walk import Reading, Walk
-from sic_cli.entropy import new_decoder
+from sic_cli.entropy import coder_name, new_decoder
 from sic_cli.entropy.tables import FrequencyTable
 from sic_cli.model import context
 from sic_cli.model.exact import RANGES, exact, largest_sums
@@ -42,18 +47,21 @@ WHOLE_FILES = (
     "bitstream/truncate.py",
     "codec/groups.py",
     "codec/walk.py",
+    "entropy/__init__.py",
 )
 FUNCTIONS = {
     "codec/decode.py": ("decode_cells",),
     "codec/coding_tables.py": ("from_arrays",),
     "entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
-    "entropy/range_coder.py": ("_model", "decode"),
+    "entropy/range_coder.py": ("_model", "decode", "__init__", "_guarded"),
     "entropy/tables.py": ("__post_init__", "binary"),
-    "cells/levels.py": ("build", "steps_of"),
+    "cells/levels.py": ("build", "steps_of", "channels"),
     "model/context.py": ("features", "rescale", "floor_through", "trunk", "behind_entry", "logits"),
-    "model/exact.py": ("classes", "_active", "entry", "_fill", "__init__"),
+    "model/exact.py": (
+        *("classes", "_active", "entry", "_fill", "__init__", "_looked_up", "exact"),
+    ),
 }
-"""What runs between the bytes of a file and the index of a table."""
+"""What runs between the bytes of a file and the index of a table (T14g sees that nothing else does)."""
 
 ALLOWED = {
     ("bitstream/truncate.py", "number / 8"): "a size that the user asked for in bits per pixel",
@@ -124,6 +132,35 @@ def no_float_in_the_source(run: Run) -> None:
             "exp",
             "number / 7",
         }
+
+
+@trial("T14g", "every function that runs while symbols are decoded is one that T14c looks at", 4)
+def nothing_else_runs(run: Run) -> None:
+    """So that code which moves to another file does not escape."""
+    seen: set[tuple[str, str]] = set()
+    package = str(ROOT / "sic_cli") + os.sep
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        function = code.co_flags & inspect.CO_OPTIMIZED and code.co_name[0] != "<"
+        if event == "call" and function and code.co_filename.startswith(package):
+            seen.add((code.co_filename.removeprefix(package).replace(os.sep, "/"), code.co_name))
+
+    for data in good("tiny" if run.scale == "PR" else "").values():
+        machine = file_engine(parse(data), "cpu")
+        for coder in ("plain", "constriction") if coder_name() == "constriction" else ("plain",):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sic_cli.entropy, "coder_name", lambda coder=coder: coder)
+                sys.setprofile(watch)
+                try:
+                    parsed = parse(data)
+                    decode_cells(machine, parsed, parsed.level)
+                finally:
+                    sys.setprofile(None)
+    assert len(seen) > 20
+    for file, function in sorted(seen):
+        with run.case(f"{file}: {function}"):
+            assert file in WHOLE_FILES or function in FUNCTIONS.get(file, ()), "is not looked at"
 
 
 class WholeNumbers(TorchDispatchMode):

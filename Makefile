@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz audit bench data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz audit bench bench-scaling data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -70,8 +70,11 @@ audit: setup  ## known holes in the packages of .venv, by pip-audit; fails where
 	$(BIN)/python -m pip freeze --exclude-editable | sed -n 's/\(==[^+]*\)+.*/\1/;/==/p' > $(VENV)-audit/list
 	$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip -r $(VENV)-audit/list
 
-bench: setup  ## times and memory on a 768x512 picture
-	$(BIN)/python benchmarks/speed.py
+bench: setup  ## times of processes, of the codec and of peers, in one table
+	$(BIN)/python benchmarks/speed.py $(DATA)/kodak
+
+bench-scaling: setup  ## time and memory over 0.1 to 50 megapixels (TO=50), as a chart
+	$(BIN)/python benchmarks/scaling.py --to $(or $(TO),50)
 
 data: setup  ## decode the training pictures once into runs/packed
 	$(BIN)/sic train pack $(DATA)/train runs/packed

@@ -1,11 +1,17 @@
-"""Times and memory on a 768x512 picture: whole processes, and inside one after the weights are loaded.
+"""The times of the speed issue in one table: whole processes, inside one after load, and peers.
 
-python benchmarks/speed.py [PICTURE] [--threads N]
+    python benchmarks/speed.py [PICTURES] [--threads N] [--runs N] [--large MEGAPIXELS] [--quick]
+
+Medians and spreads (slowest less fastest) in milliseconds, of the wall and of the processor: on a
+busy machine only the latter means anything. Peers run between our own runs, picture by picture, so
+that ratios are of the same minute. PICTURES: a folder of 768x512 pictures, such as Kodak.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import resource
 import statistics
 import subprocess
@@ -13,96 +19,222 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PICTURE = HERE.parent / "tests" / "pictures" / "parrots.png"
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ROOT / "tests" / "pictures" / "parrots.png"
+KODAK = ROOT.parent / "shared" / "data" / "kodak"
 
 
-def median_ms(work: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Median and spread in milliseconds, after one run to warm up."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
+@dataclass(slots=True)
+class Times:
+    """Wall and processor milliseconds of runs of one thing."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def add(self, work: Callable[[], object], children: bool = False) -> None:
+        """Run once and note."""
+        who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+        before, start = resource.getrusage(who), time.perf_counter()
         work()
-        times.append((time.perf_counter() - start) * 1000)
-    return statistics.median(times), max(times) - min(times)
+        self.wall.append((time.perf_counter() - start) * 1000)
+        after = resource.getrusage(who)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.cpu.append(used * 1000)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.wall)
 
 
-def whole_process(*arguments: str) -> tuple[float, float]:
-    """Milliseconds and peak MiB of one `sic` process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "sic_cli", *arguments], check=True, capture_output=True)
-    taken = (time.perf_counter() - start) * 1000
-    return taken, max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+def line(name: str, times: Times, must: str = "", aim: str = "") -> None:
+    """One row of the table."""
+    spread = max(times.wall) - min(times.wall)
+    print(
+        f"{name:<44} {times.median:>9.1f} {spread:>8.1f} {statistics.median(times.cpu):>9.1f} "
+        f"{min(times.cpu):>9.1f} {must:>9} {aim:>8}",
+        flush=True,
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("picture", nargs="?", type=Path, default=PICTURE)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--runs", type=int, default=7)
-    options = parser.parse_args()
+def head(text: str) -> None:
+    print(f"\n{text}")
+    print(
+        f"{'ms':<44} {'wall':>9} {'spread':>8} {'CPU':>9} {'least CPU':>9} {'must':>9} {'aim':>8}"
+    )
+
+
+def timed(work: Callable[[], object], runs: int, children: bool = False) -> Times:
+    times = Times()
+    work()
+    for _ in range(runs):
+        times.add(work, children)
+    return times
+
+
+def process(*arguments: str) -> Callable[[], object]:
+    """A whole Python process with these arguments."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *arguments]
+    return lambda: subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+def processes(picture: Path, runs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         coded, cut, out = f"{folder}/a.sic", f"{folder}/b.sic", f"{folder}/a.png"
-        rows = [
-            ("sic --help, process", *whole_process("--help")),
-            ("sic encode, process", *whole_process("encode", str(options.picture), "-o", coded)),
-            ("sic info, process", *whole_process("info", coded)),
-            ("sic truncate, process", *whole_process("truncate", coded, "-o", cut, "-l", "6")),
-            ("sic decode, process", *whole_process("decode", coded, "-o", out)),
-        ]
-        print(f"{'whole process':<34} {'ms':>8} {'peak MiB so far':>16}")
-        for name, taken, memory in rows:
-            print(f"{name:<34} {taken:>8.0f} {memory:>16.0f}")
-        inside(options, Path(coded))
+        sic = ("-m", "sic_cli")
+        encode = ("encode", str(picture), "-o", coded, "-f")
+        head("whole processes, 768x512")
+        line("python -c pass", timed(process("-c", "pass"), runs, True))
+        torch_alone = timed(process("-c", "import torch"), runs, True)
+        line("python -c 'import torch'", torch_alone)
+        line("sic --help", timed(process(*sic, "--help"), runs, True), "300", "150")
+        line("sic encode, 16 levels", timed(process(*sic, *encode), runs, True))
+        line("sic info", timed(process(*sic, "info", coded), runs, True), "200", "150")
+        shorten = ("truncate", coded, "-o", cut, "-l", "6", "-f")
+        line("sic truncate", timed(process(*sic, *shorten), runs, True), "200", "150")
+        show = timed(process(*sic, "decode", coded, "-o", out, "-f"), runs, True)
+        line("sic decode, level 16", show, "+800", "+300")
+        print(f"  behind the import of torch: {show.median - torch_alone.median:.0f} ms")
 
 
-def inside(options: argparse.Namespace, coded: Path) -> None:
-    """Times after load."""
+def inside(picture: Path, runs: int) -> None:
     import numpy as np
     import torch
+    from PIL import Image
 
     from sic_cli.bitstream.reader import parse
     from sic_cli.codec.decode import decode, decode_cells
     from sic_cli.codec.encode import encode
     from sic_cli.codec.engine import engine
     from sic_cli.entropy import coder_name
-    from sic_cli.picture.load import load
+    from sic_cli.model.exact import exact
     from sic_cli.release.locate import find
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    picture = load(options.picture.read_bytes(), "picture", 65535, 178_000_000)
-    card, parsed = find(), parse(coded.read_bytes())
-    machine = engine(card)
-    cells, _, _ = decode_cells(machine, parsed, parsed.level)
-    placed = machine.place(cells, parsed.level, "mean", 0)
-    height, width = picture.pixels.shape[:2]
-    zero = np.zeros_like(cells)
-    last = len(machine.table.step_level) - 1
-    channels = np.flatnonzero(machine.table.steps[last + 1] > machine.table.steps[last])
-    rows: list[tuple[str, Callable[[], object]]] = [
-        ("encode, all levels", lambda: encode(picture.pixels, card)),
-        ("decode, level 16", lambda: decode(parsed)),
-        ("decode, level 6", lambda: decode(parsed, level=6)),
-        ("  analysis", lambda: machine.analyse(picture.pixels)),
-        ("  symbols of 16 levels", lambda: decode_cells(machine, parsed, parsed.level)),
-        (
-            "  one context step",
-            lambda: machine.release and machine.walk._classes(zero, last, channels),
-        ),
-        ("  synthesis", lambda: machine.synthesise(placed, parsed.level, height, width)),
-    ]
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    card = find()
+    parsed, machine = parse(encode(pixels, card)), engine(card)
+    height, width = pixels.shape[:2]
+    cells, table = decode_cells(machine, parsed, parsed.level)[0], machine.table
+    refined = [np.flatnonzero(b > a) for a, b in zip(table.steps, table.steps[1:], strict=False)]
+
+    def context() -> None:
+        with exact():
+            for step, channels in enumerate(refined):
+                machine.walk._classes(cells, step, channels)
+
+    head(f"after load, {width}x{height}, {torch.get_num_threads()} threads, coder {coder_name()}")
+    line("encode, 16 levels", timed(lambda: encode(pixels, card), runs), "250", "80")
+    whole = timed(lambda: decode(parsed), runs)
+    line("decode, level 16", whole, "150", "50")
+    line("decode, level 6", timed(lambda: decode(parsed, level=6), runs))
+    line("  analysis", timed(lambda: machine.analyse(pixels), runs))
+    symbols = timed(lambda: decode_cells(machine, parsed, parsed.level), runs)
+    line("  symbols of 16 levels", symbols)
+    network = timed(context, runs)
+    line(f"    of these the context network, {len(refined)} steps", network)
+    size = (height, width)
+    line("  picture", timed(lambda: machine.picture(cells, parsed.level, "mean", 0, *size), runs))
+    share = 1 - min(network.cpu) / min(symbols.cpu)
+    entropy = share * min(symbols.cpu) / min(whole.cpu)
+    print(f"  walk and entropy coding: {entropy:.0%} of decoding (must 15 %, aim 8 %)")
+
+
+def against_peers(folder: Path, count: int) -> None:
+    """Pictures per second, side by side. AVIF through Pillow at speed 6, the hyperprior untrained."""
+    import numpy as np
+    from hyperprior import Hyperprior
+    from PIL import Image, features
+
+    from sic_cli.bitstream.reader import parse
+    from sic_cli.codec.decode import decode
+    from sic_cli.codec.encode import encode
+    from sic_cli.release.locate import find
+
+    card, peer = find(), Hyperprior()
+    paths = sorted(folder.glob("*.png"))[:count] or [PICTURE]
+    names = ("sic encode", "sic decode", "hyperprior encode", "hyperprior decode")
+    times = {name: Times() for name in (*names, "AVIF encode", "AVIF decode")}
+    avif = features.check("avif")
+    for turn, path in enumerate([paths[0], *paths]):
+        picture = Image.open(path).convert("RGB")
+        pixels, kept = np.asarray(picture), {}
+
+        def note(name: str, work: Callable[[], object], turn: int = turn) -> object:
+            kept: list[object] = []
+            (times[name] if turn else Times()).add(lambda: kept.append(work()))
+            return kept[0]
+
+        kept["sic"] = note("sic encode", lambda: encode(pixels, card))
+        note("sic decode", lambda: decode(parse(kept["sic"])))  # type: ignore[arg-type]
+        kept["peer"] = note("hyperprior encode", lambda: peer.encode(pixels))
+        note("hyperprior decode", lambda: peer.decode(kept["peer"], *pixels.shape[:2]))  # type: ignore[arg-type]
+        if avif:
+            file = io.BytesIO()
+            note("AVIF encode", lambda: picture.save(file, "AVIF", quality=60, speed=6))
+            note("AVIF decode", lambda: np.asarray(Image.open(file)))
+    head(f"{len(paths)} pictures of {folder.name}, one after another")
+    for name, row in times.items():
+        if row.wall:
+            line(name, row)
+    both = {
+        k: times[f"{k} encode"].median + times[f"{k} decode"].median for k in ("sic", "hyperprior")
+    }
     print(
-        f"\nafter load, {width}x{height}, {torch.get_num_threads()} threads, coder {coder_name()}"
+        f"  pictures per second, encoded and decoded: sic {1000 / both['sic']:.2f}, hyperprior "
+        f"{1000 / both['hyperprior']:.2f}: {both['hyperprior'] / both['sic']:.2f}x (must 5x, aim 10x)"
     )
-    print(f"{'':<34} {'median ms':>10} {'spread':>8}")
-    for name, work in rows:
-        median, spread = median_ms(work, options.runs)
-        print(f"{name:<34} {median:>10.1f} {spread:>8.1f}")
+    if avif:
+        ratio = times["sic encode"].median / times["AVIF encode"].median
+        print(f"  encoding takes {ratio:.2f} times as long as AVIF (must 3, aim 1)")
+
+
+def large(megapixels: float, runs: int) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from sic_cli.bitstream.reader import parse
+    from sic_cli.codec.decode import decode
+    from sic_cli.codec.encode import encode
+    from sic_cli.release.locate import find
+
+    photo = np.asarray(Image.open(PICTURE).convert("RGB"))
+    block = np.concatenate([photo, photo[::-1]])
+    block = np.concatenate([block, block[:, ::-1]], 1)
+    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = height * 4 // 3
+    times = (-(-height // block.shape[0]), -(-width // block.shape[1]), 1)
+    pixels, card = np.tile(block, times)[:height, :width], find()
+    head(f"after load, {width}x{height}")
+    coding, decoding = Times(), Times()
+    for _ in range(runs):
+        kept: list[bytes] = []
+        coding.add(lambda kept=kept: kept.append(encode(pixels, card)))  # type: ignore[misc]
+        decoding.add(lambda kept=kept: decode(parse(kept[0])))  # type: ignore[misc]
+    line("encode, 16 levels", coding, "12000", "5000")
+    line("decode, level 16", decoding, "8000", "3000")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pictures", nargs="?", type=Path, default=KODAK)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--large", type=float, default=24, help="megapixels; 0: left out")
+    parser.add_argument("--quick", action="store_true", help="3 runs, 4 pictures, nothing large")
+    options = parser.parse_args()
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    runs = 3 if options.quick else options.runs
+    processes(PICTURE, runs)
+    inside(PICTURE, runs)
+    against_peers(options.pictures, 4 if options.quick else 24)
+    if options.large and not options.quick:
+        large(options.large, 1)
 
 
 if __name__ == "__main__":

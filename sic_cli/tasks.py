@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from . import __version__
 from .batch.work import Made
@@ -11,7 +12,7 @@ from .bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
 from .bitstream.reader import parse
 from .bitstream.truncate import level_within, truncate
 from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
-from .errors import CorruptError, Notice
+from .errors import CorruptError, ModelError, Notice
 from .files import shown
 from .limits import DEFAULT, Limits
 
@@ -33,8 +34,9 @@ def set_threads(threads: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EncodeTask:
-    """threads: of the process that runs it. model_id: of the weights that `options` name. limits:
-    what is refused; they decide no output."""
+    """threads: of the process that runs it. model_id: of the weights that `options` name; a process on
+    another machine takes the weights of this id, whatever bears the name there. limits: what is
+    refused; they decide no output."""
 
     options: EncodeOptions
     threads: int = 0
@@ -58,11 +60,22 @@ class EncodeTask:
         from .codec.engine import engine
         from .release.locate import find
 
-        engine(find(self.options.model), self.options.device)
+        engine(find(self._pinned().model), self.options.device)
+
+    def _pinned(self) -> EncodeOptions:
+        """The options with weights of `model_id`. Raises ModelError if they are not here."""
+        from .release.locate import find, find_id
+
+        if not self.model_id:
+            return self.options
+        with contextlib.suppress(ModelError):
+            if find(self.options.model).id.hex() == self.model_id:
+                return self.options
+        return replace(self.options, model=str(find_id(bytes.fromhex(self.model_id)).folder))
 
     def make(self, data: bytes, source: str, _: str) -> Made:
         set_threads(self.threads)
-        made = encode_file(data, shown(source), self.options, self.limits)
+        made = encode_file(data, shown(source), self._pinned(), self.limits)
         chunks = parse(made.data).chunks
         facts = {
             "width_px": made.width,

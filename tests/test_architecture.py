@@ -15,7 +15,8 @@ PACKAGE = ROOT / "sic_cli"
 ROOMS = {
     "errors": (set(), set()),
     "files": ({"errors"}, set()),
-    "batch": ({"errors", "files", "documents"}, {"pathspec"}),
+    "remote": ({"errors", "files", "bitstream"}, {"fsspec"}),
+    "batch": ({"errors", "files", "documents", "remote"}, {"pathspec", "distributed", "dask"}),
     "tasks": (
         {
             *("errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"),
@@ -166,7 +167,8 @@ def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(
         "import sys\nfrom sic_cli.cli.main import main\n"
         f"try:\n    main({[names.get(a, a) for a in arguments]!r})\n"
         "except SystemExit as e:\n    assert not e.code, e.code\n"
-        "heavy = {'torch', 'numpy', 'PIL', 'constriction', 'safetensors'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'constriction', 'safetensors', 'fsspec', 'distributed'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

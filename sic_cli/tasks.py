@@ -15,6 +15,9 @@ from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, ope
 from .errors import CorruptError, ModelError, Notice
 from .files import shown
 from .limits import DEFAULT, Limits
+from .remote.either import Portion, read
+from .remote.names import is_url
+from .remote.portions import first_levels
 
 NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
@@ -117,6 +120,12 @@ class DecodeTask:
         set_threads(self.threads)
 
         from .codec import decode  # noqa: F401  once a process, before its first file
+
+    def read(self, source: str) -> Portion:
+        """Of a URL only the levels that are decoded; all of it where every layer is to be checked."""
+        if self.options.level is None or self.options.strict or not is_url(source):
+            return read(source, self.most_bytes)
+        return first_levels(source, self.options.level)
 
     def make(self, data: bytes, source: str, output: str) -> Made:
         name = shown(source)

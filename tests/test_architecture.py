@@ -19,11 +19,12 @@ ROOMS = {
     "batch": ({"errors", "files", "documents", "remote"}, {"pathspec", "distributed", "dask"}),
     "tasks": (
         {
-            *("errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"),
-            "limits",
+            *("errors", "files", "remote", "batch", "bitstream", "convert", "codec", "release"),
+            *("picture", "limits"),
         },
         {"torch"},
     ),
+    "many": ({"errors", "remote", "batch", "convert", "release", "picture", "tasks"}, set()),
     "limits": ({"errors", "bitstream"}, set()),
     "places": (set(), {"platformdirs"}),
     "schemas": ({"errors"}, set()),
@@ -39,7 +40,7 @@ ROOMS = {
     ),
     "documents": ({"errors"}, set()),
     "targets": ({"errors", "bitstream", "codec", "measure"}, {"numpy"}),
-    "facts": ({"errors", "files", "bitstream", "convert", "release"}, set()),
+    "facts": ({"errors", "files", "remote", "bitstream", "convert", "release"}, set()),
     "api": (
         {"errors", "files", "bitstream", "convert", "facts", "picture", "targets"},
         {"numpy", "PIL", "torch"},
@@ -52,7 +53,10 @@ ROOMS = {
     ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),
     "evaluation": (
-        {"errors", "files", "documents", "bitstream", "picture", "codec", "release", "measure"},
+        {
+            *("errors", "files", "remote", "batch", "documents", "bitstream", "picture", "codec"),
+            *("release", "measure"),
+        },
         {"numpy", "PIL"},
     ),
     "html": (

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..batch.plan import Job
@@ -19,7 +20,7 @@ from ..release.locate import find_id
 from ..remote.names import is_url
 from .contenders import Contender, contenders
 from .rows import Results, Row
-from .run import Plan, keep_file, measured, read_source
+from .run import Plan, file_name, keep_file, picture_rows, read_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Recipe:
     device: str
     levels: tuple[int, ...] | None
     steps: int
+    decoders: tuple[float, ...]
     versions: tuple[tuple[str, str], ...]
     base: str
 
@@ -44,9 +46,22 @@ class Asked(Order):
     keep: bool = False
 
 
+@dataclass(slots=True)
+class Taken:
+    """Rows on a worker: what was known, and what is new."""
+
+    rows: dict[tuple[Any, ...], Row]
+    new: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row) -> None:
+        """As `Results.add`."""
+        self.rows[row.key] = row
+        self.new.append(row)
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Called on a worker with an `Asked`: its rows, and the files to keep by name."""
+    """Called on a worker with an `Asked`: all its rows, the new ones, and the files to keep by name."""
 
     recipe: Recipe
     metrics: tuple[str, ...]
@@ -55,15 +70,17 @@ class Measure:
     def __call__(self, order: Order) -> dict[str, Any]:
         assert isinstance(order, Asked)
         path = order.job.source
-        files: dict[str, bytes] = {}
-        plan = Plan(_built(self.recipe), self.metrics, self.repeat, Path(), frozenset())
-        if order.keep:
-            plan = replace(plan, kept=frozenset([path]), keeper=files.__setitem__)
         at = path if is_url(path) else os.path.join(self.recipe.base, path)
-        source = replace(read_source(at), path=path)
-        known = {row.key: row for row in order.rows}
-        rows = [row for who in plan.contenders for row in measured(source, who, plan, known)]
-        return {"rows": rows, "files": files}
+        taken = Taken({row.key: row for row in order.rows})
+        with TemporaryDirectory() as folder:
+            kept = frozenset([path]) if order.keep else frozenset()
+            plan = Plan(_built(self.recipe), self.metrics, self.repeat, Path(folder), kept)
+            source = replace(read_source(at), path=path)
+            rows = [
+                row for who in plan.contenders for row in picture_rows(source, who, plan, taken)
+            ]
+            files = {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+        return {"rows": rows, "new": taken.new, "files": files}
 
 
 _BUILT: dict[Recipe, list[Contender]] = {}
@@ -73,10 +90,12 @@ def _built(recipe: Recipe) -> list[Contender]:
     if recipe not in _BUILT:
         card = find_id(bytes.fromhex(recipe.model_id)) if recipe.model_id else None
         levels = list(recipe.levels) if recipe.levels is not None else None
-        found, _ = contenders(recipe.names, card, recipe.device, levels, recipe.steps)
+        found, _ = contenders(
+            recipe.names, card, recipe.device, levels, recipe.steps, recipe.decoders
+        )
         own = tuple((who.name, who.version) for who in found)
         if own != recipe.versions:
-            here, there = (", ".join(f"{n} ({v})" for n, v in x) for x in (recipe.versions, own))
+            here, there = (", ".join(v for _, v in x) for x in (recipe.versions, own))
             raise ResourceError(f"a worker has other codecs: {there}; and here are: {here}")
         _BUILT[recipe] = found
     return _BUILT[recipe]
@@ -91,32 +110,37 @@ def spread(
     progress: Callable[[int, int, str], None],
 ) -> tuple[list[Row], dict[str, SicError]]:
     """As `run.evaluate`, the pictures side by side. Raises ResourceError if the workers go away."""
-    before: dict[str, list[Row]] = {}
+    known: dict[str, list[Row]] = {}
     for row in results.rows.values():
-        before.setdefault(row.input, []).append(row)
-    old = set(results.rows)
-
-    def orders() -> Iterator[Order]:
-        for index, path in enumerate(paths, 1):
-            known = tuple(before.get(path, ()))
-            yield Asked(Job(index, path, None), None, known, path in plan.kept)
-
+        known.setdefault(row.input, []).append(row)
     done: dict[str, list[Row]] = {}
     failed: dict[str, SicError] = {}
     running = runner(Measure(recipe, tuple(plan.names), plan.repeat))
     try:
-        for order, outcome in running.results(orders()):
+        for order, outcome in running.results(_orders(paths, plan, known)):
             path = order.job.source
             if isinstance(outcome, BaseException):
                 failed[path] = as_error(outcome, path)
             else:
                 done[path] = outcome["rows"]
-                for row in done[path]:
-                    if row.key not in old or results.rows[row.key] != row:
-                        results.add(row)
+                for row in outcome["new"]:
+                    results.add(row)
                 for name, data in outcome["files"].items():
                     keep_file(plan.keep / name, data)
             progress(len(done) + len(failed), len(paths), path)
     finally:
         running.close()
     return [row for path in paths for row in done.get(path, [])], failed
+
+
+def _orders(paths: Sequence[str], plan: Plan, known: dict[str, list[Row]]) -> Iterator[Order]:
+    codecs = {who.name: who for who in plan.contenders}
+    for index, path in enumerate(paths, 1):
+        rows = tuple(known.get(path, ()))
+        files = (
+            plan.keep / file_name(row.picture, codecs[row.codec], row.setting)
+            for row in rows
+            if row.codec in codecs
+        )
+        keep = path in plan.kept and not (rows and all(file.is_file() for file in files))
+        yield Asked(Job(index, path, None), None, rows, keep)

@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz audit bench data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure setup-cluster demo test check usage trust trust-release fuzz audit bench bench-cluster data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -27,6 +27,12 @@ $(VENV)/ready-measure: $(VENV)/ready
 	touch $@
 
 setup-measure: $(VENV)/ready-measure  ## add what measuring LPIPS and JPEG XL needs
+
+$(VENV)/ready-cluster: $(VENV)/ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev,cluster]" "moto[server]>=5"
+	touch $@
+
+setup-cluster: $(VENV)/ready-cluster  ## add S3 and a server of it, for tests and bench-cluster
 
 demo: setup  ## encode a photograph, decode four levels, write pictures and a page into demo/
 	$(BIN)/python benchmarks/demo.py demo
@@ -72,6 +78,9 @@ audit: setup  ## known holes in the packages of .venv, by pip-audit; fails where
 
 bench: setup  ## times and memory on a 768x512 picture
 	$(BIN)/python benchmarks/speed.py
+
+bench-cluster: setup-cluster  ## processes against a cluster, a worker killed in the middle, the client's memory
+	$(BIN)/python benchmarks/cluster.py --data $(DATA)/kodak --out benchmarks/results/cluster.json
 
 data: setup  ## decode the training pictures once into runs/packed
 	$(BIN)/sic train pack $(DATA)/train runs/packed

@@ -102,7 +102,7 @@ class Cluster(Executor):
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             for name in names:
                 settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
-        with dask.config.set(settings):
+        with dask.config.set(settings), self._started():
             self._own = self._dask.LocalCluster(
                 n_workers=number,
                 threads_per_worker=1,
@@ -113,6 +113,17 @@ class Cluster(Executor):
                 resources={"GPU": 1} if self.needs.gpu else None,
             )
             return self._dask.Client(self._own, set_as_default=False)
+
+    @contextlib.contextmanager
+    def _started(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if self._own is not None:
+                with contextlib.suppress(Exception):
+                    self._own.close(timeout=2)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise ResourceError(f"--cluster {self.address}: does not start ({reason})") from None
 
     def _connected(self) -> Any:
         try:

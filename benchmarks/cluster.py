@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def serve(workers: int) -> None:
     import distributed
 
     with distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
         print(cluster.scheduler_address, *(w.pid for w in cluster.workers.values()), flush=True)
         sys.stdin.read()
@@ -178,14 +179,15 @@ def held(count: int, address: str) -> None:
     from sic_cli.batch.run import Runner
     from sic_cli.batch.work import Order
 
-    cluster = Cluster(address, Needs())
+    cluster = Cluster(address, Needs()) if address else None
+    threads = ThreadPoolExecutor(4)
     before = peak()
     names = (f"{n // 1000:04}/{n:08}.png" for n in range(count))
     urls = ((f"s3://pictures/{name}", name) for name in names)
     files = (Found(url, "s3://pictures", name, 100_000, 1, ("", url)) for url, name in urls)
     made = plan(files, Layout("s3://coded", ".sic", existing="overwrite"))
     planned, began = peak(), time.perf_counter()
-    runner = Runner(nothing, lambda: cluster, lambda: cluster.most)
+    runner = Runner(nothing, lambda: cluster or threads, lambda: cluster.most if cluster else 8)
     flying = done = 0
     for _ in runner.results(Order(job) for job in made.jobs):
         done += 1

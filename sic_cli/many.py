@@ -106,6 +106,8 @@ def _run(
                 lines.add(record)
                 yield record
         finally:
+            for future in runner.flying:
+                future.cancel()
             runner.close()
 
 

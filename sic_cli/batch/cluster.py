@@ -27,9 +27,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INSTALL = 'pip install "sic[cluster]"'
-CONNECT_SECONDS = 10
-WAIT_SECONDS = 60
-"""How long a cluster may be without any worker."""
+CONNECT_SECONDS = 30
+FIRST_SECONDS = 10
+"""How long the first workers are waited for; a cluster that grows on demand has none before there is
+work, and its workers are then asked when they get some."""
+WAIT_SECONDS = 300
+"""How long a run may be without any worker."""
 TRIES = 1
 """Further tries of a file on a local cluster after its worker died; then it is tried alone."""
 COUNT_SECONDS = 2.0
@@ -108,7 +111,7 @@ class Cluster(Executor):
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
                 resources={"GPU": 1} if self.needs.gpu else None,
             )
@@ -139,17 +142,16 @@ class Cluster(Executor):
 
     def _check_workers(self) -> None:
         """Every worker must be as this process is."""
-        end = time.monotonic() + WAIT_SECONDS
-        while not self._workers():
-            if time.monotonic() > end:
-                raise self._no_workers()
+        end = time.monotonic() + FIRST_SECONDS
+        while not self._workers() and time.monotonic() < end:
             time.sleep(0.2)
         told: dict[str, dict[str, Any]] = self.client.run(_probe(), on_error="return")
         for worker, facts in sorted(told.items()):
             if isinstance(facts, BaseException):
                 raise ResourceError(f"worker {worker}: {type(facts).__name__}: {facts}")
             _check(worker, facts, self.needs)
-        if self.needs.gpu and not any("GPU" in w["resources"] for w in self._workers().values()):
+        workers = self._workers().values()
+        if self.needs.gpu and workers and not any("GPU" in w["resources"] for w in workers):
             raise ResourceError(
                 f"--cluster {shown(self.address)}: no worker offers the resource GPU",
                 'start the workers that have one with --resources "GPU=1", or use --device cpu',

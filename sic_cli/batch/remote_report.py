@@ -1,8 +1,8 @@
 """A report on an object store, where nothing can be appended to: parts, joined when the run ends.
 
 Every few seconds the new lines are put as one part beside the report; at the end all lines go into the
-report itself and the parts are removed. A killed run leaves its parts, and they are read like the
-report. A report that has grown too large to be put anew stays in parts.
+report itself and the parts are removed. A killed run leaves its parts; they are read like the report,
+and the next run joins them too. A report that has grown too large to be put anew stays in parts.
 """
 
 from __future__ import annotations
@@ -66,19 +66,22 @@ class RemoteReport:
                     raise
 
     def _end(self) -> None:
-        before = _old(self.url)
-        if before is None or len(before) + self.lines.tell() > LARGE:
+        there = _beside(self.url)
+        left = [url for url in there if url != self.url and url not in self.parts]
+        before = [_old(url) for url in (self.url, *left) if url in there]
+        if None in before or sum(len(b or b"") for b in before) + self.lines.tell() > LARGE:
             self._put_part()
             return
         self.lines.write(b"".join(self.new))
         self.lines.seek(0)
-        store.put(self.url, before + self.lines.read(), replace=True)
-        for part in self.parts:
+        whole = [b if b.endswith(b"\n") else b + b"\n" for b in before if b]
+        store.put(self.url, b"".join([*whole, self.lines.read()]), replace=True)
+        for part in left + self.parts:
             store.remove(part)
 
 
 def _old(url: str) -> bytes | None:
-    """What the report held before; None if it is too large to be put anew."""
+    """What the report or a part holds; None if it is too large to be put anew."""
     try:
         known = store.state(url)
         return store.read(url, LARGE)[0] if known.size <= LARGE else None
@@ -88,13 +91,17 @@ def _old(url: str) -> bytes | None:
         raise OutputError(str(error), error.hint) from None
 
 
+def _beside(url: str) -> list[str]:
+    """The report, if it is there, and the parts that stand beside it, oldest first."""
+    folder, name = split(url)
+    names = sorted(store.inside(folder))
+    return [join(folder, n) for n in names if n == name or n.startswith(name + PART)]
+
+
 def rows(url: str) -> Iterator[bytes]:
     """The lines of a report and of the parts that stand beside it. Raises OutputError."""
-    folder, name = split(url)
-    there = sorted(store.inside(folder))
-    names = [other for other in there if other.startswith(name + PART)]
-    for each in ([name] if name in there else []) + names:
+    for each in _beside(url):
         try:
-            yield from store.read(join(folder, each), 4 << 30)[0].splitlines()
+            yield from store.read(each, 4 << 30)[0].splitlines()
         except InputError as error:
             raise OutputError(str(error), error.hint) from None

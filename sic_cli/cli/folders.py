@@ -37,6 +37,8 @@ def process(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
 
 def _one(command: Command, io: Io, source: str) -> int:
     """A single input: its errors are raised, its output may be standard output."""
+    if io.cluster is not None:
+        MESSAGES.detail("--cluster is for several files; a single one is worked on here")
     if io.output is None and command.named_output:
         raise UsageError("say where the result goes: -o FILE")
     if (is_url(source) and source.endswith("/")) or os.path.isdir(source):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..batch.cluster import Cluster, Needs
+from ..batch.cluster import Cluster, Needs, workers_of
 from ..batch.pool import Workers, threads_each
 from ..batch.report import Lines, Summary, open_report
 from ..batch.run import Here, Runner
@@ -79,6 +79,7 @@ class Run:
         self.command, self.io, self.report = command, io, report
         self.jobs = 1 if command.device.startswith("cuda") else min(io.jobs, total)
         self.cluster: Cluster | None = None
+        task: Any = command.task
         threads = getattr(command.task, "threads", None)
         if io.cluster is not None:
             needs = Needs(
@@ -89,8 +90,9 @@ class Run:
             self.cluster = Cluster(io.cluster, needs)
             self.jobs = self.cluster.most
             work = replace(work, base=os.getcwd())
+            if (here := workers_of(io.cluster)) and hasattr(task, "limits"):
+                work = replace(work, task=replace(task, limits=replace(task.limits, jobs=here)))
         elif threads is not None and self.jobs > 1:
-            task: Any = command.task
             limits = replace(task.limits, jobs=self.jobs)
             share = threads_each(self.jobs, threads)
             work = replace(work, task=replace(task, threads=share, limits=limits))

@@ -136,6 +136,37 @@ def test_bad_input_is_told_in_a_sentence(
     assert set(store.store) - set(before) <= {"/out/.sic-resume.jsonl"}
 
 
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (PermissionError("Access Denied"), "no permission (Access Denied)"),
+        (FileNotFoundError("The specified bucket does not exist"), "bucket does not exist"),
+        (TimeoutError(), "does not answer"),
+        (RuntimeError("a library's\n own words"), "RuntimeError: a library's own words"),
+    ],
+    ids=["permission", "bucket", "timeout", "other"],
+)
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_store_that_takes_nothing_ends_the_run_and_it_can_be_resumed(
+    raised: Exception, words: str, after: int, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, puts = type(store).pipe_file, [0]
+
+    def pipe_file(self: Any, path: str, *data: Any, **options: Any) -> None:
+        puts[0] += 1
+        if puts[0] > after:
+            raise raised
+        real(self, path, *data, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "pipe_file", pipe_file)
+        got = run("-r", "memory://in", "-o", "memory://out")
+    assert got.code == 9 and words in got.err and "Traceback" not in got.err, got.err
+    assert len([name for name in outputs(store) if name.endswith(".out")]) == max(0, after - 1)
+    got = run("-r", "memory://in", "-o", "memory://out", "--resume")
+    assert got.code == 0 and len(outputs(store)) == 4, got.err
+
+
 def test_without_fsspec_the_command_to_install_it_is_told() -> None:
     code = (
         "import sys; sys.modules['fsspec'] = None\n"

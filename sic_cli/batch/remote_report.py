@@ -16,7 +16,7 @@ from typing import Any, Self
 from ..documents import line
 from ..errors import InputError, OutputError
 from ..remote import store
-from ..remote.names import join, split
+from ..remote.names import join, split, tidy
 
 SECONDS = 10.0
 LINES = 1000
@@ -29,7 +29,7 @@ class RemoteReport:
     """JSON Lines behind a URL. Raises OutputError, at once if nothing can be put there."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = tidy(url)
         self.began = time.time_ns()
         self.lines = tempfile.SpooledTemporaryFile(1 << 20)  # noqa: SIM115  closed in __exit__
         self.new: list[bytes] = []

@@ -84,6 +84,7 @@ def test_parts_of_a_killed_run_count_when_it_is_resumed(store: Any) -> None:
     store.pipe_file("/out/.sic-resume.jsonl.part-01-000001", whole[0] + whole[1][:20])
     got = run("-r", "memory://in", "-o", "memory://out", "--resume")
     assert "2 done, 1 skipped" in got.err
+    assert not [name for name in outputs(store) if ".part-" in name], "they are joined"
 
 
 def test_what_exists_is_kept(store: Any) -> None:

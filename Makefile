@@ -80,7 +80,7 @@ bench: setup  ## times and memory on a 768x512 picture
 	$(BIN)/python benchmarks/speed.py
 
 bench-cluster: setup-cluster  ## processes against a cluster, a worker killed in the middle, the client's memory
-	$(BIN)/python benchmarks/cluster.py --data $(DATA)/kodak --out benchmarks/results/cluster.json
+	$(BIN)/python benchmarks/cluster.py --data $(DATA)/kodak --out benchmarks/results/cluster.json --page docs/cluster.md
 
 data: setup  ## decode the training pictures once into runs/packed
 	$(BIN)/sic train pack $(DATA)/train runs/packed

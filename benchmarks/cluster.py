@@ -6,7 +6,8 @@ killed: crops of PICTURES go from bucket to bucket of an S3 server on loopback, 
 middle, and the bytes are compared with a run on files here. speed: the same crops with -j 1, -j 2,
 --cluster local:1 and local:2; the rate is counted after the first tenth, when all weights are loaded.
 memory: the client's, for 1,000, 10,000 and 100,000 planned files and a task that does nothing; the
-scheduler is a process of its own. Needs the extras cluster and dev.
+scheduler is a process of its own. --page writes the figures into the page on planning. Needs
+`make setup-cluster`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ PARTS = ("killed", "speed", "memory")
 WIDTH, HEIGHT = 256, 192
 COUNTS = (1_000, 10_000, 100_000)
 SIC = (sys.executable, "-m", "sic_cli")
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 BUCKETS = ("pictures", "coded")
 
 
@@ -74,6 +76,8 @@ def speed(folder: Path, source: Path) -> dict[str, Any]:
     """-j against --cluster local, on files here."""
     runs = {"-j 1": ("-j", "1"), "--cluster local:1": ("--cluster", "local:1")}
     runs |= {"-j 2": ("-j", "2"), "--cluster local:2": ("--cluster", "local:2")}
+    if has_gpu():
+        runs["--device cuda"] = ("--device", "cuda")
     found: dict[str, Any] = {}
     for number, (name, options) in enumerate(runs.items()):
         out = str(folder / f"out{number}")
@@ -222,6 +226,62 @@ def memory(counts: tuple[int, ...]) -> list[dict[str, Any]]:
     return rows
 
 
+def has_gpu() -> bool:
+    """Whether torch finds one."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures as the page shows them: what a core does, and what a million pictures cost."""
+    rows = ["| run | pictures a second | megapixels a second |", "|---|---|---|"]
+    megapixels = WIDTH * HEIGHT / 1e6
+    speeds = {name: run for name, run in found["speed"].items() if isinstance(run, dict)}
+    for name, run in speeds.items():
+        rate = run["pictures_a_s"]
+        rows.append(f"| `{name}` | {rate:.2f} | {rate * megapixels:.3f} |")
+    over = ", ".join(
+        f"{found['speed'][f'overhead_percent_{jobs}']} % with {jobs}" for jobs in (1, 2)
+    )
+    rows += [
+        "",
+        f"The cluster's overhead: {over}. The runs are of {found['crop']} crops, all levels.",
+        "",
+    ]
+    rows += ["| a million pictures of | core hours | on 100 cores | at 0.04 dollars a core hour |"]
+    rows += ["|---|---|---|---|"]
+    a_core = speeds["-j 1"]["pictures_a_s"] * megapixels
+    for name, pixels in (("256x192", megapixels), ("768x512", 0.393), ("12 megapixels", 12.0)):
+        hours = 1e6 * pixels / a_core / 3600
+        rows.append(
+            f"| {name} | {hours:,.0f} | {hours / 100:,.1f} h | {hours * 0.04:,.0f} dollars |"
+        )
+    if "killed" in found:
+        told = found["killed"]
+        rows += [
+            "",
+            f"{told['pictures']} pictures from bucket to bucket, one of two workers killed: "
+            f"{told['done']} done, {told['twice']} twice, {told['same_bytes_as_here']} with the bytes of "
+            f"a run on files here, in {told['whole_s']:.0f} s.",
+        ]
+    for row in found.get("memory", ()):
+        rows += [
+            "",
+            f"{row['files']:,} files: the client held at most {row['before_mib']} MiB before planning, "
+            f"{row['planned_mib']} after it, {row['after_mib']} at the end; {row['most_in_flight']} in "
+            f"flight, {row['files_a_s']} tasks a second that do nothing.",
+        ]
+    return "\n".join(rows)
+
+
+def write_page(page: Path, found: dict[str, Any]) -> None:
+    """Put the figures between the page's marks."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
@@ -229,6 +289,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared/data/kodak")
     parser.add_argument("--counts", type=int, nargs="*", default=COUNTS)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", type=Path)
     for name, kind in (("--serve", int), ("--held", int), ("--address", str)):
         parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -251,6 +312,8 @@ def main() -> None:
         found["memory"] = memory(tuple(options.counts))
     if options.out:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
+    if options.page and "speed" in found:
+        write_page(options.page, found)
 
 
 if __name__ == "__main__":

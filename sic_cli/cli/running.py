@@ -93,9 +93,10 @@ class Run:
             if (here := workers_of(io.cluster)) and hasattr(task, "limits"):
                 work = replace(work, task=replace(task, limits=replace(task.limits, jobs=here)))
         elif threads is not None and self.jobs > 1:
-            limits = replace(task.limits, jobs=self.jobs)
-            share = threads_each(self.jobs, threads)
-            work = replace(work, task=replace(task, threads=share, limits=limits))
+            changed: dict[str, Any] = {"threads": threads_each(self.jobs, threads)}
+            if hasattr(task, "limits"):
+                changed["limits"] = replace(task.limits, jobs=self.jobs)
+            work = replace(work, task=replace(task, **changed))
         self.work = work
         self.summary = Summary()
         self.display = Display(total, min(self.jobs, MOST_NAMES))

@@ -16,7 +16,10 @@ ROOMS = {
     "errors": (set(), set()),
     "files": ({"errors"}, set()),
     "remote": ({"errors", "files", "bitstream"}, {"fsspec"}),
-    "batch": ({"errors", "files", "documents", "remote"}, {"pathspec", "distributed", "dask"}),
+    "batch": (
+        {"errors", "files", "documents", "remote", "many"},
+        {"pathspec", "distributed", "dask"},
+    ),
     "tasks": (
         {
             *("errors", "files", "remote", "batch", "bitstream", "convert", "codec", "release"),

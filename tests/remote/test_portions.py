@@ -99,12 +99,12 @@ def test_info_fetches_heads(asked: list[tuple[int, int]], coded: bytes, tmp_path
     assert there == here
 
 
-@pytest.mark.parametrize(("at", "code", "level"), [(-1, 3, 4), (-200, 3, None), (2, 5, None)])
+@pytest.mark.parametrize(("damaged", "code"), [(5, 3), (3, 3), (1, 5), (0, 5)])
 def test_damage_is_told_as_of_a_file_here(
-    at: int, code: int, level: int | None, asked: Any, coded: bytes, tmp_path: Path
+    damaged: int, code: int, asked: Any, coded: bytes, tmp_path: Path
 ) -> None:
     wrong = bytearray(coded)
-    wrong[at] ^= 1
+    wrong[parse(coded).ends[damaged - 1] - 1 if damaged else 12] ^= 1
     fsspec.filesystem("memory").pipe_file("/b.sic", bytes(wrong))
     (tmp_path / "b.sic").write_bytes(wrong)
     outcomes = []
@@ -112,7 +112,7 @@ def test_damage_is_told_as_of_a_file_here(
         got = run_main("decode", name, "-o", str(tmp_path / "o.png"), "-l", "5", "-f")
         outcomes.append((got.code, got.err.replace(name, "NAME")))
     assert outcomes[0] == outcomes[1] and outcomes[0][0] == code
-    assert level is None or f"level {level}" in outcomes[0][1]
+    assert code == 5 or f"wrote level {damaged - 1}" in outcomes[0][1]
 
 
 def test_a_server_that_knows_no_ranges_is_read_whole(

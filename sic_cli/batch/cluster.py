@@ -158,7 +158,10 @@ class Cluster(Executor):
             )
 
     def _workers(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        try:
+            found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        except Exception:  # whatever a broken connection raises
+            raise self._gone() from None
         return found
 
     def _no_workers(self) -> ResourceError:
@@ -195,10 +198,13 @@ class Cluster(Executor):
 
     def _check_alive(self) -> None:
         if self.client.status != "running":
-            raise ResourceError(
-                f"--cluster {shown(self.address)}: the scheduler is gone",
-                "the same command with --resume goes on",
-            )
+            raise self._gone()
+
+    def _gone(self) -> ResourceError:
+        return ResourceError(
+            f"--cluster {shown(self.address)}: the scheduler is gone",
+            "the same command with --resume goes on",
+        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let go of the cluster; one of our own is ended."""

@@ -158,6 +158,31 @@ def test_a_program_brings_its_own_executor(cluster: Any, tmp_path: Path) -> None
     assert [row["status"] for row in again] == ["skipped"] * 3 + ["failed"]
 
 
+def test_eval_measures_the_same_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for n in range(3):
+        Image.fromarray(made_picture(40, 48, n)).save(tmp_path / "in" / f"{n}.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    options = ("--codecs", "sic,jpeg", "--levels", "1,3", "--steps", "2", "--metrics", "psnr")
+    command = ("eval", str(tmp_path / "in"), "-m", "tiny", *options, "--show", "1", "-o")
+    there = ("--cluster", cluster.scheduler_address)
+    assert run_main(*command, str(tmp_path / "here")).code == 1
+    got = run_main(*command, str(tmp_path / "there"), *there)
+    assert got.code == 1 and "broken.png" in got.err, got.err
+    found = []
+    for name in ("here", "there"):
+        rows = records((tmp_path / name / "results.jsonl").read_bytes())[:-1]
+        assert len(rows) == 12
+        found.append([{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows])
+        files = {path.name: path.read_bytes() for path in (tmp_path / name / "files").iterdir()}
+        found[-1].append(files)
+    assert found[0] == found[1]
+    before = (tmp_path / "there" / "results.jsonl").read_bytes()
+    assert run_main(*command, str(tmp_path / "there"), *there).code == 1
+    rows = (tmp_path / "there" / "results.jsonl").read_bytes()
+    assert rows.splitlines()[:12] == before.splitlines()[:12], "nothing is measured twice"
+
+
 def test_workers_of_another_version_are_refused(cluster: Any, source: Path, tmp_path: Path) -> None:
     def be(version: str) -> None:
         import sic_cli

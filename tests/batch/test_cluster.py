@@ -154,7 +154,7 @@ def test_a_program_brings_its_own_executor(cluster: Any, tmp_path: Path) -> None
     assert [row["code"] for row in here] == [0, 0, 0, 4]
     assert sorted(made) == [str(tmp_path / "there" / f"{n}.sic") for n in range(3)]
     assert dict(tree(tmp_path / "there")) == dict(tree(tmp_path / "here"))
-    again = encode_many(paths, tmp_path / "there", options=tiny, existing="resume")
+    again = encode_many(paths, tmp_path / "there", existing="resume")
     assert [row["status"] for row in again] == ["skipped"] * 3 + ["failed"]
 
 

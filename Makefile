@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure demo test check usage trust trust-release fuzz audit bench bench-scaling data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure setup-cluster demo test check usage trust trust-release fuzz audit bench bench-scaling bench-cluster data train export embedding ablation weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -27,6 +27,12 @@ $(VENV)/ready-measure: $(VENV)/ready
 	touch $@
 
 setup-measure: $(VENV)/ready-measure  ## add what measuring LPIPS and JPEG XL needs
+
+$(VENV)/ready-cluster: $(VENV)/ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev,cluster]" "moto[server]>=5"
+	touch $@
+
+setup-cluster: $(VENV)/ready-cluster  ## add S3 and a server of it, for tests and bench-cluster
 
 demo: setup  ## encode a photograph, decode four levels, write pictures and a page into demo/
 	$(BIN)/python benchmarks/demo.py demo
@@ -75,6 +81,9 @@ bench: setup  ## times of processes, of the codec and of peers, in one table
 
 bench-scaling: setup  ## time and memory over 0.1 to 50 megapixels (TO=50), as a chart
 	$(BIN)/python benchmarks/scaling.py --to $(or $(TO),50)
+
+bench-cluster: setup-cluster  ## processes against a cluster, a worker killed in the middle, the client's memory
+	$(BIN)/python benchmarks/cluster.py --data $(DATA)/kodak --out benchmarks/results/cluster.json --page docs/cluster.md
 
 data: setup  ## decode the training pictures once into runs/packed
 	$(BIN)/sic train pack $(DATA)/train runs/packed

@@ -10,7 +10,8 @@ from typing import BinaryIO
 from .bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS, MAX_FILE
 from .bitstream.reader import Parsed, parse
 from .errors import CheckError, CorruptError, InputError, ModelError, SicError
-from .files import read_input, shown
+from .files import shown
+from .remote.either import read
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """A .sic file: its path, its bytes, or an open binary file that is read to its end."""
@@ -83,7 +84,7 @@ def read_source(source: Source, most: int = MAX_FILE) -> tuple[bytes, str]:
         return bytes(source), "data"
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        return read_input(f".{os.sep}-" if path == "-" else path, most), shown(path)
+        return read(f".{os.sep}-" if path == "-" else path, most).data, shown(path)
     name = getattr(source, "name", None)
     if not hasattr(source, "read"):
         raise InputError(f"{type(source).__name__}: neither a path, nor bytes, nor a file")

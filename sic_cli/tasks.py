@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from . import __version__
 from .batch.work import Made
@@ -11,9 +12,12 @@ from .bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
 from .bitstream.reader import parse
 from .bitstream.truncate import level_within, truncate
 from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
-from .errors import CorruptError, Notice
+from .errors import CorruptError, ModelError, Notice
 from .files import shown
 from .limits import DEFAULT, Limits
+from .remote.either import Portion, read
+from .remote.names import is_url
+from .remote.portions import first_levels
 
 NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
@@ -33,8 +37,9 @@ def set_threads(threads: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EncodeTask:
-    """threads: of the process that runs it. model_id: of the weights that `options` name. limits:
-    what is refused; they decide no output."""
+    """threads: of the process that runs it. model_id: of the weights that `options` name; a process on
+    another machine takes the weights of this id, whatever bears the name there. limits: what is
+    refused; they decide no output."""
 
     options: EncodeOptions
     threads: int = 0
@@ -58,11 +63,22 @@ class EncodeTask:
         from .codec.engine import engine
         from .release.locate import find
 
-        engine(find(self.options.model), self.options.device)
+        engine(find(self._pinned().model), self.options.device)
+
+    def _pinned(self) -> EncodeOptions:
+        """The options with weights of `model_id`. Raises ModelError if they are not here."""
+        from .release.locate import find, find_id
+
+        if not self.model_id:
+            return self.options
+        with contextlib.suppress(ModelError):
+            if find(self.options.model).id.hex() == self.model_id:
+                return self.options
+        return replace(self.options, model=str(find_id(bytes.fromhex(self.model_id)).folder))
 
     def make(self, data: bytes, source: str, _: str) -> Made:
         set_threads(self.threads)
-        made = encode_file(data, shown(source), self.options, self.limits)
+        made = encode_file(data, shown(source), self._pinned(), self.limits)
         chunks = parse(made.data).chunks
         facts = {
             "width_px": made.width,
@@ -104,6 +120,12 @@ class DecodeTask:
         set_threads(self.threads)
 
         from .codec import decode  # noqa: F401  once a process, before its first file
+
+    def read(self, source: str) -> Portion:
+        """Of a URL only the levels that are decoded; all of it where every layer is to be checked."""
+        if self.options.level is None or self.options.strict or not is_url(source):
+            return read(source, self.most_bytes)
+        return first_levels(source, self.options.level)
 
     def make(self, data: bytes, source: str, output: str) -> Made:
         name = shown(source)

@@ -15,14 +15,19 @@ PACKAGE = ROOT / "sic_cli"
 ROOMS = {
     "errors": (set(), set()),
     "files": ({"errors"}, set()),
-    "batch": ({"errors", "files", "documents"}, {"pathspec"}),
+    "remote": ({"errors", "files", "bitstream"}, {"fsspec"}),
+    "batch": (
+        {"errors", "files", "documents", "remote", "many"},
+        {"pathspec", "distributed", "dask"},
+    ),
     "tasks": (
         {
-            *("errors", "files", "batch", "bitstream", "convert", "codec", "release", "picture"),
-            "limits",
+            *("errors", "files", "remote", "batch", "bitstream", "convert", "codec", "release"),
+            *("picture", "limits"),
         },
         {"torch"},
     ),
+    "many": ({"errors", "remote", "batch", "convert", "release", "picture", "tasks"}, set()),
     "limits": ({"errors", "bitstream"}, set()),
     "places": (set(), {"platformdirs"}),
     "schemas": ({"errors"}, set()),
@@ -38,7 +43,7 @@ ROOMS = {
     ),
     "documents": ({"errors"}, set()),
     "targets": ({"errors", "bitstream", "codec", "measure"}, {"numpy"}),
-    "facts": ({"errors", "files", "bitstream", "convert", "release"}, set()),
+    "facts": ({"errors", "files", "remote", "bitstream", "convert", "release"}, set()),
     "api": (
         {"errors", "files", "bitstream", "convert", "facts", "picture", "targets"},
         {"numpy", "PIL", "torch"},
@@ -51,7 +56,10 @@ ROOMS = {
     ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),
     "evaluation": (
-        {"errors", "files", "documents", "bitstream", "picture", "codec", "release", "measure"},
+        {
+            *("errors", "files", "remote", "batch", "documents", "bitstream", "picture", "codec"),
+            *("release", "measure"),
+        },
         {"numpy", "PIL"},
     ),
     "html": (
@@ -166,7 +174,8 @@ def test_quick_commands_import_neither_torch_nor_numpy_nor_pillow(
         "import sys\nfrom sic_cli.cli.main import main\n"
         f"try:\n    main({[names.get(a, a) for a in arguments]!r})\n"
         "except SystemExit as e:\n    assert not e.code, e.code\n"
-        "heavy = {'torch', 'numpy', 'PIL', 'constriction', 'safetensors'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'constriction', 'safetensors', 'fsspec', 'distributed'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -1,7 +1,7 @@
 """Which files a command is to work on: the inputs that were named, and what lies in their folders.
 
-Only names and `stat` are used; no file is opened. What cannot be worked on (a pipe, a folder that
-cannot be read) is found with its fault, so that it shows up in the outcome.
+Only names and `stat` are used, and listings of stores; no file is opened. What cannot be worked on (a
+pipe, a folder that cannot be read) is found with its fault, so that it shows up in the outcome.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..errors import Notice, UsageError
-from ..files import read_input, shown
+from ..errors import Notice, SicError, UsageError
+from ..files import shown
+from ..remote import either
+from ..remote.names import is_url, join, suffix, tidy
 
 MOST_NAMES = 1 << 30
 """Bytes of a list of names."""
@@ -49,7 +51,7 @@ class Found:
     inner: str = ""
     size: int = 0
     mtime_ns: int = 0
-    place: tuple[int, int] = (0, 0)
+    place: either.Place = (0, 0)
     fault: str | None = None
 
 
@@ -58,7 +60,7 @@ Tell = Callable[[Notice], None]
 
 def names_from(file: str, null: bool) -> list[str]:
     """The names in a list, one a line (or ended by NUL). Raises as `read_input`."""
-    data = read_input(file, MOST_NAMES)
+    data = either.read(file, MOST_NAMES).data
     return [os.fsdecode(name) for name in data.split(b"\0" if null else b"\n") if name]
 
 
@@ -70,6 +72,9 @@ def find(inputs: Sequence[str], rules: Rules, tell: Tell) -> Iterator[Found]:
     """
     chosen = Chosen(rules)
     for name in inputs:
+        if is_url(name):
+            yield from _remote(name, rules, chosen)
+            continue
         try:
             state = os.stat(name)
         except (OSError, ValueError) as error:
@@ -92,7 +97,7 @@ def find(inputs: Sequence[str], rules: Rules, tell: Tell) -> Iterator[Found]:
 
 
 def _check_avoided(root: str, rules: Rules) -> None:
-    if rules.avoid is None:
+    if rules.avoid is None or is_url(rules.avoid):
         return
     inside, tree = os.path.realpath(rules.avoid), os.path.realpath(root)
     if inside == tree or inside.startswith(os.path.join(tree, "")):
@@ -104,6 +109,49 @@ def _inside(output: str, tree: str) -> UsageError:
         f"{shown(output)}: the output folder lies in {shown(tree)}, which is being read",
         "name an output folder outside of it, or leave out -o and use --name",
     )
+
+
+def _remote(url: str, rules: Rules, chosen: Chosen) -> Iterator[Found]:
+    """A URL, or the objects below it. What looks like a file is not asked for: its worker will, and
+    a list of a million names would take hours to check one by one."""
+    if suffix(url) in rules.suffixes:
+        yield Found(url, place=either.place(url))
+        return
+    from ..remote import store
+
+    try:
+        known = store.state(url)
+        if not known.folder:
+            yield Found(url, None, "", known.size, known.mtime_ns, either.place(url))
+            return
+        if not rules.recursive:
+            raise UsageError(f"{shown(url)}: is a folder", "use -r to take what is in it")
+        if rules.avoid is not None and is_url(rules.avoid):
+            tree = tidy(url)
+            if (tidy(rules.avoid) + "/").startswith(tree + "/"):
+                raise _inside(rules.avoid, url)
+        listed = {
+            inner: known for inner, known in store.below(url) if _counts(inner, rules, chosen)
+        }
+    except UsageError:
+        raise
+    except SicError as error:
+        yield Found(url, fault=str(error).removeprefix(f"{shown(url)}: "))
+        return
+    for inner in sorted(listed, key=lambda inner: os.fsencode(inner).split(b"/")):
+        known, path = listed.pop(inner), join(url, inner)
+        yield Found(path, url, inner, known.size, known.mtime_ns, either.place(path))
+
+
+def _counts(inner: str, rules: Rules, chosen: Chosen) -> bool:
+    """Whether the rules take an object at this path, and would enter all folders above it."""
+    parts = inner.split("/")
+    if any(part.startswith(".") for part in parts) and not rules.hidden:
+        return False
+    if rules.depth is not None and len(parts) > rules.depth:
+        return False
+    above = ("/".join(parts[:end]) for end in range(1, len(parts)))
+    return not any(map(chosen.leaves_out, above)) and chosen.file(inner)
 
 
 def _walk(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError
 from ..files import shown
+from ..remote import either
+from ..remote.names import is_url, join, split, tidy
 from .find import Found
 
 FIELDS = ("stem", "name", "ext", "level", "parent", "index")
@@ -58,14 +60,15 @@ class Plan:
 
     def folders(self) -> set[str]:
         """The folders that will be written to."""
-        return {os.path.dirname(job.output) or "." for job in self.jobs if job.output}
+        outputs = (job.output for job in self.jobs if job.output and not is_url(job.output))
+        return {os.path.dirname(output) or "." for output in outputs}
 
 
 def plan(found: Iterable[Found], layout: Layout) -> Plan:
     """Jobs in the order of `found`; nothing is written. Raises UsageError for a naming that does not
     work at all."""
     check_naming(layout.naming)
-    made, sources = Plan(), {}
+    made, sources, there = Plan(), dict[either.Place, str](), _Standing()
     for index, file in enumerate(found, 1):
         if file.fault is not None:
             made.jobs.append(Job(index, file.source, None, fault=file.fault))
@@ -73,7 +76,7 @@ def plan(found: Iterable[Found], layout: Layout) -> Plan:
         sources[file.place] = file.source
         output = output_of(file, layout, index)
         job = Job(index, file.source, output, file.size, file.mtime_ns)
-        made.jobs.append(_beside_existing(job, layout.existing, made.existing))
+        made.jobs.append(_beside_existing(job, layout.existing, made.existing, there))
     _find_collisions(made, sources)
     return made
 
@@ -109,52 +112,83 @@ def _values(name: str, parent: str, level: str, index: int) -> dict[str, str | i
 
 def output_of(file: Found, layout: Layout, index: int) -> str:
     """The path that a file's output gets. Raises UsageError for a name that leads elsewhere."""
-    folder, name = os.path.split(file.source)
+    folder, name = split(file.source)
     if layout.folder is not None:
         folder = layout.folder
         if file.root is not None:
             top = [_root_name(file.root)] if layout.roots > 1 else []
-            folder = os.path.join(folder, *top, os.path.dirname(file.inner))
+            folder = join(folder, *top, os.path.dirname(file.inner))
     if layout.naming == "replace":
         made = os.path.splitext(name)[0] + layout.suffix
     elif layout.naming == "append":
         made = name + layout.suffix
     else:
-        parent = os.path.basename(os.path.dirname(os.path.abspath(file.source)))
+        whole = file.source if is_url(file.source) else os.path.abspath(file.source)
+        parent = os.path.basename(split(whole)[0])
         made = layout.naming.format(**_values(name, parent, layout.level, index))
         parts = made.split("/")
         if made.startswith("/") or not all(parts) or {".", ".."} & set(parts) or "\0" in made:
             raise UsageError(f"--name gives {shown(file.source)} the name {shown(made)!r}")
-    return os.path.join(folder, made)
+    return join(folder, made)
 
 
 def _root_name(root: str) -> str:
-    return os.path.basename(os.path.abspath(root)) or "root"
+    whole = tidy(root) if is_url(root) else os.path.abspath(root)
+    return os.path.basename(whole) or "root"
 
 
-def _beside_existing(job: Job, existing: str, told: list[str]) -> Job:
+class _Standing:
+    """What stands where outputs will be; of stores, a folder is listed once."""
+
+    def __init__(self) -> None:
+        self.listed: dict[str, dict[str, int | None]] = {}
+
+    def at(self, output: str) -> tuple[bool, int | None]:
+        """Is something there, and when was it changed (ns); None: it is no file. Raises OutputError."""
+        if not is_url(output):
+            try:
+                state = os.lstat(output)
+            except OSError:
+                return False, 0
+            file = stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode)
+            return True, state.st_mtime_ns if file else None
+        from ..remote import store
+
+        folder, name = split(output)
+        if folder not in self.listed:
+            found = store.inside(folder)
+            self.listed[folder] = {n: s.mtime_ns for n, s in found.items() if not s.folder}
+        return name in self.listed[folder], self.listed[folder].get(name, 0)
+
+
+def _beside_existing(job: Job, existing: str, told: list[str], there: _Standing) -> Job:
     """The job, knowing what is to be done about an output that is there already."""
     assert job.output is not None
-    try:
-        state = os.lstat(job.output)
-    except OSError:
+    if is_url(job.output) and existing in ("overwrite", "resume"):
+        return _with(job, replace=True)  # a store is not listed in vain
+    stands, changed = there.at(job.output)
+    if not stands:
         return _with(job, replace=existing in ("overwrite", "resume", "newer"))
-    if not (stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode)):
+    if changed is None:
         told.append(f"{shown(job.output)}: is there and is not a file")
         return job
     if existing == "fail":
         told.append(f"{shown(job.output)}: exists")
         return job
-    if existing == "skip" or (existing == "newer" and job.mtime_ns <= state.st_mtime_ns):
+    if existing == "skip" or (existing == "newer" and _time(job) <= changed):
         return _with(job, skip=True)
     return _with(job, replace=True)
+
+
+def _time(job: Job) -> int:
+    return job.mtime_ns or either.size_and_time(job.source)[1]
 
 
 def _with(job: Job, *, skip: bool = False, replace: bool = False) -> Job:
     return Job(job.index, job.source, job.output, job.size, job.mtime_ns, job.fault, skip, replace)
 
 
-def _find_collisions(made: Plan, sources: dict[tuple[int, int], str]) -> None:
+def _find_collisions(made: Plan, sources: dict[either.Place, str]) -> None:
     """Two outputs of one name, an output that is a source, a file where a folder must be."""
     keys = _Keys()
     taken: dict[str, str] = {}
@@ -169,7 +203,7 @@ def _find_collisions(made: Plan, sources: dict[tuple[int, int], str]) -> None:
         taken[key] = job.source
         blind = unicodedata.normalize("NFC", key).casefold()
         first, path = folded.setdefault(blind, (job.source, key))
-        if path != key and case_blind(os.path.dirname(key)):
+        if path != key and not is_url(key) and case_blind(os.path.dirname(key)):
             made.collisions.append(_pair(first, job.source, job.output))
         same = sources.get(_place(job.output))
         if same is not None:
@@ -187,12 +221,11 @@ def _pair(first: str, second: str, output: str) -> str:
     return f"{shown(first)} and {shown(second)}: both would be {shown(output)}"
 
 
-def _place(path: str) -> tuple[int, int]:
+def _place(path: str) -> either.Place:
     try:
-        state = os.stat(path)
+        return either.place(path)
     except OSError:
         return (-1, -1)
-    return state.st_dev, state.st_ino
 
 
 class _Keys:
@@ -202,6 +235,8 @@ class _Keys:
         self.real: dict[str, str] = {}
 
     def of(self, output: str) -> str:
+        if is_url(output):
+            return tidy(output)
         folder, name = os.path.split(output)
         if folder not in self.real:
             self.real[folder] = os.path.realpath(folder)

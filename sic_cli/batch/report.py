@@ -6,23 +6,27 @@ lines are read, and closed when more are written.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from ..documents import head, line, readable
-from ..errors import OutputError
+from ..errors import OutputError, SicError
 from ..files import output_error, shown
+from ..remote import either
+from ..remote.names import is_url
 
 JOURNAL = ".sic-resume.jsonl"
 """The file in an output folder that remembers what was done, where no report was asked for."""
 
 SHOWN_FAILURES = 20
+MOST_HASHED = 4 << 30
+"""Bytes of a source or output behind a URL that is read once more to see whether it changed."""
 
 
 class Report:
@@ -61,6 +65,22 @@ class Report:
                 raise output_error(self.path, error) from None
 
 
+class Lines(Protocol):
+    """A report by path or URL."""
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Write one line."""
+
+
+def open_report(path: str) -> contextlib.AbstractContextManager[Lines]:
+    """The report at a path or URL, to be added to. Raises OutputError."""
+    if not is_url(path):
+        return Report(path)
+    from .remote_report import RemoteReport
+
+    return RemoteReport(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a line remembers of a file that was done."""
@@ -77,20 +97,19 @@ class Known:
         if self.options_sha256 != options:
             return False
         try:
-            state = os.stat(source)
-            if state.st_size != self.source_bytes or sha256_of(output) != self.output_sha256:
+            size, mtime_ns = either.size_and_time(source)
+            if size != self.source_bytes or sha256_of(output) != self.output_sha256:
                 return False
-            if state.st_mtime_ns == self.source_mtime_ns:
+            if mtime_ns == self.source_mtime_ns != 0:
                 return True
             return sha256_of(source) == self.source_sha256
-        except OSError:
+        except (OSError, SicError):
             return False
 
 
 def sha256_of(path: str) -> str:
-    """Digest of a file's bytes. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Digest of a file's bytes. Raises OSError, SicError."""
+    return either.sha256_of(path, MOST_HASHED)
 
 
 def remembered(path: str) -> dict[str, Known]:
@@ -99,17 +118,26 @@ def remembered(path: str) -> dict[str, Known]:
     Lines that are no such record are passed over. Raises OutputError for a file that cannot be read.
     """
     known: dict[str, Known] = {}
+    for row in _rows(path):
+        record = _parsed(row)
+        if record is not None:
+            known[record[0]] = record[1]
+    return known
+
+
+def _rows(path: str) -> Iterator[bytes]:
+    if is_url(path):
+        from .remote_report import rows
+
+        yield from rows(path)
+        return
     try:
         with open(path, "rb") as file:
-            for row in file:
-                record = _parsed(row)
-                if record is not None:
-                    known[record[0]] = record[1]
+            yield from file
     except FileNotFoundError:
         pass
     except OSError as error:
         raise OutputError(f"{shown(path)}: {error.strerror}") from None
-    return known
 
 
 def _parsed(row: bytes) -> tuple[str, Known] | None:
@@ -117,7 +145,7 @@ def _parsed(row: bytes) -> tuple[str, Known] | None:
         record = json.loads(row)
         return str(record["output"]), Known(
             int(record["source_bytes"]),
-            int(record["source_mtime_ns"]),
+            int(record["source_mtime_ns"] or 0),
             str(record["source_sha256"]),
             str(record["output_sha256"]),
             str(record["options_sha256"]),

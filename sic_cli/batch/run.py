@@ -1,7 +1,9 @@
 """Runs orders on any executor: few at a time, so that memory does not grow with their number.
 
 A worker that dies (killed, out of memory) takes all files in flight with it. The pool is then built
-again and those files are tried one at a time: the one that kills its worker again fails alone.
+again and those files are tried one at a time: the one that kills its worker again fails alone. A cluster
+lives on when a worker dies, and tries its files elsewhere; those that it gives up are tried once more,
+alone, when all others are done.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from .work import Order, Record
 P = ParamSpec("P")
 T = TypeVar("T")
 Outcome = tuple[Order, Record | BaseException]
+CHECK_SECONDS = 5.0
+"""How often an executor is asked whether it is still there, while nothing ends."""
 
 
 @runtime_checkable
@@ -34,6 +38,14 @@ class Stoppable(Protocol):
 
     def stop(self) -> None:
         """End all workers now."""
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """An executor that may go away."""
+
+    def check(self) -> None:
+        """Raise SicError if nothing that is in flight will ever end."""
 
 
 class Here(Executor):
@@ -50,15 +62,21 @@ class Here(Executor):
 
 class Runner:
     """work: what is done with an order, picklable if the executor needs that. open_pool: makes the
-    executor, and makes it again when it broke. most: orders in flight."""
+    executor, and makes it again when it broke. most: orders in flight, asked again and again, for a
+    cluster grows and shrinks."""
 
     def __init__(
-        self, work: Callable[[Order], Record], open_pool: Callable[[], Executor], most: int
+        self,
+        work: Callable[[Order], Record],
+        open_pool: Callable[[], Executor],
+        most: int | Callable[[], int],
     ) -> None:
-        self.work, self.open_pool, self.most = work, open_pool, most
+        self.work, self.open_pool = work, open_pool
+        self.most = most if callable(most) else lambda: most
         self.pool: Executor | None = None
         self.flying: dict[Future[Record], Order] = {}
         self.suspects: deque[Order] = deque()
+        self.given_up: list[Order] = []
 
     def results(self, orders: Iterable[Order]) -> Iterator[Outcome]:
         """Every order with its record, or with what was raised instead, as they end."""
@@ -66,16 +84,22 @@ class Runner:
         while True:
             alone = self._fill(waiting)
             if not self.flying:
+                self.suspects.extend(self.given_up)
+                self.given_up.clear()
                 if self.suspects:
                     continue
                 return
-            wait(self.flying, return_when=FIRST_COMPLETED)
+            self._wait()
             broken = []
             for order, outcome in self._landed():
                 if isinstance(outcome, BrokenExecutor):
                     broken.append(order)
-                else:
+                elif not _gave_up(outcome):
                     yield order, outcome
+                elif alone:
+                    yield order, _died(order)
+                else:
+                    self.given_up.append(order)
             if not broken:
                 continue
             wait(self.flying, timeout=10)
@@ -91,6 +115,12 @@ class Runner:
             else:
                 self.suspects.extend(sorted(broken, key=lambda order: order.job.index))
 
+    def _wait(self) -> None:
+        """Until something ends. Raises SicError if nothing will."""
+        while not wait(self.flying, CHECK_SECONDS, FIRST_COMPLETED).done:
+            if isinstance(self.pool, Checked):
+                self.pool.check()
+
     def _fill(self, waiting: Iterator[Order]) -> bool:
         """Put orders in flight; True if a suspect flies alone."""
         if self.suspects:
@@ -98,7 +128,8 @@ class Runner:
                 self._submit(self.suspects.popleft())
                 return True
             return False
-        while len(self.flying) < self.most and not self.suspects:
+        most = self.most()
+        while len(self.flying) < most and not self.suspects:
             order = next(waiting, None)
             if order is None:
                 break
@@ -122,6 +153,8 @@ class Runner:
                 error = future.exception()
             except CancelledError as cancelled:
                 error = cancelled
+                if isinstance(self.pool, Checked):
+                    self.pool.check()
             yield order, future.result() if error is None else error
 
     def finish(self, seconds: float) -> Iterator[Outcome]:
@@ -149,6 +182,11 @@ class Runner:
             pool.stop()
         elif pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _gave_up(outcome: Record | BaseException) -> bool:
+    """Whether a cluster says that every worker died that had this order (Dask's word for it)."""
+    return type(outcome).__name__ == "KilledWorker"
 
 
 def _died(order: Order) -> ResourceError:

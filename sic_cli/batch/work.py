@@ -8,18 +8,13 @@ import os
 import time
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..documents import failure, head
 from ..errors import InputError, Notice, OutputError, ResourceError, SicError
-from ..files import (
-    check_output,
-    keep_mode_and_time,
-    read_input,
-    shown,
-    write_into,
-    write_output,
-)
+from ..files import keep_mode_and_time, shown
+from ..remote import either
+from ..remote.names import is_url
 from .plan import Job
 from .report import Known
 
@@ -63,6 +58,14 @@ class Task(Protocol):
         """The output for an input's bytes; source, output: their names. Raises SicError."""
 
 
+@runtime_checkable
+class Reader(Protocol):
+    """A task that may need less than the whole file."""
+
+    def read(self, source: str) -> either.Portion:
+        """What `make` needs of a file. Raises SicError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A job, and what an earlier run remembers of it if it may be left as it is."""
@@ -76,7 +79,8 @@ class Work:
     """Called with an order, gives its record and never raises an Exception.
 
     mirrored: outputs lie in a folder that is made as needed. sync: wait for the disk. preserve:
-    outputs get the mode and times of their sources.
+    outputs get the mode and times of their sources. base: the folder that paths are relative to, where
+    the process that works may stand elsewhere.
     """
 
     task: Task
@@ -84,6 +88,7 @@ class Work:
     sync: bool = False
     preserve: bool = False
     options_sha256: str = field(default="")
+    base: str = ""
 
     def __call__(self, order: Order) -> Record:
         job = order.job
@@ -93,7 +98,7 @@ class Work:
             if job.skip:
                 return self.skipped(job, None)
             if order.known is not None and order.known.still_true(
-                job.source, job.output or "", self.options_sha256
+                self._at(job.source), self._at(job.output or ""), self.options_sha256
             ):
                 return self.skipped(job, order.known)
             return self.do(job)
@@ -103,20 +108,21 @@ class Work:
     def do(self, job: Job) -> Record:
         """Read, make, write. Raises SicError; whatever a library raises passes through."""
         began = time.perf_counter()
-        output = job.output or ""
-        data = read_input(job.source, self.task.most_bytes)
+        source, output = self._at(job.source), self._at(job.output or "")
+        if isinstance(self.task, Reader):
+            got = self.task.read(source)
+        else:
+            got = either.read(source, self.task.most_bytes)
+        data = got.data
         read = time.perf_counter()
         made = self.task.make(data, job.source, output)
         ended = time.perf_counter()
         if self.mirrored:
-            if not job.replace:
-                check_absent(output)
-            write_into(output, made.data, sync=self.sync)
+            either.write(output, made.data, replace=job.replace, sync=self.sync)
         else:
-            check_output(output, job.source, True)
-            write_output(output, made.data)
+            either.write_named(output, made.data, source)
         if self.preserve:
-            keep_mode_and_time(job.source, output)
+            keep_mode_and_time(source, output)
         notices = made.notices
         if made.partial is not None:
             notices += (Notice(f"{shown(job.source)}: {made.partial}", "W-truncated"),)
@@ -124,7 +130,9 @@ class Work:
             **self._head(job, 3 if made.partial else 0, None, notices),
             **made.facts,
             "status": "done",
-            "source_bytes": len(data),
+            "source_bytes": got.size,
+            "source_mtime_ns": job.mtime_ns or got.mtime_ns or None,
+            "fetched_bytes": got.fetched,
             "output_bytes": len(made.data),
             "time": {
                 **dict.fromkeys(("model_load_s", "search_s")),
@@ -133,9 +141,12 @@ class Work:
                 "write_s": round(time.perf_counter() - ended, 6),
             },
             "peak_memory_mib": peak_memory_mib(),
-            "source_sha256": hashlib.sha256(data).hexdigest(),
+            "source_sha256": hashlib.sha256(data).hexdigest() if got.whole else None,
             "output_sha256": hashlib.sha256(made.data).hexdigest(),
         }
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self.base, name) if self.base and not is_url(name) else name
 
     def failed(self, job: Job, error: BaseException) -> Record:
         """The record of a file that did not work out."""
@@ -166,20 +177,11 @@ class Work:
             **dict.fromkeys(every),
             **dict.fromkeys(self.task.keys),
             **dict.fromkeys(("width_px", "height_px", "time", "peak_memory_mib")),
-            **dict.fromkeys(("source_sha256", "output_sha256")),
+            **dict.fromkeys(("source_sha256", "output_sha256", "fetched_bytes")),
             "source_bytes": job.size if job.fault is None else None,
             "source_mtime_ns": job.mtime_ns or None,
             "options_sha256": self.options_sha256 or None,
         }
-
-
-def check_absent(output: str) -> None:
-    """Raise OutputError if something came to stand there since the work was planned."""
-    try:
-        os.lstat(output)
-    except OSError:
-        return
-    raise OutputError(f"{shown(output)}: exists", "use --force to replace it")
 
 
 def as_error(error: BaseException, source: str) -> SicError:

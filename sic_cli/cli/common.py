@@ -14,7 +14,9 @@ from click.core import ParameterSource
 from ..bitstream.fields import MAX_FILE
 from ..bitstream.reader import Parsed, parse
 from ..errors import InputError, SicError, UsageError
-from ..files import read_input, shown
+from ..files import shown
+from ..remote import either
+from ..remote.names import is_url, split
 from . import settings
 from .messages import MESSAGES as MESSAGES
 from .messages import WHEN
@@ -169,7 +171,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 def open_sic(source: str) -> tuple[bytes, Parsed]:
     """Bytes and contents of a .sic file; whatever is wrong with it is said with its name."""
-    data = read_input(source, MAX_FILE)
+    data = either.read(source, MAX_FILE).data
     try:
         return data, parse(data)
     except SicError as error:
@@ -188,6 +190,9 @@ def beside(source: str, suffix: str) -> str:
     """The output that belongs to an input when none was named."""
     if source == "-":
         raise UsageError("standard input needs -o FILE or -o -")
+    if is_url(source) and "/" not in suffix:
+        folder, name = split(source)
+        return f"{folder}/{PurePath(name).stem}{suffix}"
     if not PurePath(source).name or "/" in suffix:
         raise InputError(f"{shown(source) or 'an empty name'}: is not a file")
     return str(PurePath(source).with_suffix(suffix))

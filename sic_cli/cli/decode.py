@@ -84,4 +84,7 @@ def check_format(format_: str) -> None:
 
 def detail(record: dict[str, Any]) -> str:
     """What -v says of a file that was decoded."""
-    return f"level {record['level']} of {record['levels_total']}"
+    text = f"level {record['level']} of {record['levels_total']}"
+    if record["fetched_bytes"] is not None:
+        text += f", {record['fetched_bytes']} of {record['source_bytes']} bytes fetched"
+    return text

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..batch.cluster import Cluster, Needs
+from ..batch.run import Runner
 from ..errors import InputError, ModelError, Notice, OutputError, UsageError
 from ..files import replace_file, shown
 from ..measure.names import METRICS, named
+from ..remote.names import is_url, join, suffix
 from .common import MESSAGES, global_options, run_options, set_threads
 
 SUFFIXES = {
@@ -27,6 +32,9 @@ def pictures(sources: tuple[str, ...], recursive: bool) -> list[str]:
     """
     found: list[str] = []
     for source in sources:
+        if is_url(source):
+            found += _remote(source, recursive)
+            continue
         path = Path(source)
         if path.is_dir():
             inside = path.rglob("*") if recursive else path.iterdir()
@@ -46,6 +54,18 @@ def pictures(sources: tuple[str, ...], recursive: bool) -> list[str]:
             None if recursive else "-r looks into folders inside",
         )
     return list(dict.fromkeys(found))
+
+
+def _remote(url: str, recursive: bool) -> list[str]:
+    """The same of a URL."""
+    if suffix(url) in SUFFIXES:
+        return [url]
+    from ..remote import store
+
+    if not store.state(url).folder:
+        return [url]
+    names = sorted(name for name, _ in store.below(url) if suffix(name) in SUFFIXES)
+    return [join(url, name) for name in names if recursive or "/" not in name]
 
 
 def levels_of(text: str) -> list[int] | None:
@@ -126,6 +146,11 @@ def bar() -> Callable[[int, int, str], None]:
 @click.option("--title", default="sic eval", show_default=True, help="Heading of the page.")
 @click.option("--json", "as_json", is_flag=True, help="Rows and summary as JSON Lines on stdout.")
 @click.option("-m", "--model", help="Weights: a name from `sic models`, or a folder.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS|local|local:N",
+    help="Measure on a Dask cluster (tcp://host:8786), or on N processes here. Seconds are theirs.",
+)
 @run_options
 @global_options
 def command(
@@ -144,6 +169,7 @@ def command(
     title: str,
     as_json: bool,
     model: str | None,
+    cluster: str | None,
     device: str,
     threads: int,
 ) -> int:
@@ -187,11 +213,29 @@ def command(
     if not there:
         raise InputError("none of the codecs is on this machine")
 
+    if is_url(output):
+        raise UsageError(f"{shown(output)}: the report needs a folder here")
     folder = _folder(output)
     plan = Plan(there, measured, repeat, folder / "files", frozenset(paths[:show]))
     results, progress = Results(folder / "results.jsonl"), bar()
     try:
-        rows, failed = evaluate(paths, plan, results, progress)
+        if cluster is None:
+            rows, failed = evaluate(paths, plan, results, progress)
+        else:
+            from ..evaluation.spread import Recipe, spread
+
+            recipe = Recipe(
+                tuple(c for c in wanted if c not in no_codecs),
+                card.id.hex() if card is not None else "",
+                device,
+                None if chosen is None else tuple(chosen),
+                steps,
+                tuple(decoders),
+                tuple((c.name, c.version) for c in there),
+                os.getcwd(),
+            )
+            runner = partial(_on_cluster, cluster, recipe.model_id, device, threads)
+            rows, failed = spread(paths, plan, recipe, runner, results, progress)
     finally:
         results.close()
         progress(0, 0, "")
@@ -215,6 +259,14 @@ def command(
         click.echo(text(last), nl=False)
         MESSAGES.detail(f"report: {shown(str(folder / 'report.html'))}")
     return 1 if failed else 0
+
+
+def _on_cluster(
+    address: str, model_id: str, device: str, threads: int, work: Callable[[Any], Any]
+) -> Runner:
+    needs = Needs(model_id, device.startswith("cuda"), threads)
+    cluster = Cluster(address, needs)
+    return Runner(work, lambda: cluster, lambda: cluster.most)
 
 
 def _folder(output: str) -> Path:

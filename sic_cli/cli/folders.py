@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from ..batch.find import Rules, find, names_from
 from ..batch.plan import Job, Layout, Plan, plan
-from ..batch.pool import Workers, threads_each
-from ..batch.report import JOURNAL, Known, Report, Summary, key_of, remembered
-from ..batch.run import Here, Runner
-from ..batch.work import Order, Record, Task, Work
-from ..errors import InputError, Notice, OutputError, SicError, UsageError
-from ..files import check_output, remove_stale, shown
+from ..batch.report import JOURNAL, Known, key_of, remembered
+from ..batch.work import Order, Work
+from ..errors import InputError, OutputError, SicError, UsageError
+from ..files import remove_stale, shown
+from ..remote import either
+from ..remote.names import is_url, join, suffix
 from .common import MESSAGES, beside
 from .options_io import Io
-from .progress import Display
+from .running import Command as Command
+from .running import Run, report_at, tell, write
 
 MOST_SHOWN = 10
-GRACE_SECONDS = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What a command is beyond its task. suffixes: of the files it takes from folders; suffix: of its
-    outputs; level: for `--name`; detail: its line with -v; named_output: whether
-    the output must be named."""
-
-    name: str
-    task: Task
-    suffixes: frozenset[str]
-    suffix: str
-    level: str
-    detail: Callable[[Record], str]
-    device: str = "cpu"
-    named_output: bool = False
 
 
 def many(inputs: tuple[str, ...], io: Io) -> bool:
@@ -56,14 +37,16 @@ def process(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
 
 def _one(command: Command, io: Io, source: str) -> int:
     """A single input: its errors are raised, its output may be standard output."""
+    if io.cluster is not None:
+        MESSAGES.detail("--cluster is for several files; a single one is worked on here")
     if io.output is None and command.named_output:
         raise UsageError("say where the result goes: -o FILE")
-    if os.path.isdir(source):
+    if (is_url(source) and source.endswith("/")) or os.path.isdir(source):
         raise UsageError(f"{shown(source)}: is a folder, not a file", "use -r for what is in it")
     output = _output(command, io, source)
     if io.resume and io.report is None:
         raise UsageError("--resume needs --report FILE for a single input")
-    check_output(output, source, io.existing != "fail")
+    either.check_output(output, source, io.existing != "fail")
     job = Job(1, source, output, *_size_and_time(source), replace=True)
     job = replace(job, skip=_stays(job, io))
     work = Work(command.task, False, io.fsync, io.preserve, command.task.options_sha256)
@@ -73,17 +56,17 @@ def _one(command: Command, io: Io, source: str) -> int:
         _tell_planned(command, io, work, job)
         return 0
     known = remembered(io.report).get(key_of(output)) if io.resume and io.report else None
-    with _report(io.report) as report:
+    with report_at(io.report) as report:
         if job.skip or (known and known.still_true(source, output, work.options_sha256)):
             record = work.skipped(job, known)
         else:
             try:
                 record = work.do(job)
             except SicError as error:
-                _write(work.failed(job, error), io, report)
+                write(work.failed(job, error), io, report)
                 raise
-        _write(record, io, report)
-    _tell(record, command)
+        write(record, io, report)
+    tell(record, command)
     return int(record["code"])
 
 
@@ -91,9 +74,8 @@ def _output(command: Command, io: Io, source: str) -> str:
     """The file that a single input is written to: named, in a named folder, or beside the input."""
     folder = None
     if io.output is not None and io.output != "-":
-        folder = (
-            io.output if io.output.endswith(("/", os.sep)) or os.path.isdir(io.output) else None
-        )
+        named = io.output.endswith(("/", os.sep)) or either.is_folder(io.output)
+        folder = io.output if named else None
     if io.output is not None and folder is None:
         return io.output
     beside_it = beside(source, command.suffix)  # raises for what has no name
@@ -102,7 +84,7 @@ def _output(command: Command, io: Io, source: str) -> str:
     found = find([source], Rules(frozenset()), MESSAGES.notice)
     naming = io.naming or "replace"
     made = plan(found, Layout(folder, command.suffix, naming, command.level, "overwrite"))
-    if folder is not None and not io.dry_run:
+    if folder is not None and not io.dry_run and not is_url(folder):
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
@@ -112,19 +94,24 @@ def _output(command: Command, io: Io, source: str) -> str:
 
 def _size_and_time(source: str) -> tuple[int, int]:
     try:
-        state = os.stat(source)
+        return (0, 0) if is_url(source) else either.size_and_time(source)
     except (OSError, ValueError):
         return 0, 0
-    return state.st_size, state.st_mtime_ns
 
 
 def _stays(job: Job, io: Io) -> bool:
     """Whether a single input's output is left as it is."""
-    if job.output in (None, "-") or not os.path.exists(job.output or ""):
+    if job.output in (None, "-") or io.existing not in ("skip", "newer"):
         return False
-    return io.existing == "skip" or (
-        io.existing == "newer" and job.mtime_ns <= os.stat(job.output or "").st_mtime_ns
-    )
+    try:
+        _, changed = either.size_and_time(job.output or "")
+    except (OSError, InputError):
+        return False
+    return io.existing == "skip" or _time(job) <= changed
+
+
+def _time(job: Job) -> int:
+    return either.size_and_time(job.source)[1] if is_url(job.source) else job.mtime_ns
 
 
 def _many(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
@@ -136,11 +123,11 @@ def _many(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
         return 1 if any(job.fault for job in made.jobs) else 0
     memory = io.report
     if memory is None and io.output is not None:
-        memory = os.path.join(io.output, JOURNAL)
+        memory = join(io.output, JOURNAL)
     known = remembered(memory) if io.resume and memory is not None else {}
     for folder in made.folders():
         remove_stale(folder)
-    with _report(memory) as report:
+    with report_at(memory) as report:
         return Run(command, io, work, report, len(made.jobs)).go(_orders(made, known))
 
 
@@ -154,7 +141,8 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
     names = [*inputs, *(names_from(io.files_from, io.null) if io.files_from is not None else [])]
     if "-" in names:
         raise UsageError("standard input cannot be one of several inputs")
-    _check_folder(io, command, any(os.path.isdir(name) for name in names))
+    roots = sum(_is_root(name, command) for name in names)
+    _check_folder(io, command, roots > 0)
     rules = Rules(
         command.suffixes,
         io.recursive,
@@ -171,7 +159,7 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
         io.naming or "replace",
         command.level,
         io.existing,
-        sum(os.path.isdir(name) for name in names),
+        roots,
     )
     made = plan(find(names, rules, MESSAGES.notice), layout)
     if not made.jobs:
@@ -192,6 +180,16 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
     return made
 
 
+def _is_root(name: str, command: Command) -> bool:
+    """Whether a name is a folder; a URL with the suffix of a file is taken for one."""
+    if is_url(name) and suffix(name) in command.suffixes:
+        return False
+    try:
+        return either.is_folder(name)
+    except InputError:  # its fault will be told
+        return False
+
+
 def _check_folder(io: Io, command: Command, folders: bool) -> None:
     if io.output is None:
         if folders and io.naming is None and io.recursive:
@@ -204,6 +202,11 @@ def _check_folder(io: Io, command: Command, folders: bool) -> None:
     if io.output in ("-", ""):
         raise UsageError("several inputs cannot go to standard output", "use -o DIR")
     place = io.output
+    if is_url(place):
+        from ..remote import store
+
+        store.check_writable(place)
+        return
     if os.path.lexists(place) and not os.path.isdir(place):
         raise OutputError(f"{shown(place)}: is not a folder", "several inputs need one")
     while not os.path.lexists(place):
@@ -214,7 +217,7 @@ def _check_folder(io: Io, command: Command, folders: bool) -> None:
 
 def _check_report(io: Io, made: Plan) -> None:
     """Raise OutputError if the report would be written into something else."""
-    if io.report is None or not os.path.exists(io.report):
+    if io.report is None or is_url(io.report) or not os.path.exists(io.report):
         return
     try:
         if not os.path.isfile(io.report):
@@ -237,7 +240,7 @@ def _tell_planned(command: Command, io: Io, work: Work, job: Job) -> None:
     if io.as_json:
         MESSAGES.document(record)
     elif job.fault:
-        _tell(record, command)
+        tell(record, command)
     else:
         what = "skip" if job.skip else command.name
         click.echo(f"{what} {shown(job.source)} -> {_shown_output(job)}")
@@ -245,100 +248,3 @@ def _tell_planned(command: Command, io: Io, work: Work, job: Job) -> None:
 
 def _shown_output(job: Job) -> str:
     return "standard output" if job.output == "-" else shown(job.output or "")
-
-
-def _report(path: str | None) -> contextlib.AbstractContextManager[Report | None]:
-    return Report(path) if path is not None else contextlib.nullcontext()
-
-
-def _write(document: dict[str, Any], io: Io, report: Report | None) -> None:
-    if report is not None:
-        report.add(document)
-    if io.as_json:
-        MESSAGES.document(document)
-
-
-def _tell(record: Record, command: Command) -> None:
-    """A record's warnings and error on stderr; with -v, what was done."""
-    for warning in record["warnings"]:
-        MESSAGES.notice(Notice(warning["text"], warning["code"]))
-    error = record["error"]
-    if error is not None:
-        MESSAGES.error(error["text"], error["name"], error["hint"])
-    elif record["status"] == "skipped":
-        MESSAGES.detail(f"{shown(record['input'])}: left as it is")
-    else:
-        MESSAGES.detail(f"{shown(record['input'])}: {command.detail(record)}")
-
-
-class Run:
-    """One run over many files, from the first order to the summary."""
-
-    def __init__(
-        self, command: Command, io: Io, work: Work, report: Report | None, total: int
-    ) -> None:
-        self.command, self.io, self.report = command, io, report
-        self.jobs = 1 if command.device.startswith("cuda") else min(io.jobs, total)
-        threads = getattr(command.task, "threads", None)
-        if threads is not None and self.jobs > 1:
-            task: Any = command.task
-            changed: dict[str, Any] = {"threads": threads_each(self.jobs, threads)}
-            if hasattr(task, "limits"):
-                changed["limits"] = replace(task.limits, jobs=self.jobs)
-            work = replace(work, task=replace(task, **changed))
-        self.work = work
-        self.summary = Summary()
-        self.display = Display(total, self.jobs)
-
-    def _pool(self) -> Here | Workers:
-        return Here() if self.jobs == 1 else Workers(self.jobs, partial(_prepare, self.work.task))
-
-    def go(self, orders: Iterator[Order]) -> int:
-        """Run all; the exit code."""
-        runner = Runner(self.work, self._pool, 1 if self.jobs == 1 else 2 * self.jobs)
-        stopped: int | None = None
-        try:
-            with self.display:
-                try:
-                    self._take_all(runner, orders)
-                except (KeyboardInterrupt, SystemExit) as signal:
-                    stopped = signal.code if isinstance(signal, SystemExit) else 130  # type: ignore[assignment]
-                    self._take_rest(runner)
-        except KeyboardInterrupt:  # the second one
-            stopped = 130
-        finally:
-            runner.close()
-        code = self.summary.code if stopped is None else stopped
-        document = self.summary.document(code)
-        _write(document, self.io, self.report)
-        if not MESSAGES.quiet:
-            for text in self.summary.sentences(self.command.name == "encode"):
-                click.echo(f"sic: {text}", err=True)
-        if stopped is not None:
-            MESSAGES.error("interrupted; --resume goes on", "interrupted")
-        return code
-
-    def _take_all(self, runner: Runner, orders: Iterator[Order]) -> None:
-        most = self.io.most_failures
-        for order, outcome in runner.results(orders):
-            self._take(order, outcome, runner)
-            if most is not None and self.summary.failed >= most:
-                self._take_rest(runner)
-                return
-
-    def _take_rest(self, runner: Runner) -> None:
-        for order, outcome in runner.finish(GRACE_SECONDS):
-            self._take(order, outcome, runner)
-
-    def _take(self, order: Order, outcome: Record | BaseException, runner: Runner) -> None:
-        record = outcome
-        if isinstance(record, BaseException):
-            record = self.work.failed(order.job, record)
-        self.summary.count(record)
-        _write(record, self.io, self.report)
-        _tell(record, self.command)
-        self.display.show(self.summary, (o.job.source for o in runner.flying.values()))
-
-
-def _prepare(task: Task) -> None:
-    task.prepare()

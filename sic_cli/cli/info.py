@@ -7,36 +7,42 @@ from typing import Any
 import click
 
 from ..bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS
-from ..bitstream.reader import Parsed
+from ..bitstream.heads import Heads
 from ..documents import failure, head
-from ..errors import ModelError, SicError
+from ..errors import CorruptError, ModelError, SicError
 from ..files import shown
 from ..release.locate import find_id
-from .common import global_options, json_option, open_sic, require_level
+from ..remote.portions import outline
+from .common import MESSAGES, global_options, json_option
 from .inputs import each
 
 KINDS = {row.type: row.kind for row in CHUNK_KINDS}
 
 
-def document(source: str, parsed: Parsed, error: SicError | None = None) -> dict[str, Any]:
-    """The facts of a file, as `sic.info/1`; error: what is wrong with it."""
+def document(
+    source: str, held: Heads, fetched: int | None = None, error: SicError | None = None
+) -> dict[str, Any]:
+    """The facts of a file, as `sic.info/1`; fetched: bytes that came over the network; error: what is
+    wrong with it."""
     told = failure(error) if error else None
-    header, area = parsed.header, parsed.header.width * parsed.header.height
+    header, area = held.header, held.header.width * held.header.height
     try:
         name, available = find_id(header.model).name, True
     except ModelError:
         name, available = None, False
-    starts = (parsed.header_end, *parsed.ends)
+    starts = (held.header_end, *held.ends)
     levels = [
         {
-            "level": layer.level,
+            "level": level,
             "layer_bytes": end - start,
             "total_bytes": end,
             "total_bpp": round(end * 8 / area, 5),
-            "expected_psnr_db": layer.psnr / 4 if layer.psnr else None,
-            "crc_ok": True,
+            "expected_psnr_db": psnr / 4 if psnr else None,
+            "crc_ok": True if held.checked else None,
         }
-        for layer, start, end in zip(parsed.layers, starts, parsed.ends, strict=False)
+        for level, (psnr, start, end) in enumerate(
+            zip(held.psnrs, starts, held.ends, strict=False), 1
+        )
     ]
     return {
         **head("sic.info/1", source, None, error.exit_code if error else 0, told),
@@ -44,21 +50,22 @@ def document(source: str, parsed: Parsed, error: SicError | None = None) -> dict
         "width_px": header.width,
         "height_px": header.height,
         "grey": header.grey,
-        "alpha": parsed.chunk(CHUNK_ALPHA) is not None,
+        "alpha": any(type_ == CHUNK_ALPHA for type_, _ in held.chunks),
         "orientation": None,
         "model": {"name": name, "id": header.model.hex(), "available": available},
         "levels_total": header.levels,
         "levels": levels,
-        "header_bytes": parsed.header_end,
+        "header_bytes": held.header_end,
         "meta": [
-            {"kind": KINDS.get(c.type, c.type.decode()), "bytes": len(c.data)}
-            for c in parsed.chunks
+            {"kind": KINDS.get(type_, type_.decode()), "bytes": count}
+            for type_, count in held.chunks
         ],
         "seed": header.seed,
         "encoder": None,
-        "file_bytes": parsed.size,
-        "truncated": parsed.fault_kind == "cut",
-        "fault": parsed.fault,
+        "file_bytes": held.size,
+        "fetched_bytes": fetched,
+        "truncated": held.fault_kind == "cut",
+        "fault": held.fault,
     }
 
 
@@ -93,10 +100,11 @@ def table(source: str, facts: dict[str, Any]) -> None:
 @json_option("info")
 @global_options
 def command(sources: tuple[str, ...], as_json: bool) -> None:
-    """Show header, metadata and levels of each INPUT (a .sic file, or -).
+    """Show header, metadata and levels of each INPUT (a .sic file, or -, or a URL such as s3://).
 
     PSNR is what the encoder expected. What a level does not send is invented by the decoder. A cut
-    file is shown as far as it is whole; the exit code is 5 if not even level 1 is.
+    file is shown as far as it is whole; the exit code is 5 if not even level 1 is. Of a URL only the
+    heads of the layers are fetched: checksums of layers are then not looked at.
 
     \b
     Examples:
@@ -106,13 +114,14 @@ def command(sources: tuple[str, ...], as_json: bool) -> None:
     """
 
     def one(source: str) -> tuple[dict[str, Any], SicError | None]:
-        _, parsed = open_sic(source)
+        held, fetched = outline(source)
         error = None
-        try:
-            require_level(source, parsed)
-        except SicError as missing:
-            error = missing
-        facts = document(source, parsed, error)
+        if not held.ends:
+            why = held.fault or "the file ends before layer 1"
+            error = CorruptError(f"{shown(source)}: no whole level: {why}")
+        facts = document(source, held, fetched, error)
+        if fetched is not None:
+            MESSAGES.detail(f"{shown(source)}: {fetched} of {held.size} bytes fetched")
         if not as_json:
             table(source, facts)
         return facts, error

@@ -141,7 +141,7 @@ def cli() -> None:
       0 done              1 several inputs, and some failed; or a fault of sic
       2 wrong option      3 cut or damaged file: the best whole level was written
       4 input             5 damaged beyond any level, or made by a newer sic
-      6 weights           7 too large, no memory or no such device
+      6 weights           7 too large, no memory, no such device or cluster
       8 target not met    9 output exists, is not writable, or the disk is full
       11 check failed     130 interrupted, 141 pipe closed, 143 terminated
     """

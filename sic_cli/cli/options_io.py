@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from ..batch.cluster import workers_of
 from ..batch.pool import fitting_jobs
 from ..errors import UsageError
+from ..files import shown
+from ..remote.names import ONE_PROCESS, is_url, scheme
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +43,7 @@ class Io:
     report: str | None
     as_json: bool
     fsync: bool
+    cluster: str | None
 
     @property
     def existing(self) -> str:
@@ -69,8 +73,26 @@ class Io:
             raise UsageError("--json and -o - both need standard output", "use --report FILE")
         if not self.keep_going and self.max_failures is not None:
             raise UsageError("--fail-fast and --max-failures exclude each other")
+        if self.cluster is not None:
+            if self.jobs != 1:
+                raise UsageError("--cluster and --jobs exclude each other", "--cluster local:N")
+            workers_of(self.cluster)
+        self._check_urls(inputs)
         if self.report == "-":
             raise UsageError("--report needs a file", "use --json for standard output")
+
+    def _check_urls(self, inputs: tuple[str, ...]) -> None:
+        named = [name for name in (*inputs, self.output, self.files_from, self.report) if name]
+        urls = [name for name in named if is_url(name)]
+        if urls and self.preserve:
+            raise UsageError("--preserve needs files, not URLs")
+        if self.jobs > 1 or self.cluster is not None:
+            for url in urls:
+                if scheme(url) == ONE_PROCESS:
+                    raise UsageError(
+                        f"{shown(url)}: lies in this process, where no other sees it",
+                        "use --jobs 1",
+                    )
 
 
 class Jobs(click.ParamType):  # type: ignore[type-arg]
@@ -156,4 +178,9 @@ OPTIONS = (
         help="The same lines on standard output (see sic schema encode, decode, ...).",
     ),
     click.option("--fsync", is_flag=True, help="Wait until the disk has each file."),
+    click.option(
+        "--cluster",
+        metavar="ADDRESS|local|local:N",
+        help="Work on a Dask cluster (tcp://host:8786), or on one of N processes here.",
+    ),
 )

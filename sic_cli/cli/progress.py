@@ -73,7 +73,8 @@ class Display:
         """After each file. names: of the files in work."""
         ended = summary.done + summary.skipped + summary.failed
         seconds = summary.seconds
-        rate = f"{summary.pixels / 1e6 / max(seconds, 1e-3):.1f} MPx/s"
+        each = max(seconds, 1e-3)
+        rate = f"{ended / each:.1f} files/s, {summary.pixels / 1e6 / each:.1f} MPx/s"
         if summary.failed:
             rate += f", {summary.failed} failed"
         if self.bar is not None and self.task is not None:

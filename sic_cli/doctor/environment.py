@@ -37,6 +37,9 @@ NEEDED = {
 
 OPTIONAL = {
     "constriction": "entropy coding some times faster; the bytes are the same",
+    "distributed": "work on a Dask cluster (--cluster)",
+    "fsspec": "files by URL",
+    "s3fs": "files on S3 (s3://)",
     "lpips": "measuring LPIPS",
     "torchvision": "measuring LPIPS",
     "pillow-heif": "reading HEIC and HEIF pictures",

@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bitstream.fields import MAX_PIXELS, MAX_SIDE
 from ..errors import SicError
-from ..files import read_input, replace_file, shown
+from ..files import replace_file, shown
 from ..measure.meter import Meter
 from ..measure.names import finite
+from ..remote.either import read
 from .contenders import Coded, Contender, timed
 from .rows import Results, Row
 
@@ -43,11 +45,20 @@ class Plan:
     kept: frozenset[str]
 
 
+class Keeper(Protocol):
+    """Rows that are there, and a place for new ones."""
+
+    rows: dict[tuple[Any, ...], Row]
+
+    def add(self, row: Row) -> None:
+        """Keep a row."""
+
+
 def read_source(path: str) -> Source:
     """Raises InputError or ResourceError for what is no picture that sic takes."""
     from ..picture.load import load
 
-    data = read_input(path, MAX_INPUT)
+    data = read(path, MAX_INPUT).data
     picture = load(data, shown(path), MAX_SIDE, MAX_PIXELS)
     pixels = picture.pixels[:, :, 0] if picture.grey else picture.pixels[:, :, :3]
     return Source(path, hashlib.sha256(data).hexdigest(), np.ascontiguousarray(pixels))
@@ -78,14 +89,14 @@ def evaluate(
             done = number * each
             for contender in plan.contenders:
                 progress(done, len(paths) * each, f"{path} {contender.title}")
-                rows += _picture(source, contender, plan, results)
+                rows += picture_rows(source, contender, plan, results)
                 done += len(contender.settings)
         except SicError as error:
             failed[path] = error
     return rows, failed
 
 
-def _picture(source: Source, who: Contender, plan: Plan, results: Results) -> list[Row]:
+def picture_rows(source: Source, who: Contender, plan: Plan, results: Keeper) -> list[Row]:
     """Rows of one picture and one codec; those that were there are taken as they are, but for the title,
     which says realism where there are several."""
     keep = source.path in plan.kept
@@ -107,7 +118,7 @@ def _picture(source: Source, who: Contender, plan: Plan, results: Results) -> li
             results.add(row)
             old[made.setting] = row
             if keep:
-                _keep(plan.keep / file_name(source.digest, who, made.setting), made.data)
+                keep_file(plan.keep / file_name(source.digest, who, made.setting), made.data)
     return [replace(row, title=who.title) for row in old.values() if row is not None]
 
 
@@ -116,7 +127,7 @@ def _short(path: Path, row: Row) -> bool:
     return not path.is_file() or path.stat().st_size < row.file_bytes
 
 
-def _keep(path: Path, data: bytes) -> None:
+def keep_file(path: Path, data: bytes) -> None:
     """Of sic there is one file a picture: the longest prefix."""
     if not path.is_file() or path.stat().st_size < len(data) or path.suffix != ".sic":
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,280 @@
+"""Dask as the engine of a run: an executor over the workers of a cluster, checked before any work.
+
+Dask does the scheduling, and tries what a lost worker had in hand on others. What is added here: every
+worker has this sic and the weights, an address that does not answer is told in a sentence, and a cluster
+that goes away in the middle ends the run instead of failing every file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from .. import __version__
+from ..errors import ModelError, ResourceError, UsageError
+from ..files import shown
+from .pool import cores
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+INSTALL = 'pip install "sic[cluster]"'
+CONNECT_SECONDS = 30
+FIRST_SECONDS = 10
+"""How long the first workers are waited for; a cluster that grows on demand has none before there is
+work, and its workers are then asked when they get some."""
+WAIT_SECONDS = 300
+"""How long a run may be without any worker."""
+TRIES = 1
+"""Further tries of a file on a local cluster after its worker died; then it is tried alone."""
+COUNT_SECONDS = 2.0
+AHEAD = 2
+"""Files in flight for every thread of the cluster, so that no worker waits for the next."""
+ADDRESS = re.compile(r"[a-z][a-z0-9+]*://\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """model_id: of the weights (hex), or nothing. gpu: each file needs a worker's resource GPU.
+    threads: of each process of a local cluster; 0: its share of the cores."""
+
+    model_id: str = ""
+    gpu: bool = False
+    threads: int = 0
+
+
+def workers_of(address: str) -> int | None:
+    """`local` and `local:N`: how many processes; None for an address. Raises UsageError."""
+    if found := re.fullmatch("local(?::([0-9]{1,4}))?", address):
+        number = int(found[1]) if found[1] else cores()
+        if number:
+            return number
+    elif ADDRESS.fullmatch(address):
+        return None
+    raise UsageError(
+        f"--cluster {shown(address)}: is no address", "tcp://host:8786, local, or local:N"
+    )
+
+
+class Cluster(Executor):
+    """Runs functions on the workers of `address`, or of a cluster of its own on this machine.
+
+    Raises UsageError without Dask, ResourceError for a cluster that does not answer, has no workers or
+    has other versions of sic, ModelError for workers without the weights.
+    """
+
+    def __init__(self, address: str, needs: Needs) -> None:
+        number = workers_of(address)
+        try:
+            import distributed
+        except ImportError:
+            raise UsageError("--cluster needs Dask, which is not installed", INSTALL) from None
+        self.address, self.needs = address, needs
+        self._dask: Any = distributed
+        self._own: Any = None
+        self._empty_since: float | None = None
+        self._counted, self._most = float("-inf"), AHEAD
+        for name in ("distributed", "distributed.nanny", "distributed.worker", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        with _without_interrupts():
+            self.client = self._local(number) if number else self._connected()
+        try:
+            self._check_workers()
+        except BaseException:
+            self.stop()
+            raise
+        resources = {"GPU": 1} if needs.gpu else None
+        self._executor = self.client.get_executor(pure=False, resources=resources)
+
+    def _local(self, number: int) -> Any:
+        import dask
+
+        from .pool import threads_each
+
+        threads = threads_each(number, self.needs.threads)
+        settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": TRIES}
+        if threads:
+            names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+            for name in names:
+                settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
+        with dask.config.set(settings), self._started():
+            self._own = self._dask.LocalCluster(
+                n_workers=number,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                resources={"GPU": 1} if self.needs.gpu else None,
+            )
+            return self._dask.Client(self._own, set_as_default=False)
+
+    @contextlib.contextmanager
+    def _started(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if self._own is not None:
+                with contextlib.suppress(Exception):
+                    self._own.close(timeout=2)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise ResourceError(f"--cluster {self.address}: does not start ({reason})") from None
+
+    def _connected(self) -> Any:
+        try:
+            return self._dask.Client(
+                self.address, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=False
+            )
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ResourceError(
+                f"--cluster {shown(self.address)}: does not answer ({reason})",
+                "is the scheduler running, and may this machine reach it?",
+            ) from None
+
+    def _check_workers(self) -> None:
+        """Every worker must be as this process is."""
+        end = time.monotonic() + FIRST_SECONDS
+        while not self._workers() and time.monotonic() < end:
+            time.sleep(0.2)
+        told: dict[str, dict[str, Any]] = self.client.run(_probe(), on_error="return")
+        for worker, facts in sorted(told.items()):
+            if isinstance(facts, BaseException):
+                raise ResourceError(f"worker {worker}: {type(facts).__name__}: {facts}")
+            _check(worker, facts, self.needs)
+        workers = self._workers().values()
+        if self.needs.gpu and workers and not any("GPU" in w["resources"] for w in workers):
+            raise ResourceError(
+                f"--cluster {shown(self.address)}: no worker offers the resource GPU",
+                'start the workers that have one with --resources "GPU=1", or use --device cpu',
+            )
+
+    def _workers(self) -> dict[str, dict[str, Any]]:
+        try:
+            found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        except Exception:  # whatever a broken connection raises
+            raise self._gone() from None
+        return found
+
+    def _no_workers(self) -> ResourceError:
+        return ResourceError(
+            f"--cluster {shown(self.address)}: there are no workers",
+            "start some; the same command with --resume goes on",
+        )
+
+    @property
+    def most(self) -> int:
+        """How many orders should be in flight; asked anew now and then, for clusters grow and shrink."""
+        now = time.monotonic()
+        if now - self._counted > COUNT_SECONDS:
+            self._counted = now
+            threads = sum(int(worker["nthreads"]) for worker in self._workers().values())
+            self._most = AHEAD * max(1, threads)
+        return self._most
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As any executor's. Raises ResourceError if the cluster is gone."""
+        self._check_alive()
+        future: Future[T] = self._executor.submit(_guarded, __version__, fn, *args, **kwargs)
+        return future
+
+    def check(self) -> None:
+        """Called while nothing ends: raises ResourceError if nothing ever will."""
+        self._check_alive()
+        if self._workers():
+            self._empty_since = None
+        elif self._empty_since is None:
+            self._empty_since = time.monotonic()
+        elif time.monotonic() - self._empty_since > WAIT_SECONDS:
+            raise self._no_workers()
+
+    def _check_alive(self) -> None:
+        if self.client.status != "running":
+            raise self._gone()
+
+    def _gone(self) -> ResourceError:
+        return ResourceError(
+            f"--cluster {shown(self.address)}: the scheduler is gone",
+            "the same command with --resume goes on",
+        )
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let go of the cluster; one of our own is ended."""
+        self.stop()
+
+    def stop(self) -> None:
+        """At once: what is not done yet is not done."""
+        with _without_interrupts(), contextlib.suppress(Exception):
+            self.client.close(timeout=2)
+        if self._own is not None:
+            with _without_interrupts(), contextlib.suppress(Exception):
+                self._own.close(timeout=5)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Threads and processes that start here never see Ctrl-C; in this thread it is only delayed."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _guarded(version: str, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """On a worker. One that joined later was not asked before."""
+    if version != __version__:
+        raise _skew("a worker that joined later", __version__, version)
+    return fn(*args, **kwargs)
+
+
+def _probe() -> Callable[[], dict[str, Any]]:
+    """What a worker says of itself; travels by value, for workers that have no sic or another one."""
+
+    def probe() -> dict[str, Any]:
+        import importlib
+        import platform
+
+        facts: dict[str, Any] = {"sic": None, "python": platform.python_version(), "weights": {}}
+        try:
+            facts["sic"] = str(importlib.import_module("sic_cli").__version__)
+            here = importlib.import_module("sic_cli.release.locate").releases()
+            facts["weights"] = {card.id.hex(): card.name for card in here}
+        except ImportError:
+            pass
+        return facts
+
+    return probe
+
+
+def _check(worker: str, facts: dict[str, Any], needs: Needs) -> None:
+    """Raise ResourceError or ModelError for a worker that would not do what this process does."""
+    if facts["sic"] != __version__:
+        raise _skew(f"worker {worker}", facts["sic"], __version__)
+    own = platform.python_version()
+    if facts["python"].split(".")[:2] != own.split(".")[:2]:
+        raise ResourceError(f"worker {worker} has Python {facts['python']}, and here is {own}")
+    if needs.model_id and needs.model_id not in facts["weights"]:
+        names = ", ".join(sorted(facts["weights"].values())) or "none"
+        raise ModelError(
+            f"worker {worker} lacks the weights {needs.model_id}; it has: {names}",
+            "sic models import there, or SIC_MODEL_PATH",
+        )
+
+
+def _skew(worker: str, theirs: str | None, ours: str) -> ResourceError:
+    has = f"has sic {theirs}" if theirs else "has no sic"
+    return ResourceError(
+        f"{worker} {has}, and here is sic {ours}", "install the same version on all machines"
+    )

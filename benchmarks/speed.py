@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "tests" / "pictures" / "parrots.png"
@@ -158,23 +159,26 @@ def against_peers(folder: Path, count: int) -> None:
     names = ("sic encode", "sic decode", "hyperprior encode", "hyperprior decode")
     times = {name: Times() for name in (*names, "AVIF encode", "AVIF decode")}
     avif = features.check("avif")
-    for turn, path in enumerate([paths[0], *paths]):
-        picture = Image.open(path).convert("RGB")
-        pixels, kept = np.asarray(picture), {}
 
-        def note(name: str, work: Callable[[], object], turn: int = turn) -> object:
-            kept: list[object] = []
-            (times[name] if turn else Times()).add(lambda: kept.append(work()))
-            return kept[0]
+    def one(picture: Image.Image, times: dict[str, Times]) -> None:
+        pixels, file = np.asarray(picture), io.BytesIO()
 
-        kept["sic"] = note("sic encode", lambda: encode(pixels, card))
-        note("sic decode", lambda: decode(parse(kept["sic"])))  # type: ignore[arg-type]
-        kept["peer"] = note("hyperprior encode", lambda: peer.encode(pixels))
-        note("hyperprior decode", lambda: peer.decode(kept["peer"], *pixels.shape[:2]))  # type: ignore[arg-type]
+        def note(name: str, work: Callable[[], Any]) -> Any:
+            made: list[Any] = []
+            times[name].add(lambda: made.append(work()))
+            return made[0]
+
+        data = note("sic encode", lambda: encode(pixels, card))
+        note("sic decode", lambda: decode(parse(data)))
+        words = note("hyperprior encode", lambda: peer.encode(pixels))
+        note("hyperprior decode", lambda: peer.decode(words, *pixels.shape[:2]))
         if avif:
-            file = io.BytesIO()
             note("AVIF encode", lambda: picture.save(file, "AVIF", quality=60, speed=6))
             note("AVIF decode", lambda: np.asarray(Image.open(file)))
+
+    one(Image.open(paths[0]).convert("RGB"), {name: Times() for name in times})
+    for path in paths:
+        one(Image.open(path).convert("RGB"), times)
     head(f"{len(paths)} pictures of {folder.name}, one after another")
     for name, row in times.items():
         if row.wall:

@@ -43,10 +43,14 @@ def encode(
     if not 1 <= level <= levels:
         raise TargetError(f"level {level} was asked for, and the model has 1 to {levels}")
     machine = engine(card, device)
-    latent = machine.analyse(pixels)
-    cells = machine.cells(latent)
-    psnr = expected_psnr(machine, latent, cells)
-    del latent
+    cells: Cells = np.zeros((card.config.channels, -(-height // 16), -(-width // 16)), np.int16)
+    error = np.zeros(levels)
+    for strip, latent in machine.latents(pixels):
+        part = machine.cells(latent)
+        cells = cells.astype(np.promote_types(cells.dtype, part.dtype), copy=False)
+        cells[:, strip.own] = part
+        error += level_errors(machine, latent, part)
+    psnr = expected_psnr(machine, error / (cells[0].size * 768))
     header = Header(width, height, levels, card.id, grey, seed)
     return write(header, chunks, encode_layers(machine, cells, psnr[:level]))
 
@@ -61,9 +65,9 @@ def encode_layers(machine: Engine, cells: Cells, psnr: list[int]) -> Iterator[La
         yield Layer(k, encoder.finish(), check, expected)
 
 
-def expected_psnr(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> list[int]:
-    """Quarter decibels of every level: the error of the latent, through a line fitted when the model was
-    released. Where a cell is 0 at the last level the error is the latent itself at all levels."""
+def level_errors(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> NDArray[np.float64]:
+    """(K,) sum of the squared errors of the latent at every level. Where a cell is 0 at the last level
+    the error is the latent itself at all levels."""
     table, centre = machine.table, machine.release.centre
     octaves = table.octaves.astype(np.int16)
     width = np.stack([table.width(level) for level in range(1, table.levels + 1)])
@@ -76,8 +80,13 @@ def expected_psnr(machine: Engine, latent: NDArray[np.float32], cells: Cells) ->
         place = (size.astype(np.float32) + centre[:, c, None]) * width[:, c, None]
         error = np.abs(values[busy])[None] - np.where(size > 0, place, np.float32(0))
         total += np.square(error, dtype=np.float64).sum(1)
+    return total
+
+
+def expected_psnr(machine: Engine, mean_square: NDArray[np.float64]) -> list[int]:
+    """Quarter decibels of every level, through a line fitted when the model was released."""
     found = []
-    for level, error in enumerate(total / (latent[0].size * 768), 1):
+    for level, error in enumerate(mean_square, 1):
         slope, offset = (float(v) for v in machine.release.psnr_fit[level - 1])
         psnr = offset + slope * latent_psnr(float(error))
         found.append(int(min(255, max(1, round(psnr * PSNR_UNIT)))))

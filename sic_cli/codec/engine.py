@@ -19,7 +19,7 @@ from ..model.exact import ContextRunner
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
-from .tiles import scaled, strips
+from .tiles import Strip, scaled, strips
 from .walk import Walk
 
 Pixels = NDArray[np.uint8]
@@ -69,19 +69,26 @@ class Engine:
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
         """Pixels -> latent float32 (C, ceil(H / 16), ceil(W / 16)); edges are repeated outwards."""
+        rows, across = (-(-side // STRIDE) for side in pixels.shape[:2])
+        latent = np.empty((self.table.channels, rows, across), np.float32)
+        for strip, part in self.latents(pixels):
+            latent[:, strip.own] = part
+        return latent
+
+    def latents(self, pixels: Pixels) -> Iterator[tuple[Strip, NDArray[np.float32]]]:
+        """What `analyse` gives, by strips of rows."""
         height, width = pixels.shape[:2]
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        latent = np.empty((self.table.channels, rows, across), np.float32)
-        with repeatable(self.device):
-            for strip in strips(rows, across, 2 * self.release.card.config.blocks):
-                part = pixels[scaled(strip.seen, STRIDE)]
-                below = (strip.last - strip.first) * STRIDE - len(part)
-                padded = np.pad(part, ((0, below), (0, -width % STRIDE), (0, 0)), mode="edge")
+        for strip in strips(rows, across, 2 * self.release.card.config.blocks):
+            part = pixels[scaled(strip.seen, STRIDE)]
+            below = (strip.last - strip.first) * STRIDE - len(part)
+            padded = np.pad(part, ((0, below), (0, -width % STRIDE), (0, 0)), mode="edge")
+            with repeatable(self.device):
                 tensor = torch.from_numpy(padded).to(self.device)
                 tensor = tensor.permute(2, 0, 1)[None].float() - 127.5
                 out = self.release.analysis(tensor)[0, :, strip.kept]
-                latent[:, strip.own] = out.float().cpu().numpy()
-        return latent
+                made: NDArray[np.float32] = out.float().cpu().contiguous().numpy()
+            yield strip, made
 
     def cells(self, latent: NDArray[np.float32]) -> Cells:
         """Latent -> cells at the last level."""

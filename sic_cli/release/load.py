@@ -59,7 +59,7 @@ def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:
     return ContextWeights(
         whole("entry"),
         whole("entry_bias"),
-        tuple(whole(f"mid.{i}") for i in range(depth)),
+        tuple(whole(f"mid.{i}").to(memory_format=torch.channels_last) for i in range(depth)),
         tuple(whole(f"mid_bias.{i}") for i in range(depth)),
         tuple(whole(f"back.{i}") for i in range(depth)),
         whole("exit"),

@@ -114,7 +114,7 @@ def inside(picture: Path, runs: int) -> None:
     from sic_cli.model.exact import exact
     from sic_cli.release.locate import find
 
-    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    pixels = np.array(Image.open(picture).convert("RGB"))
     card = find()
     parsed, machine = parse(encode(pixels, card)), engine(card)
     height, width = pixels.shape[:2]
@@ -161,7 +161,7 @@ def against_peers(folder: Path, count: int) -> None:
     avif = features.check("avif")
 
     def one(picture: Image.Image, times: dict[str, Times]) -> None:
-        pixels, file = np.asarray(picture), io.BytesIO()
+        pixels, file = np.array(picture), io.BytesIO()
 
         def note(name: str, work: Callable[[], Any]) -> Any:
             made: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -59,6 +60,9 @@ def buckets(environment: pytest.MonkeyPatch) -> Iterator[Any]:
         store.mkdir(bucket)
     yield store
     server.stop()
+    del store
+    s3fs.S3FileSystem.clear_instance_cache()
+    gc.collect()  # what is not closed warns here, where warnings are no errors
 
 
 @pytest.fixture

@@ -113,8 +113,10 @@ def served(workers: int) -> Iterator[tuple[str, list[int]]]:
 
 def serve(workers: int) -> None:
     """The other side of `served`: until standard input ends."""
+    import dask
     import distributed
 
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "5 minutes"})
     with distributed.LocalCluster(
         n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:

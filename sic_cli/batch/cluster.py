@@ -80,6 +80,7 @@ class Cluster(Executor):
         self.address, self.needs = address, needs
         self._dask: Any = distributed
         self._own: Any = None
+        self._settings: Any = None
         self._empty_since: float | None = None
         self._counted, self._most = float("-inf"), AHEAD
         for name in ("distributed", "distributed.nanny", "distributed.worker", "asyncio"):
@@ -100,12 +101,17 @@ class Cluster(Executor):
         from .pool import threads_each
 
         threads = threads_each(number, self.needs.threads)
-        settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": TRIES}
+        settings: dict[str, Any] = {
+            "distributed.scheduler.allowed-failures": TRIES,
+            # A worker that died is started anew; on a busy machine that takes longer than Dask's 15 s.
+            "distributed.deploy.lost-worker-timeout": f"{WAIT_SECONDS} s",
+        }
         if threads:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             for name in names:
                 settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
-        with dask.config.set(settings), self._started():
+        self._settings = dask.config.set(settings)  # Dask reads them again while it runs
+        with self._started():
             self._own = self._dask.LocalCluster(
                 n_workers=number,
                 threads_per_worker=1,
@@ -217,6 +223,9 @@ class Cluster(Executor):
         if self._own is not None:
             with _without_interrupts(), contextlib.suppress(Exception):
                 self._own.close(timeout=5)
+        if self._settings is not None:
+            self._settings.__exit__(None, None, None)
+            self._settings = None
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -59,6 +60,9 @@ def buckets(environment: pytest.MonkeyPatch) -> Iterator[Any]:
         store.mkdir(bucket)
     yield store
     server.stop()
+    del store
+    s3fs.S3FileSystem.clear_instance_cache()
+    gc.collect()  # what is not closed warns here, where warnings are no errors
 
 
 @pytest.fixture
@@ -74,7 +78,12 @@ def cluster(buckets: Any) -> Iterator[Any]:
     import dask
 
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 1,
+                "distributed.deploy.lost-worker-timeout": "5 minutes",
+            }
+        ),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
         ) as started,

@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError, ResourceError
 from ..files import check_output as check_file
 from ..files import read_input, shown, write_into, write_output
 from .names import is_url, split, tidy
@@ -43,15 +43,30 @@ def read(name: str, most: int) -> Portion:
 
 
 def write(output: str, data: bytes, *, replace: bool, sync: bool = False) -> None:
-    """Write into a folder that is made as needed, whole or not at all. Raises OutputError."""
+    """Write into a folder that is made as needed, whole or not at all. Raises OutputError, also for an
+    output that is there and not to be replaced, unless it is these very bytes: a worker that wrote it
+    and died before it could say so is not held against the next one."""
     if is_url(output):
         from . import store
 
-        store.put(output, data, replace=replace)
+        try:
+            store.put(output, data, replace=replace)
+        except store.Exists:
+            if not _holds(output, data):
+                raise
         return
     if not replace and os.path.lexists(output):
-        raise OutputError(f"{shown(output)}: exists", "use --force to replace it")
+        if os.path.islink(output) or not os.path.isfile(output) or not _holds(output, data):
+            raise OutputError(f"{shown(output)}: exists", "use --force to replace it")
+        return
     write_into(output, data, sync=sync)
+
+
+def _holds(output: str, data: bytes) -> bool:
+    try:
+        return read(output, len(data)).data == data
+    except (InputError, ResourceError):  # gone, unreadable, or longer
+        return False
 
 
 def write_named(output: str, data: bytes, source: str) -> None:

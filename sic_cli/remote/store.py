@@ -30,6 +30,10 @@ class State:
     folder: bool
 
 
+class Exists(OutputError):
+    """There is something at a URL that is not to be replaced."""
+
+
 class Missing(InputError):
     """There is nothing at a URL."""
 
@@ -194,9 +198,9 @@ def put(url: str, data: bytes, *, replace: bool) -> None:
         raise OutputError(_sentence(url, error)) from None
 
 
-def exists(url: str) -> OutputError:
+def exists(url: str) -> Exists:
     """The error of an output that is there already."""
-    return OutputError(f"{shown(url)}: exists", "use --force to replace it")
+    return Exists(f"{shown(url)}: exists", "use --force to replace it")
 
 
 def remove(url: str) -> None:

@@ -108,6 +108,10 @@ def test_an_object_that_came_since_the_plan_is_not_replaced(
     got = run("memory://in/b.in", "memory://in/a/a.in", "-o", "memory://out")
     assert got.code == 1 and "b.out: exists" in got.err
     assert outputs(store)["b.out"] == b"of somebody else" and "a.out" in outputs(store)
+    store.pipe_file("/out/b.out", b"ni.b")  # by a worker that died before it could say so
+    store.rm_file("/out/a.out")
+    got = run("memory://in/b.in", "memory://in/a/a.in", "-o", "memory://out")
+    assert got.code == 0 and "2 done" in got.err, got.err
 
 
 @pytest.mark.parametrize(

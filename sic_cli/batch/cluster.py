@@ -119,6 +119,7 @@ class Cluster(Executor):
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
+                preload=["sic_cli.batch.steady"],
                 resources={"GPU": 1} if self.needs.gpu else None,
             )
             return self._dask.Client(self._own, set_as_default=False)
@@ -153,6 +154,8 @@ class Cluster(Executor):
             time.sleep(0.2)
         told: dict[str, dict[str, Any]] = self.client.run(_probe(), on_error="return")
         for worker, facts in sorted(told.items()):
+            if isinstance(facts, OSError):  # gone while it was asked; like one that joins later
+                continue
             if isinstance(facts, BaseException):
                 raise ResourceError(f"worker {worker}: {type(facts).__name__}: {facts}")
             _check(worker, facts, self.needs)

@@ -65,7 +65,7 @@ def test_what_is_raised_becomes_one_sentence_a_code_and_a_document(
     def fails(_: str) -> None:
         raise raised
 
-    monkeypatch.setattr(info, "open_sic", fails)
+    monkeypatch.setattr(info, "outline", fails)
     got = run_main("info", "--json", str(sic_file))
     assert got.code == code and words in got.err and "Traceback" not in got.err
     assert len([x for x in got.err.splitlines() if x.strip() and "hint: " not in x]) == 1, got.err
@@ -135,13 +135,13 @@ def test_a_signal_while_reading(sent: signal.Signals, code: int) -> None:
 
 READS = """
 import sys
-import sic_cli.cli.common as common
+import sic_cli.remote.either as either
 from sic_cli.cli.main import main
-real = common.read_input
+real = either.read_input
 def told(*words):
     print("reading", flush=True)
     return real(*words)
-common.read_input = told
+either.read_input = told
 main(sys.argv[1:])
 """
 

@@ -78,8 +78,8 @@ def test_python_warnings_are_shown_at_v_alone(
             warnings.warn("of some library", UserWarning, stacklevel=1)
         return real(source)
 
-    real = info.open_sic
-    monkeypatch.setattr(info, "open_sic", noisy)
+    real = info.outline
+    monkeypatch.setattr(info, "outline", noisy)
     assert run_main("info", str(path)).err == ""
     said = run_main("info", "-v", str(path)).err
     assert said == "sic: warning: UserWarning: of some library [W-python]\n"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sic_cli.bitstream.fields import MODEL_BYTES
+from sic_cli.bitstream.heads import Heads
 from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.truncate import truncate
 from sic_cli.cli.info import document
@@ -34,7 +35,7 @@ def container(data: bytes) -> None:
         parsed = parse(data)
     except SicError:
         return
-    document("x", parsed)
+    document("x", Heads.of(parsed))
     if parsed.level:
         assert truncate(data, parsed.level, parsed) == data[: parsed.ends[-1]]
         other = reference.read(data)

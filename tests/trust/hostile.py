@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from sic_cli.bitstream.heads import Heads
 from sic_cli.bitstream.reader import Parsed, parse
 from sic_cli.bitstream.truncate import truncate
 from sic_cli.cli.info import document
@@ -34,7 +35,7 @@ def outcome(data: bytes, strict: bool = False) -> str:
     leaves as it came."""
     try:
         parsed = parse(data)
-        document("x", parsed)
+        document("x", Heads.of(parsed))
         parsed.require_level()
         truncate(data, parsed.level, parsed)
         if parsed.header.width * parsed.header.height > DECODED_PIXELS:

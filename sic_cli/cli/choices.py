@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from .common import Size
+from .common import Number, Size
 
 EMBED_LIMIT = 50 << 20
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,9 +67,7 @@ def _metadata(text: str) -> Callable[[Any], Any]:
 
 def realism_option(text: str) -> Callable[[F], F]:
     """--realism, from 0 to 1."""
-    return click.option(
-        "--realism", type=click.FloatRange(0, 1), default=1.0, help=text, show_default=True
-    )
+    return click.option("--realism", type=Number(0, 1), default=1.0, help=text, show_default=True)
 
 
 def page_options(title: str | None) -> Callable[[F], F]:

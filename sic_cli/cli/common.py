@@ -152,6 +152,18 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return int(number)
 
 
+class Number(click.FloatRange):
+    """A number in a range; click's own lets NaN through, which is below and above nothing."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
 class Rate(click.ParamType):  # type: ignore[type-arg]
     """Bits per pixel: a finite number above 0."""
 

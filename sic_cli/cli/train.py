@@ -13,7 +13,7 @@ import click
 from ..errors import InputError, ModelError, UsageError
 from ..model.config import STRIDE, ModelConfig
 from ..train.config import TrainConfig
-from .common import global_options, one_device
+from .common import Number, global_options, one_device
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT = TrainConfig()
@@ -34,7 +34,7 @@ def _number(
     kind = (
         click.IntRange(int(least or 0), None if most is None else int(most))
         if isinstance(default, int)
-        else click.FloatRange(least, most, min_open=open_)
+        else Number(least, most, min_open=open_)
     )
     dashed = f"--{name.replace('_', '-')}"
     return click.option(dashed, type=kind, default=default, show_default=True, help=text)

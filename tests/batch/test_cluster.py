@@ -220,7 +220,9 @@ def test_an_interrupted_run_on_a_cluster_of_its_own_is_resumed(tmp_path: Path) -
     wait_for(lambda: len(list(out.rglob("*.out"))) >= 2, 120)
     os.killpg(running.pid, signal.SIGINT)
     _, error = running.communicate(timeout=60)
-    assert running.returncode == 130 and b"Traceback" not in error and b"done" in error, error.decode()
+    assert running.returncode == 130 and b"Traceback" not in error and b"done" in error, (
+        error.decode()
+    )
     got = run("-r", folder, "-o", out, "--resume")
     assert got.code == 0 and "40 done" not in got.err and len(tree(out)) == 40, got.err
 

@@ -167,3 +167,10 @@ def test_exit_codes_of_a_process_are_those_of_main(sic_file: Path) -> None:
         (["verify", "--deep", str(bad / "wrong-digest-3.sic")], 11),
     ):
         assert run_process(*words).code == code, words
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.1", "1.1", "much"])
+def test_realism_is_a_number_from_0_to_1(value: str, sic_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.png"
+    got = run_main("decode", str(sic_file), "-o", str(out), "--realism", value)
+    assert got.code == 2 and "--realism" in got.err and not out.exists()

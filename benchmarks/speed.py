@@ -197,21 +197,15 @@ def against_peers(folder: Path, count: int) -> None:
 
 def large(megapixels: float, runs: int) -> None:
     import numpy as np
-    from PIL import Image
+    from scaling import picture
 
     from sic_cli.bitstream.reader import parse
     from sic_cli.codec.decode import decode
     from sic_cli.codec.encode import encode
     from sic_cli.release.locate import find
 
-    photo = np.asarray(Image.open(PICTURE).convert("RGB"))
-    block = np.concatenate([photo, photo[::-1]])
-    block = np.concatenate([block, block[:, ::-1]], 1)
-    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
-    width = height * 4 // 3
-    times = (-(-height // block.shape[0]), -(-width // block.shape[1]), 1)
-    pixels, card = np.tile(block, times)[:height, :width], find()
-    head(f"after load, {width}x{height}")
+    pixels, card = np.asarray(picture(megapixels)), find()
+    head(f"after load, {pixels.shape[1]}x{pixels.shape[0]}")
     coding, decoding = Times(), Times()
     for _ in range(runs):
         kept: list[bytes] = []

@@ -187,6 +187,7 @@ def put(url: str, data: bytes, *, replace: bool) -> None:
                 system.pipe_file(path, data, mode="create")
                 return
             except (NotImplementedError, ValueError):
+                # No such mode in this store: ask, then put. Any other fault comes again with the put.
                 if system.exists(path):
                     raise FileExistsError(url) from None
         system.pipe_file(path, data)

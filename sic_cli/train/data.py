@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from ..files import replace_file
+from .screens import screen
 
 SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
@@ -71,8 +72,9 @@ def open_packed(folder: Path) -> tuple[list[np.ndarray], str]:
 class Crops:
     """Endless augmented crops.
 
-    Of the crops a quarter comes from the picture at half size, 10 % went through JPEG (people encode
-    JPEGs), 2 % are grey; all are flipped and turned at random.
+    One of twenty is a rendered screen. Of the others a quarter comes from the picture at half size,
+    10 % went through JPEG (people encode JPEGs), 2 % are grey, 4 % as dark and noisy as a night; all
+    are flipped and turned at random.
     """
 
     def __init__(self, pictures: Sequence[np.ndarray], size: int, seed: int) -> None:
@@ -85,6 +87,8 @@ class Crops:
     def one(self) -> np.ndarray:
         """uint8 (size, size, 3)."""
         rng, size = self.random, self.size
+        if rng.random() < 0.05:
+            return screen(rng, size)
         picture = rng.choice(self.pictures)
         half = rng.random() < 0.25 and min(picture.shape[:2]) >= 2 * size
         side = 2 * size if half else size
@@ -108,6 +112,8 @@ class Crops:
             crop = np.asarray(
                 Image.fromarray(np.ascontiguousarray(crop)).convert("L").convert("RGB")
             )
+        elif kind < 0.16:
+            crop = night(rng, crop)
         return crop
 
     def batch(self, count: int) -> np.ndarray:
@@ -115,8 +121,17 @@ class Crops:
         return np.stack([self.one() for _ in range(count)])
 
 
+def night(rng: random.Random, crop: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3): the crop much darker, with a sensor's noise."""
+    light = (crop / 255.0) ** rng.uniform(1.2, 2.2) * rng.uniform(60, 180)
+    noise = np.random.default_rng(rng.getrandbits(64)).normal(0, rng.uniform(0, 4), crop.shape)
+    dark: np.ndarray = (light + noise).round().clip(0, 255).astype(np.uint8)
+    return dark
+
+
 class DeviceCrops:
-    """Crops cut on a GPU, all pictures in its memory: flips, turns, half sizes; no JPEG.
+    """Crops cut on a GPU, all pictures in its memory: flips, turns, half sizes; no JPEG, no
+    screens, no nights.
 
     A batch is one gather: no picture ever passes through Python.
     """

@@ -10,13 +10,15 @@ shard finds pictures and checkpoint of the first on the machine's disk (STATE).
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
+from sic_cli.measure.backbones import VARIABLE, alexnet
+from sic_cli.measure.lpips import Lpips
 from sic_cli.release.locate import find
 from sic_cli.train.state import Progress, from_release, save, save_small
 
@@ -64,11 +66,9 @@ def main() -> None:
         save(checkpoint, model, average, [], done)
     save_small(out / "start.safetensors", checkpoint)
     (out / "release.safetensors").unlink(missing_ok=True)
-    backbones = data / "backbones"
-    net = torch.load(
-        backbones / "alexnet_features_imagenet.pth", weights_only=True, map_location="cpu"
-    )
-    heads = torch.load(backbones / "lpips_v0.1_lin_alex.pth", weights_only=True, map_location="cpu")
+    os.environ[VARIABLE] = str(data / "backbones")
+    net = alexnet()
+    heads = Lpips(net).net.state_dict()
     tensors = {k: v.half().contiguous() for k, v in net.items()}
     tensors |= {f"lin{i}": heads[f"lin{i}.model.1.weight"].half().contiguous() for i in range(5)}
     save_file(tensors, out / "lpips.safetensors")

@@ -8,15 +8,16 @@ DATA holds `kodak/` and `backbones/`. Files are Pillow's: WebP method 6, AVIF 4:
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from rate import at_rates
 
+from sic_cli.measure.backbones import VARIABLE, alexnet
 from sic_cli.measure.lpips import Lpips
 from sic_cli.measure.psnr import psnr
 
@@ -29,8 +30,8 @@ PEERS = {
 def main() -> None:
     warnings.simplefilter("ignore")
     data = Path(sys.argv[1])
-    features = data / "backbones" / "alexnet_features_imagenet.pth"
-    distance = Lpips(torch.load(features, weights_only=True))
+    os.environ[VARIABLE] = str(data / "backbones")
+    distance = Lpips(alexnet())
     pictures = [Image.open(p).convert("RGB") for p in sorted((data / "kodak").glob("*.png"))]
     for name, (qualities, options) in PEERS.items():
         rows = np.zeros((len(qualities), 3))

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells
@@ -47,11 +47,12 @@ def main() -> None:
     card = find(options.release)
     distance = None
     if not options.no_lpips:
+        from sic_cli.measure.backbones import VARIABLE, alexnet
         from sic_cli.measure.lpips import Lpips
 
         warnings.simplefilter("ignore")
-        features = options.data / "backbones" / "alexnet_features_imagenet.pth"
-        distance = Lpips(torch.load(features, weights_only=True))
+        os.environ[VARIABLE] = str(options.data / "backbones")
+        distance = Lpips(alexnet())
     paths = sorted((options.data / options.pictures).glob("*.png"))[:: options.every]
     levels = card.config.levels
     shape = (len(paths), levels)

@@ -95,15 +95,20 @@ class Work:
         try:
             if job.fault is not None:
                 raise InputError(f"{shown(job.source)}: {job.fault}")
-            if job.skip:
-                return self.skipped(job, None)
-            if order.known is not None and order.known.still_true(
-                self._at(job.source), self._at(job.output or ""), self.options_sha256
-            ):
-                return self.skipped(job, order.known)
-            return self.do(job)
+            return self.left(order) or self.do(job)
         except Exception as error:
             return self.failed(job, error)
+
+    def left(self, order: Order) -> Record | None:
+        """The record of a file whose output is to stay as it is; None: there is something to do."""
+        job, known = order.job, order.known
+        if job.skip:
+            return self.skipped(job, None)
+        if known is not None and known.still_true(
+            self._at(job.source), self._at(job.output or ""), self.options_sha256
+        ):
+            return self.skipped(job, known)
+        return None
 
     def do(self, job: Job) -> Record:
         """Read, make, write. Raises SicError; whatever a library raises passes through."""

@@ -77,7 +77,9 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
     if not data.startswith(SIGNATURE):
         if SIGNATURE.startswith(data):
             raise CorruptError(f"too short: {len(data)} bytes, not even a signature")
-        raise CorruptError("not a .sic file (wrong signature)")
+        raise CorruptError(
+            "not a .sic file (wrong signature)", "sic encode makes .sic files of pictures"
+        )
     start = place = len(SIGNATURE)
     if len(data) > place and data[place] > VERSION:
         raise VersionError(

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from ..bitstream.fields import MAX_LEVELS
+from ..errors import SicError
 from .common import Number, Size
 
 EMBED_LIMIT = 50 << 20
@@ -26,6 +28,40 @@ class Frame(click.ParamType):  # type: ignore[type-arg]
         if not (str(value).isascii() and str(value).isdigit() and len(str(value)) < 10):
             self.fail(f"{value!r} is neither a number from 0 nor `error`", param, ctx)
         return int(value)
+
+
+class Level(click.ParamType):  # type: ignore[type-arg]
+    """A level, from 1; or `max` where that means something, which is None. How many there are is known
+    with the model or the file, so what is too high is refused there."""
+
+    name = "level"
+
+    def __init__(self, top: bool = True) -> None:
+        self.top = top
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "N|max" if self.top else "N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        text = str(value).strip()
+        if self.top and text.lower() == "max":
+            return None
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LEVELS):
+            ends = ", or max for all of them" if self.top else ""
+            self.fail(f"{value!r} is not a level: 1 is the lowest, {_highest()}{ends}", param, ctx)
+        return int(text)
+
+
+def _highest() -> str:
+    from ..release.locate import find
+
+    try:
+        card = find(None)
+    except SicError:
+        return f"{MAX_LEVELS} the highest that a file can hold"
+    return f"{card.config.levels} the highest of {card.name}"
 
 
 def a_colour(_: click.Context, __: click.Parameter, value: str) -> str:

@@ -105,7 +105,11 @@ def run_options(function: F) -> F:
     """--device and --threads."""
     for option in (
         click.option(
-            "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads (0: all)."
+            "--threads",
+            type=click.IntRange(0, 1024),
+            default=0,
+            help="CPU threads; 0: as many as torch takes, one a core unless OMP_NUM_THREADS says "
+            "otherwise.",
         ),
         click.option(
             "-d",

@@ -10,14 +10,14 @@ from ..documents import head
 from ..errors import ModelError, Notice, UsageError
 from ..files import check_output, write_beside, write_output
 from ..measure.names import METRICS, finite, named
-from .choices import page_options, realism_option
+from .choices import Level, page_options, realism_option
 from .common import MESSAGES, global_options, json_option, run_options, set_threads
 
 
 @click.command()
 @click.argument("sources", metavar="A B...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE.html", help="Also a page to look at them.")
-@click.option("-l", "--level", type=click.IntRange(1, 64), help="Of .sic files (default: highest).")
+@click.option("-l", "--level", type=Level(top=False), help="Of .sic files (default: highest).")
 @realism_option("Of .sic files; 0: smallest error, 1: most natural.")
 @click.option(
     "--metrics",

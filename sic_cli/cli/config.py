@@ -114,10 +114,11 @@ def path(context: click.Context, as_json: bool) -> None:
     from ..places import config_file
 
     config = open_config(context)
+    where = str(config.path or config_file())
     if as_json:
-        MESSAGES.document(_document([], config))
+        MESSAGES.document({**_document([], config), "path": where})
     else:
-        click.echo(str(config.path or config_file()))
+        click.echo(where)
 
 
 @command.command()

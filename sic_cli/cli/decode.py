@@ -9,7 +9,7 @@ import click
 from ..convert import DecodeOptions
 from ..limits import Limits
 from ..tasks import DecodeTask
-from .choices import output_options, realism_option
+from .choices import Level, output_options, realism_option
 from .common import global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
@@ -20,9 +20,7 @@ SUFFIXES = frozenset([".sic"])
 
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1)
-@click.option(
-    "-l", "--level", type=click.IntRange(1, 64), help="Decode at this level (default: the highest)."
-)
+@click.option("-l", "--level", type=Level(), help="Decode at this level (default: the highest).")
 @click.option(
     "--format",
     "format_",

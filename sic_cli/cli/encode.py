@@ -12,7 +12,7 @@ from ..picture import kinds
 from ..release.locate import find
 from ..targets import Reached, conflicts, goals, told
 from ..tasks import EncodeTask
-from .choices import picture_options, realism_option
+from .choices import Level, picture_options, realism_option
 from .common import Rate, Size, global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
@@ -27,9 +27,7 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
 
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1)
-@click.option(
-    "-l", "--level", type=click.IntRange(1, 64), help="Write levels 1..LEVEL (default: all)."
-)
+@click.option("-l", "--level", type=Level(), help="Write levels 1..LEVEL (default: all).")
 @click.option(
     "-q",
     "--quality",

@@ -12,8 +12,9 @@ from ..batch.find import Rules, find, names_from
 from ..batch.plan import Job, Layout, Plan, plan
 from ..batch.report import JOURNAL, Known, key_of, remembered
 from ..batch.work import Order, Work
-from ..errors import InputError, OutputError, SicError, UsageError
+from ..errors import InputError, Notice, OutputError, SicError, UsageError
 from ..files import remove_stale, shown
+from ..picture import kinds
 from ..remote import either
 from ..remote.names import is_url, join, suffix
 from .common import MESSAGES, beside
@@ -22,6 +23,7 @@ from .running import Command as Command
 from .running import Run, report_at, tell, write
 
 MOST_SHOWN = 10
+NAMES_OF_PICTURES = frozenset().union(*kinds.SUFFIXES.values())
 
 
 def many(inputs: tuple[str, ...], io: Io) -> bool:
@@ -47,6 +49,11 @@ def _one(command: Command, io: Io, source: str) -> int:
     if io.resume and io.report is None:
         raise UsageError("--resume needs --report FILE for a single input")
     either.check_output(output, source, io.existing != "fail")
+    if command.suffix == ".sic" and suffix(output) in NAMES_OF_PICTURES:
+        text = (
+            f"{shown(output)}: gets a .sic file, whatever its name says; sic decode writes pictures"
+        )
+        MESSAGES.notice(Notice(text, "W-ext"))
     job = Job(1, source, output, *_size_and_time(source), replace=True)
     job = replace(job, skip=_stays(job, io))
     work = Work(command.task, False, io.fsync, io.preserve, command.task.options_sha256)

@@ -143,11 +143,21 @@ class Run:
 
     def _take_all(self, runner: Runner, orders: Iterator[Order]) -> None:
         most = self.io.most_failures
-        for order, outcome in runner.results(orders):
+        for order, outcome in runner.results(self._to_do(orders, runner)):
             self._take(order, outcome, runner)
             if most is not None and self.summary.failed >= most:
                 self._take_rest(runner)
                 return
+
+    def _to_do(self, orders: Iterator[Order], runner: Runner) -> Iterator[Order]:
+        """The orders that workers are needed for: with nothing left to do none is started. What an
+        earlier run did is looked at here, but for a cluster's files, which may not be seen from here."""
+        for order in orders:
+            record = self.work.left(order) if self.cluster is None else None
+            if record is None:
+                yield order
+            else:
+                self._take(order, record, runner)
 
     def _take_rest(self, runner: Runner) -> None:
         for order, outcome in runner.finish(GRACE_SECONDS):

@@ -8,6 +8,7 @@ import click
 
 from ..errors import UsageError
 from ..tasks import TruncateTask
+from .choices import Level
 from .common import Rate, Size, global_options, one_of
 from .folders import Command, process
 from .options_io import Io, io_options
@@ -17,7 +18,7 @@ SUFFIXES = frozenset([".sic"])
 
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1)
-@click.option("-l", "--level", type=click.IntRange(1, 64), help="Keep levels 1..LEVEL.")
+@click.option("-l", "--level", type=Level(top=False), help="Keep levels 1..LEVEL.")
 @click.option("--target-size", type=Size(), help="Keep as many levels as fit into this size.")
 @click.option("--target-bpp", type=Rate(), help="The same in bits per pixel.")
 @io_options

@@ -11,6 +11,8 @@ import math
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,14 +143,31 @@ def average_gradients(parameters: list[Tensor], stop: bool, group: int) -> bool:
     return bool(flat[-1] > 0)
 
 
+@contextmanager
+def catching() -> Iterator[list[int]]:
+    """Inside, SIGTERM and SIGINT only put their numbers into the list; behind it all is as before."""
+    caught: list[int] = []
+    before = {
+        name: signal.signal(name, lambda number, _: caught.append(number))
+        for name in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield caught
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, signal.SIG_DFL if handler is None else handler)
+
+
 def worker(rank: int, run: Run, config: TrainConfig) -> None:
     """One process of a run."""
+    with catching() as caught:
+        _work(rank, run, config, caught)
+
+
+def _work(rank: int, run: Run, config: TrainConfig, caught: list[int]) -> None:
     torch.set_num_threads(run.threads)
     began, out = time.time(), Path(run.out)
     device = torch.device(run.device)
-    caught: list[int] = []
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, _: caught.append(number))
     if run.processes > 1:
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(run.port))
         dist.init_process_group("gloo", rank=rank, world_size=run.processes)
@@ -282,14 +301,12 @@ def together(run: Run, config: TrainConfig) -> None:
     started = mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]
         worker, (run, config), nprocs=run.processes, join=False, start_method="spawn"
     )
-    caught: list[int] = []
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, _: caught.append(number))
-    while not started.join(timeout=1):
-        if caught:
-            for process in started.processes:
-                process.terminate()
-            started.join()
-            break
+    with catching() as caught:
+        while not started.join(timeout=1):
+            if caught:
+                for process in started.processes:
+                    process.terminate()
+                started.join()
+                break
     if caught:
         raise SystemExit(128 + caught[0])

@@ -252,6 +252,37 @@ def test_every_mistake_is_one_line_and_its_exit_code(
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
+@pytest.mark.parametrize("level", ["0", "-1", "65", "1.5", "top", "9" * 30])
+def test_what_is_no_level_is_told_with_those_there_are(
+    photo: Path, sic_file: Path, tmp_path: Path, level: str
+) -> None:
+    for command, source, ends in (
+        ("encode", photo, "5 the highest of tiny, or max"),
+        ("decode", sic_file, "5 the highest of tiny, or max"),
+        ("truncate", sic_file, "5 the highest of tiny"),
+    ):
+        got = run_main(command, str(source), "-o", str(tmp_path / "out"), f"--level={level}")
+        refused(got, 2, f"'{level}' is not a level: 1 is the lowest", ends)
+
+
+def test_the_highest_level_has_a_name(photo: Path, tmp_path: Path, coded: bytes) -> None:
+    made = tmp_path / "made.sic"
+    assert run_main("encode", "-m", "tiny", str(photo), "-o", str(made), "-l", "max").code == 0
+    assert made.read_bytes() == coded
+
+
+def test_a_sic_file_with_the_name_of_a_picture_is_told(
+    photo: Path, sic_file: Path, tmp_path: Path
+) -> None:
+    named, cut = str(tmp_path / "z.PNG"), str(tmp_path / "z.jpg")
+    got = run_main("encode", "-m", "tiny", str(photo), "-o", named)
+    assert got.code == 0 and "z.PNG: gets a .sic file" in got.err and "[W-ext]" in got.err
+    got = run_main("truncate", str(sic_file), "-o", cut, "-l", "1")
+    assert got.code == 0 and "z.jpg: gets a .sic file" in got.err and "[W-ext]" in got.err
+    got = run_main("decode", str(photo), "-o", str(tmp_path / "y.png"))
+    refused(got, 5, "not a .sic file", "sic encode makes .sic files")
+
+
 def test_a_folder_as_output_gets_a_file_of_the_inputs_name(photo: Path, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     for folder in (str(tmp_path / "here"), str(tmp_path / "new" / "deep") + "/"):

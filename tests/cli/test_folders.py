@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.bitstream.reader import parse
+from sic_cli.cli import running
 from sic_cli.cli.encode import GUESTS, SUFFIXES
 from sic_cli.picture.kinds import READERS
 from tests.conftest import run_main, run_process
@@ -35,7 +36,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_folders_go_round_and_jobs_change_no_byte(photos: Path, tmp_path: Path) -> None:
+def test_folders_go_round_and_jobs_change_no_byte(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two, back, cut, low = (tmp_path / n for n in ("one", "two", "back", "cut", "low"))
     encode = ("encode", "-m", "tiny", "-r", str(photos), "-o")
     assert run_main(*encode, str(one)).code == 0
@@ -49,6 +52,8 @@ def test_folders_go_round_and_jobs_change_no_byte(photos: Path, tmp_path: Path) 
         assert row["output_bytes"] == len(file) and row["width_px"] == 33 and row["level"] == 5
         assert sum(row["layer_bytes"]) + parse(file).header_end == len(file)
     assert "4 skipped" in run_main(*encode, str(one), "--resume").err
+    monkeypatch.setattr(running, "Workers", None)  # none is started where nothing is left to do
+    assert "4 skipped" in run_main(*encode, str(one), "--resume", "-j", "2").err
     assert "4 done" in run_main(*encode, str(one), "--resume", "--seed", "5").err
 
     assert run_main("decode", "-r", str(two), "-o", str(back), "--format", "ppm").code == 0

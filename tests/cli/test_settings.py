@@ -78,6 +78,7 @@ def test_the_users_own_file_is_read(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     path = tmp_path / "sic" / "config.toml"
     assert run_main("config", "path").out.decode().strip() == str(path)
+    assert json.loads(run_main("config", "path", "--json").out)["path"] == str(path)
     path.parent.mkdir()
     path.write_text("[info]\njson = true\n")
     assert json.loads(run_main("info", sic_file).out)["ok"]

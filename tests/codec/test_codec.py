@@ -18,6 +18,7 @@ from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.truncate import truncate
 from sic_cli.bitstream.writer import write
 from sic_cli.cells.levels import partition
+from sic_cli.codec import encode as encoding
 from sic_cli.codec import engine as engines
 from sic_cli.codec import tiles
 from sic_cli.codec.coding_tables import block_arrays
@@ -164,6 +165,37 @@ def test_the_same_picture_gives_the_same_bytes(
 def test_quality_rises_with_the_level(tiny: Card, picture: np.ndarray, coded: bytes) -> None:
     got = [psnr(picture, decode(parse(coded), level=k).pixels) for k in range(1, 6)]
     assert all(b > a for a, b in pairwise(got)), got
+
+
+@pytest.mark.parametrize("size", [(64, 96), (80, 48)])
+@pytest.mark.parametrize("kind", ["picture", "noise", "checks"])
+def test_the_expected_psnr_is_near_the_true_one(
+    tiny: Card, kind: str, size: tuple[int, int]
+) -> None:
+    """Also where nearly all of a picture lies outside of what the channels say."""
+    pixels = made_picture(*size, seed=9)
+    if kind == "noise":
+        pixels = np.random.default_rng(1).integers(0, 256, pixels.shape, np.uint8)
+    if kind == "checks":
+        pixels[:] = 255 * (np.indices(size).sum(0) % 2)[..., None]
+    parsed = parse(encode(pixels, tiny))
+    for level, layer in enumerate(parsed.layers, 1):
+        true = psnr(pixels, decode(parsed, level=level).pixels)
+        assert abs(layer.psnr / 4 - true) < 1.0, (level, layer.psnr / 4, true)
+    assert all(a.psnr <= b.psnr for a, b in pairwise(parsed.layers))
+
+
+def test_what_the_channels_do_not_see_is_summed_in_pieces(
+    tiny: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, machine = made_picture(100, 70, 2), engine(tiny)
+    whole = encoding.unseen(machine, pixels)
+    monkeypatch.setattr(encoding, "PATCHES", 1)
+    assert encoding.unseen(machine, pixels) == pytest.approx(whole, rel=1e-5)
+    latent = machine.release.analysis.linear.detach().flatten(1)[3].reshape(3, 16, 16)
+    seen = np.round(127.5 + 400 * latent.permute(1, 2, 0).numpy()).clip(0, 255).astype(np.uint8)
+    energy = np.square(seen - 127.5).sum()
+    assert encoding.unseen(machine, seen) < 0.02 * energy < 0.02 * whole
 
 
 def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -131,7 +132,9 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
     (packed / "run").mkdir()
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     save(packed / "run" / "checkpoint.safetensors", model, average, [], Progress())
+    handlers = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
     train(where, config, CONFIG)
+    assert handlers == [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
     first = load_model(packed / "run" / "checkpoint.safetensors")[2]
     train(where, config, CONFIG)
     second = load_model(packed / "run" / "checkpoint.safetensors")[2]

@@ -112,7 +112,7 @@ def expected_psnr(machine: Engine, latent: NDArray[np.float64], outside: float) 
     """Quarter decibels of every level, never falling. latent: (K,) mean square of what the cells lose;
     outside: of what the channels do not see. Of the first the networks win some back at low levels, as
     a line tells that was fitted when the model was released; of the second nothing."""
-    found = []
+    found: list[int] = []
     for level, error in enumerate(latent, 1):
         slope, offset = (float(v) for v in machine.release.psnr_fit[level - 1])
         alone = latent_psnr(float(error))

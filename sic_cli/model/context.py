@@ -80,12 +80,7 @@ def rescale(x: Tensor) -> Tensor:
 
 def trunk(weights: ContextWeights, seen: Tensor, step: Tensor) -> Tensor:
     """seen: from `features`; step: int64 (B,) -> activations 0..255 (B, context_width, h, w)."""
-    return behind_entry(weights, F.conv2d(seen, weights.entry), step)
-
-
-def behind_entry(weights: ContextWeights, x: Tensor, step: Tensor) -> Tensor:
-    """The rest of `trunk`. x: what `entry` makes of the features, without its bias."""
-    x = rescale(x + weights.entry_bias[step][:, :, None, None])
+    x = rescale(F.conv2d(seen, weights.entry) + weights.entry_bias[step][:, :, None, None])
     for mid, bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
         h = F.conv2d(x.clamp(0, ACTIVATION_MAX), mid, padding=1) + bias[step][:, :, None, None]
         h = rescale(h).clamp(0, ACTIVATION_MAX)

@@ -25,13 +25,14 @@ from .context import (
     EXACT,
     FEATURE_MAX,
     MAGNITUDES,
+    WEIGHT_SHIFT,
     ContextWeights,
-    behind_entry,
     features,
 )
 
 CLASS_SHIFT = 9
 """Logits of 2**11 per unit become classes a quarter of a unit wide."""
+CLASS_WIDTH = 2.0**-CLASS_SHIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,11 @@ class ContextRunner:
 
     def __init__(self, weights: ContextWeights, reach: Tensor, logs: Tensor, steps: Tensor) -> None:
         check_machine()
-        self._weights, self._reach, self._logs = weights, reach, logs
-        self._columns = weights.entry[:, :, 0, 0].t().contiguous()
+        self._weights, self._reach, self._logs = scaled(weights), reach, logs
+        self._columns = self._weights.entry[:, :, 0, 0].t().contiguous()
+        self._exit = self._weights.exit[:, :, 0, 0].view(3, len(reach), -1)
+        self._exit_bias = self._weights.exit_bias.view(-1, 3, len(reach))
+        self._half = torch.full((len(self._weights.entry),), 0.5)
         self._steps = steps.to(torch.float32)
         self._tables: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
@@ -97,12 +101,19 @@ class ContextRunner:
         return out
 
     def _active(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Tensor:
-        """Activations (1, context_width, rows, w) of the last block, channels last in memory."""
-        return behind_entry(self._weights, self.entry(cells, step), torch.tensor([step]))
+        """Activations (1, context_width, rows, w) of the last block, channels last in memory: what
+        `context.trunk` gives, in as few passes over memory as there are."""
+        weights = self._weights
+        x = self.entry(cells, step).add_(weights.entry_bias[step, :, None, None]).floor_()
+        for mid, bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
+            h = F.conv2d(x.clamp(0, ACTIVATION_MAX), mid, bias[step], padding=1)
+            h = h.floor_().clamp_(0, ACTIVATION_MAX)
+            x += F.conv2d(h, back, self._half).floor_()
+        return x.clamp_(0, ACTIVATION_MAX)
 
     def entry(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Tensor:
-        """What the entry makes of the features of cells (C, rows, w), without its bias: for each position
-        the sum over its cells that are not 0, with features from a table. Most cells are 0, so this
+        """What the entry makes of the features of cells (C, rows, w), scaled and without its bias: for
+        each position the sum over its cells that are not 0, with features from a table. Most cells are 0, so this
         is many times less work than a convolution.
 
         -> (1, context_width, rows, w), channels last in memory.
@@ -140,16 +151,33 @@ class ContextRunner:
         self, out: NDArray[np.uint8], active: Tensor, step: int, channels: NDArray[np.intp]
     ) -> None:
         """Classes of the refined channels into `out` (3, len(channels), rows, w)."""
-        count, size = self._weights.exit.shape[0] // 3, active[0, 0].numel()
-        flat = active.permute(0, 2, 3, 1).reshape(size, -1).t()
+        rows = torch.from_numpy(channels)
+        flat = active[0].permute(1, 2, 0).reshape(-1, active.shape[1]).t()
         for row, kind in enumerate(RANGES):
-            rows = torch.from_numpy(channels + row * count)
-            whole = torch.mm(self._weights.exit[rows, :, 0, 0], flat)
-            whole += self._weights.exit_bias[step, rows, None]
-            whole += kind.offset << CLASS_SHIFT
-            whole.clamp_(0, (kind.count << CLASS_SHIFT) - 1)
-            place = whole.to(torch.int16).bitwise_right_shift_(CLASS_SHIFT).to(torch.uint8)
-            out[row] = place.numpy().reshape(out[row].shape)
+            bias = self._exit_bias[step, row, rows, None] + kind.offset
+            place = torch.addmm(bias, self._exit[row, rows], flat)
+            place.clamp_(0, kind.count - CLASS_WIDTH)  # what is left loses its fraction in 8 bits
+            torch.from_numpy(out[row]).copy_(place.view(out[row].shape))
+
+
+def scaled(weights: ContextWeights) -> ContextWeights:
+    """The same network with what follows each sum taken into it: division by 2**7 and the half that
+    rounds, or division by the width of a class. Products and sums are whole numbers of a power of two,
+    as large in its units as they were before, and therefore exact as well; what is left is `floor`.
+    """
+
+    def fine(bias: Tensor) -> Tensor:
+        return bias * 2.0**-WEIGHT_SHIFT + 0.5
+
+    return ContextWeights(
+        weights.entry * 2.0**-WEIGHT_SHIFT,
+        fine(weights.entry_bias),
+        tuple(w * 2.0**-WEIGHT_SHIFT for w in weights.mid),
+        tuple(fine(b) for b in weights.mid_bias),
+        tuple(w * 2.0**-WEIGHT_SHIFT for w in weights.back),
+        weights.exit * CLASS_WIDTH,
+        weights.exit_bias * CLASS_WIDTH,
+    )
 
 
 def largest_sums(weights: ContextWeights) -> dict[str, int]:

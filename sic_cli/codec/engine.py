@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..cells import details, quantise
 from ..cells.levels import LevelTable, build
 from ..cells.quantise import Cells
 from ..errors import ResourceError
+from ..model.bands import cut_in_bands
 from ..model.config import STRIDE
 from ..model.exact import ContextRunner
 from ..release.card import Card
@@ -46,16 +47,13 @@ def pick_device(name: str) -> torch.device:
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
     """Inside, the transforms give the same floats whatever the caller has set, and on a CPU whatever
-    the number of threads: with two, sums are added in another order, and now and then a latent falls
-    into another cell. The context network is exact and keeps all threads."""
-    threads = torch.get_num_threads()
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+    the number of threads (`model/bands.py`)."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cpu":
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+            stack.enter_context(cut_in_bands(torch.get_num_threads()))
+        yield
 
 
 @dataclass(frozen=True, slots=True)

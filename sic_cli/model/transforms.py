@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .bands import Bands
 from .blocks import Block, zero
 from .config import PATCH, STRIDE, ModelConfig
 
@@ -33,14 +34,19 @@ class Analysis(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels: float (B, 3, H, W), sides multiples of 16 -> latent (B, C, H/16, W/16)."""
-        patches = F.pixel_unshuffle(pixels, STRIDE).contiguous(memory_format=torch.channels_last)
         only = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
-        h = self.entry(patches / PIXEL_SCALE)
+        strips = Bands.of(F.pixel_unshuffle(pixels, STRIDE))
+        patches = strips.made(lambda i: channels_last(strips.parts[i]))
+        h = patches.made(lambda i: self.entry(patches.parts[i] / PIXEL_SCALE))
         for block in self.blocks:
             h = block(h, only)
-        straight = F.conv2d(patches, self.linear[:, :, None, None])
-        latent: Tensor = straight + self.exit(h) * self.scale[None, :, None, None]
-        return latent
+
+        def leave(i: int) -> Tensor:
+            straight = F.conv2d(patches.parts[i], self.linear[:, :, None, None])
+            out: Tensor = straight + self.exit(h.parts[i]) * self.scale[None, :, None, None]
+            return out
+
+        return h.made(leave).joined()
 
 
 class Synthesis(nn.Module):
@@ -75,17 +81,39 @@ class Synthesis(nn.Module):
         """latent: float (B, C, h, w), 0 where not sent; width: float (B, C), cell widths (may be
         infinite); level: int64 (B,) from 0 -> pixels float (B, 3, 16 h, 16 w), not clipped.
         """
-        relative = (latent / width[:, :, None, None]).clamp(-3, 3)
-        seen = torch.cat([latent / self.scale[None, :, None, None], relative], 1)
-        h = self.entry(seen.contiguous(memory_format=torch.channels_last))
-        h = h + self.entry_level[level][:, :, None, None]
+        places = Bands.of(latent)
+
+        def enter(i: int) -> Tensor:
+            part = places.parts[i]
+            relative = (part / width[:, :, None, None]).clamp(-3, 3)
+            seen = torch.cat([part / self.scale[None, :, None, None], relative], 1)
+            out: Tensor = self.entry(channels_last(seen))
+            return out + self.entry_level[level][:, :, None, None]
+
+        h = places.made(enter)
         for block in self.blocks:
             h = block(h, level)
-        out = self.exit(h)
-        straight = F.conv2d(latent, self.linear[:, :, None, None])
-        pixels = F.pixel_shuffle(straight + out[:, :PATCH] * PIXEL_SCALE, STRIDE)
-        features = F.pixel_shuffle(out[:, PATCH:], 4)
-        fine = torch.cat([F.pixel_unshuffle(pixels, 4) / PIXEL_SCALE, features], 1)
-        fine = self.head_in(fine.contiguous(memory_format=torch.channels_last))
-        fine = F.relu(fine * self.head_gain[level][:, :, None, None])
-        return pixels + F.pixel_shuffle(self.head_out(fine), 4) * PIXEL_SCALE
+
+        def refine(i: int) -> Tensor:
+            out = self.exit(h.parts[i])
+            straight = F.conv2d(places.parts[i], self.linear[:, :, None, None])
+            pixels = F.pixel_shuffle(straight + out[:, :PATCH] * PIXEL_SCALE, STRIDE)
+            features = F.pixel_shuffle(out[:, PATCH:], 4)
+            return channels_last(
+                torch.cat([F.pixel_unshuffle(pixels, 4) / PIXEL_SCALE, features], 1)
+            )
+
+        fine = h.made(refine)
+        gain = self.head_gain[level][:, :, None, None]
+        head = fine.made(lambda i: F.relu(fine.convolved(self.head_in, i) * gain))
+
+        def paint(i: int) -> Tensor:
+            pixels = fine.parts[i][:, :48] + head.convolved(self.head_out, i)
+            return F.pixel_shuffle(pixels * PIXEL_SCALE, 4)
+
+        return head.made(paint).joined()
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same numbers, those of one position side by side: what 1x1 convolutions like."""
+    return x.contiguous(memory_format=torch.channels_last)

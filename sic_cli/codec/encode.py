@@ -16,8 +16,9 @@ from ..entropy import new_encoder
 from ..errors import ResourceError, TargetError
 from ..model.config import STRIDE
 from ..release.card import Card
+from .ahead import walk_ahead
 from .engine import Engine, Pixels, engine, repeatable
-from .walk import Writing, digest
+from .walk import Walk, Writing, digest
 
 PSNR_UNIT = 4
 """Files state the expected PSNR in quarters of a decibel."""
@@ -59,15 +60,16 @@ def encode(
     samples = cells[0].size * 3 * STRIDE**2
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
     header = Header(width, height, levels, card.id, grey, seed)
-    return write(header, chunks, encode_layers(machine, cells, psnr[:level]))
+    with walk_ahead(machine, cells, level) as walk:
+        return write(header, chunks, encode_layers(machine, walk, cells, psnr[:level]))
 
 
-def encode_layers(machine: Engine, cells: Cells, psnr: list[int]) -> Iterator[Layer]:
+def encode_layers(machine: Engine, walk: Walk, cells: Cells, psnr: list[int]) -> Iterator[Layer]:
     """The first layers of cells at the last level, as many as have a `psnr` (`expected_psnr`)."""
     now, check = np.zeros_like(cells), 0
     for k, expected in enumerate(psnr, 1):
         encoder = new_encoder()
-        now = machine.walk.layer(k, now, Writing(encoder), cells)
+        now = walk.layer(k, now, Writing(encoder), cells)
         check = digest(machine.table, k, now, check)
         yield Layer(k, encoder.finish(), check, expected)
 

@@ -21,7 +21,7 @@ from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
 from .tiles import Strip, scaled, strips
-from .walk import Walk
+from .walk import Classes, Walk
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
@@ -63,6 +63,7 @@ class Engine:
     release: Loaded
     table: LevelTable
     walk: Walk
+    classes: Classes
     device: torch.device
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -172,8 +173,8 @@ def engine(card: Card, device: str = "cpu") -> Engine:
 def assembled(release: Loaded, device: torch.device) -> Engine:
     """The engine of a release whose networks are on `device`."""
     table, tables = table_of(release), CodingTables.from_arrays(release.arrays)
-    walk = Walk(table, tables, context_runner(release).classes)
-    return Engine(release, table, walk, device)
+    classes = context_runner(release).classes
+    return Engine(release, table, Walk(table, tables, classes), classes, device)
 
 
 def table_of(release: Loaded) -> LevelTable:

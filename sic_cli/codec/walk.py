@@ -57,6 +57,10 @@ class Walk:
     def __init__(self, table: LevelTable, tables: CodingTables, classes: Classes) -> None:
         self._table, self._tables, self._classes = table, tables, classes
 
+    def with_classes(self, classes: Classes) -> Walk:
+        """The same walk, asking another for its classes."""
+        return Walk(self._table, self._tables, classes)
+
     def layer(self, level: int, cells: Cells, coder: Coder, goal: Cells | None = None) -> Cells:
         """Cells at `level` from those at `level - 1`, which stay as they are.
 

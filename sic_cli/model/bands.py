@@ -31,31 +31,37 @@ _RUN: ContextVar[Callable[[Work, int], list[Tensor]] | None] = ContextVar("_RUN"
 
 
 @contextmanager
+def side_by_side(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, each of which torch uses as one; the caller's own is one as well."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, "sic", torch.set_num_threads, (1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def cut_in_bands(threads: int) -> Iterator[None]:
-    """Inside, pictures are cut, and so many bands are computed side by side."""
+    """Inside, pictures are cut, and so many bands are computed at a time."""
 
     def quietly(work: Work, index: int) -> Tensor:
         with torch.inference_mode():
             return work(index)
 
-    def in_order(work: Work, count: int) -> list[Tensor]:
-        return [work(index) for index in range(count)]
+    with side_by_side(threads) as pool:
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, "band", torch.set_num_threads, (1,)) as pool:
+        def run(work: Work, count: int) -> list[Tensor]:
+            if threads == 1:
+                return [work(index) for index in range(count)]
+            return list(pool.map(quietly, [work] * count, range(count)))
 
-            def at_once(work: Work, count: int) -> list[Tensor]:
-                return list(pool.map(quietly, [work] * count, range(count)))
-
-            token = _RUN.set(in_order if threads == 1 else at_once)
-            try:
-                yield
-            finally:
-                _RUN.reset(token)
-    finally:
-        torch.set_num_threads(before)
+        token = _RUN.set(run)
+        try:
+            yield
+        finally:
+            _RUN.reset(token)
 
 
 @dataclass(frozen=True, slots=True)

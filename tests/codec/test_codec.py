@@ -290,7 +290,7 @@ def test_golden_files_decode_to_their_symbols(shipped: Card, tiny: Card) -> None
 def test_files_and_pixels_do_not_depend_on_threads(shipped: Card) -> None:
     """What `-j` gives: workers share the cores, so they have fewer threads each."""
     with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:
-        pixels = np.array(file.convert("RGB"))[:256]
+        pixels = np.array(file.convert("RGB"))[:, :512]
     machine, before = engine(shipped), torch.get_num_threads()
     made = []
     try:
@@ -298,7 +298,7 @@ def test_files_and_pixels_do_not_depend_on_threads(shipped: Card) -> None:
             torch.set_num_threads(threads)
             latent = machine.analyse(pixels)
             placed = machine.place(machine.cells(latent), 16, "mean", 0)
-            made.append((latent.tobytes(), machine.synthesise(placed, 16, 256, 768).tobytes()))
+            made.append((latent.tobytes(), machine.synthesise(placed, 16, 512, 512).tobytes()))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

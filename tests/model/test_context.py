@@ -143,4 +143,4 @@ def test_the_entry_by_look_up_is_the_formulas_convolution(shipped: Card) -> None
         now = torch.from_numpy(cells).float()[None]
         formula = features(now, octave, release.reach, release.logs)
         want = torch.nn.functional.conv2d(formula, release.context.entry)
-        assert torch.equal(runner.entry(cells, step), want)
+        assert torch.equal(runner.entry(cells, step) * 2**7, want)

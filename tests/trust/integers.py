@@ -2,8 +2,8 @@
 
 The context network carries whole numbers in float32, which is exact below 2**24. Two kinds of proof:
 the source on the decoding path may use no float operation but those listed here with a reason, and
-every tensor that is computed while golden files decode is a whole number (or one divided by 128, which
-is exact too). Controls make sure that a float would be seen.
+every tensor that is computed while golden files decode is a whole number of 128th or 512th parts, which
+is as exact. Controls make sure that a float would be seen.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
 EXACT = 2**24
-FRACTION = 128
-"""`rescale` divides by 128 before it rounds down; such numbers are exact in float32 as well."""
+FRACTIONS = (128, 512)
+"""Weights are divided by what their sums are divided by (`model.exact.scaled`). Below 2**24 of such parts
+are exact."""
 
 WHOLE_FILES = (
     "bitstream/fields.py",
@@ -56,9 +57,9 @@ FUNCTIONS = {
     "entropy/range_coder.py": ("_model", "decode", "__init__", "_guarded"),
     "entropy/tables.py": ("__post_init__", "binary"),
     "cells/levels.py": ("build", "steps_of", "channels"),
-    "model/context.py": ("features", "rescale", "floor_through", "trunk", "behind_entry", "logits"),
+    "model/context.py": ("features", "rescale", "floor_through", "trunk", "logits"),
     "model/exact.py": (
-        *("classes", "_active", "entry", "_fill", "__init__", "_looked_up", "exact"),
+        *("classes", "_active", "entry", "_fill", "__init__", "_looked_up", "exact", "scaled"),
     ),
 }
 """What runs between the bytes of a file and the index of a table (T14g sees that nothing else does)."""
@@ -74,6 +75,8 @@ ALLOWED = {
     ("model/context.py", "0.5"): "half a unit before rounding down: exact, 128 units are one",
     ("model/context.py", "exp2"): "of whole numbers, compared with shifts in T14b",
     ("model/exact.py", "float32"): "the carrier of whole numbers",
+    ("model/exact.py", "2.0"): "a power of two: exact",
+    ("model/exact.py", "0.5"): "half a unit before rounding down: 64 of its 128 parts",
     ("cells/levels.py", "float32"): "cell widths: what the decoder shows, never what it reads",
 }
 FLOAT_NAMES = {
@@ -184,10 +187,13 @@ class WholeNumbers(TorchDispatchMode):
     def _check(name: str, tensor: Tensor) -> None:
         if "empty" in name:
             return
-        wide = tensor.to(torch.float64)
-        unit = wide * FRACTION
-        assert torch.equal(unit, unit.floor()), f"{name}: not whole"
-        assert float(wide.abs().max()) < EXACT, f"{name}: beyond 2**24"
+        for parts in FRACTIONS:
+            whole = tensor.to(torch.float64) * parts
+            if torch.equal(whole, whole.floor()):
+                break
+        else:
+            raise AssertionError(f"{name}: not whole")
+        assert float(whole.abs().max()) < EXACT, f"{name}: beyond 2**24"
 
 
 @dataclass(slots=True)
@@ -241,32 +247,27 @@ def no_float_at_run_time(run: Run) -> None:
 
 
 @contextmanager
-def _float_scale(_: Engine) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(context, "WEIGHT_SHIFT", 7.0001)
-        yield
-
-
-@contextmanager
-def _float_weight(machine: Engine) -> Iterator[None]:
+def _changed(machine: Engine, name: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    """One attribute of the context runner is another."""
     runner: Any = machine.walk._classes.__self__  # type: ignore[attr-defined]
-    whole = runner._weights
-    runner._weights = replace(whole, entry_bias=whole.entry_bias + 1e-3)
+    whole = getattr(runner, name)
+    setattr(runner, name, change(whole))
     try:
         yield
     finally:
-        runner._weights = whole
+        setattr(runner, name, whole)
 
 
-@contextmanager
-def _large_weight(machine: Engine) -> Iterator[None]:
-    runner: Any = machine.walk._classes.__self__  # type: ignore[attr-defined]
-    whole = runner._weights
-    runner._weights = replace(whole, exit_bias=whole.exit_bias + 2.0**24)
-    try:
-        yield
-    finally:
-        runner._weights = whole
+def _float_scale(machine: Engine) -> Any:
+    return _changed(machine, "_weights", lambda w: replace(w, mid=tuple(m * 1.0001 for m in w.mid)))
+
+
+def _float_weight(machine: Engine) -> Any:
+    return _changed(machine, "_weights", lambda w: replace(w, entry_bias=w.entry_bias + 1e-3))
+
+
+def _large_weight(machine: Engine) -> Any:
+    return _changed(machine, "_exit_bias", lambda bias: bias + 2.0**24)
 
 
 CONTROLS: dict[str, Callable[[Engine], Any]] = {

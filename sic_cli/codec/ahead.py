@@ -1,0 +1,60 @@
+"""The encoder's classes, computed before the walk asks for them.
+
+An encoder knows all cells, so no step of the context network has to wait for the one before. Several run
+side by side, each on one thread, while the walk codes what is there. The numbers are those that the walk
+would have asked for: the same call on the same integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..cells.quantise import Cells, at_octaves
+from ..model.bands import side_by_side
+from ..model.exact import exact
+from .engine import Engine
+from .walk import Walk
+
+LARGE = 1 << 15
+"""Positions beyond which steps are not computed ahead: 8 megapixels. Each would hold its own cells, and
+torch finds enough to share among threads in one step."""
+MOST = 4
+"""Steps computed side by side, at most."""
+
+
+@contextmanager
+def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
+    """A walk to `level`, whose steps are to be asked for in their order. goal: cells at the last level."""
+    threads = min(MOST, torch.get_num_threads())
+    if threads == 1 or goal[0].size > LARGE:
+        yield machine.walk
+        return
+    table = machine.table
+    steps = sum(k <= level for k in table.step_level)
+
+    def work(step: int) -> NDArray[np.uint8]:
+        before, after = table.steps[step], table.steps[step + 1]
+        return machine.classes(
+            at_octaves(goal, table, before), step, np.flatnonzero(after > before)
+        )
+
+    # `exact` holds here too: its switch is the process's, and no thread may set it back for another
+    with exact(), side_by_side(threads) as pool:
+        coming: dict[int, Future[NDArray[np.uint8]]] = {}
+
+        def classes(cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
+            for later in range(step, min(steps, step + threads + 1)):
+                if later not in coming:
+                    coming[later] = pool.submit(work, later)
+            return coming.pop(step).result()
+
+        try:
+            yield machine.walk.with_classes(classes)
+        finally:
+            pool.shutdown(cancel_futures=True)

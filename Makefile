@@ -76,7 +76,11 @@ audit: setup  ## known holes in the packages of .venv, by pip-audit; fails where
 	$(BIN)/python -m pip freeze --exclude-editable | sed -n 's/\(==[^+]*\)+.*/\1/;/==/p' > $(VENV)-audit/list
 	$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip -r $(VENV)-audit/list
 
-bench: setup  ## times of processes, of the codec and of peers, in one table
+$(VENV)/ready-bench: $(VENV)/ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps compressai==1.2.8
+	touch $@
+
+bench: $(VENV)/ready-bench  ## times of processes, of the codec and of peers, in one table
 	$(BIN)/python benchmarks/speed.py $(DATA)/kodak
 
 bench-scaling: setup  ## time and memory over 0.1 to 50 megapixels (TO=50), as a chart

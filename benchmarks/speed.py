@@ -146,6 +146,7 @@ def inside(picture: Path, runs: int) -> None:
 def against_peers(folder: Path, count: int) -> None:
     """Pictures per second, side by side. AVIF through Pillow at speed 6, the hyperprior untrained."""
     import numpy as np
+    import torch
     from hyperprior import Hyperprior
     from PIL import Image, features
 
@@ -179,7 +180,10 @@ def against_peers(folder: Path, count: int) -> None:
     one(Image.open(paths[0]).convert("RGB"), {name: Times() for name in times})
     for path in paths:
         one(Image.open(path).convert("RGB"), times)
-    head(f"{len(paths)} pictures of {folder.name}, one after another")
+    head(
+        f"{len(paths)} pictures of {folder.name}, one after another; {torch.get_num_threads()} threads "
+        f"for both; the hyperprior's coder: {peer.coder.name}"
+    )
     for name, row in times.items():
         if row.wall:
             line(name, row)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from .codec.decode import Progress
+
     ImageLike = Image.Image | NDArray[np.uint8] | str | os.PathLike[str] | bytes
     """A picture of Pillow's, an array (H, W), (H, W, 3) or (H, W, 4), a path, or a file's bytes."""
 
@@ -148,9 +150,13 @@ def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw])
 
 def decode_levels(source: Source, *, device: str = "auto") -> Iterator[tuple[int, Image.Image]]:
     """Every whole level of a .sic file from the lowest, with its picture; raises as `decode`."""
+    from .codec.decode import Progress
+
     data, name = read_source(source)
+    progress = Progress()
     for level in range(1, open_sic(data, name).level + 1):
-        yield level, _decoded(data, name, _decode_options({"level": level}, device))
+        options = _decode_options({"level": level}, device)
+        yield level, _decoded(data, name, options, progress)
 
 
 def truncate(
@@ -228,11 +234,13 @@ class Codec:
         self.close()
 
 
-def _decoded(data: bytes, name: str, options: DecodeOptions) -> Image.Image:
+def _decoded(
+    data: bytes, name: str, options: DecodeOptions, progress: Progress | None = None
+) -> Image.Image:
     from .picture.save import layered
 
     parsed = open_sic(data, name, options.strict)
-    made = decode_parsed(parsed, name, options)
+    made = decode_parsed(parsed, name, options, progress)
     picture = layered(made.pixels, made.alpha)
     picture.info.update(made.metadata.to_info())
     picture.info["sic_level"] = made.level

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .codec.decode import Progress
     from .picture.load import Picture
     from .picture.metadata import Metadata
 
@@ -250,8 +251,11 @@ def decode_file(
     )
 
 
-def decode_parsed(parsed: Parsed, name: str, options: DecodeOptions) -> DecodedPicture:
-    """A file that `open_sic` read -> its pixels and what belongs to them; raises as `decode_file`."""
+def decode_parsed(
+    parsed: Parsed, name: str, options: DecodeOptions, progress: Progress | None = None
+) -> DecodedPicture:
+    """A file that `open_sic` read -> its pixels and what belongs to them; raises as `decode_file`.
+    progress: see `codec.decode.Progress`."""
     if options.level is not None and options.level > parsed.header.levels:
         raise TargetError(
             f"level {options.level} was asked for, and the model has 1 to {parsed.header.levels}"
@@ -269,6 +273,7 @@ def decode_parsed(parsed: Parsed, name: str, options: DecodeOptions) -> DecodedP
             details=options.details,
             seed=options.seed,
             realism=options.realism,
+            progress=progress,
         )
     if options.strict and made.fault:
         raise CorruptError(f"{name}: {made.fault}")

@@ -45,7 +45,7 @@ ROOMS = {
     "targets": ({"errors", "bitstream", "codec", "measure"}, {"numpy"}),
     "facts": ({"errors", "files", "remote", "bitstream", "convert", "release"}, set()),
     "api": (
-        {"errors", "files", "bitstream", "convert", "facts", "picture", "targets"},
+        {"errors", "files", "bitstream", "convert", "facts", "picture", "targets", "codec"},
         {"numpy", "PIL", "torch"},
     ),
     "pillow": ({"errors", "bitstream", "carry", "convert", "picture", "api"}, {"PIL"}),

@@ -26,6 +26,16 @@ class Decoded:
     fault: str | None
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far the symbols of one file have been read. Whoever asks for one level after another keeps it,
+    so that no layer is read twice."""
+
+    level: int = 0
+    cells: Cells | None = None
+    check: int = 0
+
+
 def decode(
     parsed: Parsed,
     *,
@@ -34,11 +44,12 @@ def decode(
     details: str = "mean",
     seed: int | None = None,
     realism: float = REALISM,
+    progress: Progress | None = None,
 ) -> Decoded:
     """The picture at `level` (default: the highest whole one).
 
     details: "mean" or "sample", the latter by `seed` (default: the file's). realism: 0, the smallest
-    error, to 1, the most natural look.
+    error, to 1, the most natural look. progress: of an earlier call for the same file.
 
     Raises CorruptError if there is no whole level, CheckError if level 1 decodes to other symbols
     than were written, TargetError if the file is whole and does not
@@ -51,7 +62,7 @@ def decode(
         raise TargetError(f"level {level} was asked for, and the file has {parsed.level}")
     machine = file_engine(parsed, device)
     wanted = min(parsed.level, level or parsed.level)
-    cells, reached, fault = decode_cells(machine, parsed, wanted)
+    cells, reached, fault = decode_cells(machine, parsed, wanted, progress)
     seed = header.seed if seed is None else seed
     size = (header.height, header.width)
     pixels = machine.picture(cells, reached, details, seed, *size, realism)
@@ -71,21 +82,24 @@ def file_engine(parsed: Parsed, device: str) -> Engine:
     return engine(card, device)
 
 
-def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, int, str | None]:
-    """Cells at `level`, or at the last level whose symbols match their digest.
+def decode_cells(
+    machine: Engine, parsed: Parsed, level: int, progress: Progress | None = None
+) -> tuple[Cells, int, str | None]:
+    """Cells at `level`, or at the last level whose symbols match their digest. progress: where to begin,
+    if that is not beyond `level`; moves on.
 
     -> cells, the level that they belong to, and what stopped it, if anything did.
     Raises CheckError if not even level 1 matches.
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
-    cells: Cells = np.zeros(shape, np.int16)
-    check = 0
-    for layer in parsed.layers[:level]:
+    now = Progress() if progress is None or progress.level > level else progress
+    cells: Cells = np.zeros(shape, np.int16) if now.cells is None else now.cells
+    for layer in parsed.layers[now.level : level]:
         fault = None
         try:
             finer = machine.walk.layer(layer.level, cells, Reading(new_decoder(layer.payload)))
-            check = digest(machine.table, layer.level, finer, check)
+            check = digest(machine.table, layer.level, finer, now.check)
             if check != layer.digest:
                 fault = f"layer {layer.level} decodes to other symbols than were written"
         except CorruptError as error:
@@ -97,6 +111,7 @@ def decode_cells(machine: Engine, parsed: Parsed, level: int) -> tuple[Cells, in
                 raise CheckError(fault)
             return cells, layer.level - 1, fault
         cells = finer
+        now.level, now.cells, now.check = layer.level, cells, check
     return cells, level, None
 
 

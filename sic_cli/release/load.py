@@ -47,7 +47,7 @@ class Loaded:
 
 def _network(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str) -> None:
     own = {k[len(prefix) :]: v.float() for k, v in tensors.items() if k.startswith(prefix)}
-    module.load_state_dict(own)
+    module.load_state_dict(own, assign=True)
     module.eval().requires_grad_(False)
     module.to(dtype=torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -72,12 +72,14 @@ def load(card: Card) -> Loaded:
     data = read_weights(card)
     try:
         tensors = load_tensors(data)
-        analysis, synthesis = Analysis(card.config), Synthesis(card.config)
+        with torch.device("meta"):  # shapes only: nothing is drawn that the file replaces
+            analysis, synthesis = Analysis(card.config), Synthesis(card.config)
         _network(analysis, tensors, "analysis.")
         _network(synthesis, tensors, "synthesis.")
         vivid = synthesis
         if any(k.startswith(VIVID) for k in tensors):
-            vivid = Synthesis(card.config)
+            with torch.device("meta"):
+                vivid = Synthesis(card.config)
             _network(vivid, tensors, VIVID)
         arrays = {
             k[7:]: v.numpy().astype(np.int64) for k, v in tensors.items() if k.startswith("tables.")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 import sic_cli
 from sic_cli.bitstream.reader import parse
+from sic_cli.codec.walk import Walk
 from tests.conftest import ROOT
 from tests.picture.made import camera_exif, file_of
 from tests.tiny import made_picture
@@ -113,6 +115,21 @@ def test_levels_sizes_and_cuts_agree() -> None:
     assert np.array_equal(
         np.asarray(pictures[3]), np.asarray(sic_cli.decode(whole.data, level=3, device="cpu"))
     )
+
+
+def test_all_levels_cost_one_reading_of_the_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, read, layer = encoded().data, [], Walk.layer
+
+    def noted(self: Walk, level: int, *more: Any) -> Any:
+        read.append(level)
+        return layer(self, level, *more)
+
+    monkeypatch.setattr(Walk, "layer", noted)
+    pictures = dict(sic_cli.decode_levels(data, device="cpu"))
+    assert read == [1, 2, 3, 4, 5]
+    for level, picture in pictures.items():
+        want = sic_cli.decode(data, level=level, device="cpu")
+        assert picture.info["sic_level"] == level and picture.tobytes() == want.tobytes()
 
 
 @pytest.mark.parametrize(

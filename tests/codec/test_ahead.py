@@ -1,0 +1,55 @@
+"""Steps computed ahead of the walk: the same file, and no trace when coding fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from sic_cli.codec import ahead
+from sic_cli.codec.encode import encode
+from sic_cli.codec.engine import engine
+from sic_cli.codec.groups import Symbols
+from sic_cli.entropy.tables import FrequencyTable
+from sic_cli.release.card import Card
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (75, 90, 3)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("level", [1, 3, 5])
+def test_the_file_is_that_of_one_step_after_another(
+    tiny: Card, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, cells = engine(tiny), np.zeros((8, 2, 2), np.int16)
+    with ahead.walk_ahead(machine, cells, level) as walk:
+        assert walk is not machine.walk
+    made = encode(PIXELS, tiny, level=level)
+    monkeypatch.setattr(ahead, "LARGE", 0)
+    with ahead.walk_ahead(machine, cells, level) as walk:
+        assert walk is machine.walk
+    assert encode(PIXELS, tiny, level=level) == made
+
+
+def test_a_failure_leaves_the_settings(tiny: Card) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        ahead.walk_ahead(engine(tiny), np.zeros((8, 2, 2), np.int16), 5) as walk,
+    ):
+        walk.layer(1, np.zeros((8, 2, 2), np.int16), _Failing())
+    assert torch.get_num_threads() == 3
+    assert not torch.is_inference_mode_enabled()
+
+
+class _Failing:
+    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
+        raise ZeroDivisionError

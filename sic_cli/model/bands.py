@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Work = Callable[[int], Tensor]
 """The number of a band -> what is made of it."""
@@ -85,15 +85,15 @@ class Bands:
         run, count = _RUN.get(), len(self.parts)
         return Bands(tuple(run(work, count) if run and count > 1 else map(work, range(count))))
 
-    def convolved(self, layer: nn.Conv2d, index: int) -> Tensor:
-        """Rows of one band of `layer(whole)`. layer: 3x3 with padding 1."""
+    def convolved(self, layer: Callable[[Tensor], Tensor], index: int) -> Tensor:
+        """Rows of one band of `layer(whole)`. layer: a convolution of 3x3 with padding 1."""
         above, below = index > 0, index + 1 < len(self.parts)
         seen = [self.parts[index]]
         if above:
             seen.insert(0, self.parts[index - 1][:, :, -1:])
         if below:
             seen.append(self.parts[index + 1][:, :, :1])
-        out: Tensor = layer(torch.cat(seen, 2) if len(seen) > 1 else seen[0])
+        out = layer(torch.cat(seen, 2) if len(seen) > 1 else seen[0])
         return out[:, :, int(above) : out.shape[2] - int(below)]
 
     def joined(self) -> Tensor:

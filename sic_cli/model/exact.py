@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import ResourceError
+from .bands import Bands, cut_in_bands
 from .context import (
     ACTIVATION_MAX,
     EXACT,
@@ -92,24 +93,38 @@ class ContextRunner:
         height, width = cells.shape[1:]
         out = np.empty((3, len(channels), height, width), np.uint8)
         rows, halo = max(1, STRIP_POSITIONS // max(1, width)), len(self._weights.mid)
-        with exact():
+        with exact(), cut_in_bands(torch.get_num_threads()):
             for top in range(0, height, rows):
                 end = min(height, top + rows)
                 above, below = max(0, top - halo), min(height, end + halo)
-                active = self._active(cells[:, above:below], step)[:, :, top - above : end - above]
-                self._fill(out[:, :, top:end], active, step, channels)
+                active = self._active(cells[:, above:below], step)
+                self._fill(out[:, :, top:end], active, top - above, step, channels)
         return out
 
-    def _active(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Tensor:
+    def _active(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Bands:
         """Activations (1, context_width, rows, w) of the last block, channels last in memory: what
         `context.trunk` gives, in as few passes over memory as there are."""
         weights = self._weights
-        x = self.entry(cells, step).add_(weights.entry_bias[step, :, None, None]).floor_()
-        for mid, bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
-            h = F.conv2d(x.clamp(0, ACTIVATION_MAX), mid, bias[step], padding=1)
-            h = h.floor_().clamp_(0, ACTIVATION_MAX)
-            x += F.conv2d(h, back, self._half).floor_()
-        return x.clamp_(0, ACTIVATION_MAX)
+        places, bias = (
+            Bands.of(torch.from_numpy(cells)[None]),
+            weights.entry_bias[step, :, None, None],
+        )
+        x = places.made(lambda i: self.entry(places.parts[i][0].numpy(), step).add_(bias).floor_())
+        for mid, mid_bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
+            x = self._block(x, mid, mid_bias[step], back)
+        return x
+
+    def _block(self, x: Bands, mid: Tensor, bias: Tensor, back: Tensor) -> Bands:
+        """One block of `context.trunk`."""
+
+        def first(seen: Tensor) -> Tensor:
+            return F.conv2d(seen.clamp(0, ACTIVATION_MAX), mid, bias, padding=1)
+
+        def one(i: int) -> Tensor:
+            h = x.convolved(first, i).floor_().clamp_(0, ACTIVATION_MAX)
+            return F.conv2d(h, back, self._half).floor_().add_(x.parts[i])
+
+        return x.made(one)
 
     def entry(self, cells: NDArray[np.signedinteger[Any]], step: int) -> Tensor:
         """What the entry makes of the features of cells (C, rows, w), scaled and without its bias: for
@@ -148,16 +163,36 @@ class ContextRunner:
         return self._tables[step]
 
     def _fill(
-        self, out: NDArray[np.uint8], active: Tensor, step: int, channels: NDArray[np.intp]
+        self,
+        out: NDArray[np.uint8],
+        active: Bands,
+        top: int,
+        step: int,
+        channels: NDArray[np.intp],
     ) -> None:
-        """Classes of the refined channels into `out` (3, len(channels), rows, w)."""
+        """Classes of the refined channels into `out` (3, len(channels), rows, w), whose first row is
+        row `top` of `active`."""
         rows = torch.from_numpy(channels)
-        flat = active[0].permute(1, 2, 0).reshape(-1, active.shape[1]).t()
-        for row, kind in enumerate(RANGES):
-            bias = self._exit_bias[step, row, rows, None] + kind.offset
-            place = torch.addmm(bias, self._exit[row, rows], flat)
-            place.clamp_(0, kind.count - CLASS_WIDTH)  # what is left loses its fraction in 8 bits
-            torch.from_numpy(out[row]).copy_(place.view(out[row].shape))
+        ends = np.cumsum([part.shape[2] for part in active.parts]).tolist()
+
+        def one(i: int) -> Tensor:
+            part = active.parts[i].clamp(0, ACTIVATION_MAX)
+            begin = ends[i] - part.shape[2]
+            own = slice(max(0, begin - top), max(0, ends[i] - top))
+            there = out[:, :, own]
+            skipped = top + own.start - begin
+            part = part[:, :, skipped : skipped + there.shape[2]]
+            flat = part[0].permute(1, 2, 0).reshape(-1, part.shape[1]).t()
+            for row, kind in enumerate(RANGES):
+                bias = self._exit_bias[step, row, rows, None] + kind.offset
+                place = torch.addmm(bias, self._exit[row, rows], flat)
+                place.clamp_(
+                    0, kind.count - CLASS_WIDTH
+                )  # what is left loses its fraction in 8 bits
+                torch.from_numpy(there[row]).copy_(place.view(there[row].shape))
+            return part
+
+        active.made(one)
 
 
 def scaled(weights: ContextWeights) -> ContextWeights:

@@ -49,6 +49,7 @@ WHOLE_FILES = (
     "codec/groups.py",
     "codec/walk.py",
     "entropy/__init__.py",
+    "model/bands.py",
 )
 FUNCTIONS = {
     "codec/decode.py": ("decode_cells",),
@@ -59,7 +60,8 @@ FUNCTIONS = {
     "cells/levels.py": ("build", "steps_of", "channels"),
     "model/context.py": ("features", "rescale", "floor_through", "trunk", "logits"),
     "model/exact.py": (
-        *("classes", "_active", "entry", "_fill", "__init__", "_looked_up", "exact", "scaled"),
+        *("classes", "_active", "_block", "first", "one", "entry", "_fill"),
+        *("__init__", "_looked_up", "exact", "scaled"),
     ),
 }
 """What runs between the bytes of a file and the index of a table (T14g sees that nothing else does)."""
@@ -221,10 +223,15 @@ def watched(machine: Engine, parsed: Parsed) -> int:
     walk = Walk(machine.walk._table, machine.walk._tables, checked)
     shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
     cells = np.zeros(shape, np.int32)
-    with WholeNumbers() as watch:
-        for layer in parsed.layers:
-            coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
-            cells = walk.layer(layer.level, cells, coder)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the watch sees its own thread only
+    try:
+        with WholeNumbers() as watch:
+            for layer in parsed.layers:
+                coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
+                cells = walk.layer(layer.level, cells, coder)
+    finally:
+        torch.set_num_threads(threads)
     return watch.seen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -92,14 +93,19 @@ def level_errors(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> 
     return total
 
 
+@lru_cache(maxsize=2)
+def span(filters: torch.Tensor) -> torch.Tensor:
+    """float32 (768, C): orthonormal vectors that span the linear filters (C, 3, 16, 16)."""
+    return torch.linalg.qr(filters.detach().double().cpu().flatten(1).T)[0].float()
+
+
 def unseen(machine: Engine, pixels: Pixels) -> float:
     """Sum of the squares of what no channel can say: the part of all patches that is at right angles to
     the linear filters of the analysis. Little of a photograph, two thirds of noise."""
-    filters = machine.release.analysis.linear.detach().double().cpu()
     total, across = 0.0, -(-pixels.shape[1] // STRIDE)
     step = STRIDE * max(1, PATCHES // across)
     with repeatable(machine.device):
-        seen = torch.linalg.qr(filters.flatten(1).T)[0].float().to(machine.device)
+        seen = span(machine.release.analysis.linear).to(machine.device)
         for top in range(0, len(pixels), step):
             part = pixels[top : top + step]
             edges = ((0, -len(part) % STRIDE), (0, -pixels.shape[1] % STRIDE), (0, 0))

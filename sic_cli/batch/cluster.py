@@ -9,7 +9,6 @@ failing every file.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 import os
 import platform
@@ -39,8 +38,6 @@ WAIT_SECONDS = 300
 """How long a run may be without any worker."""
 REFUSED_SECONDS = 10
 """For how long no other worker than refused ones may be there."""
-# A function of a text: see gate.py.
-RUN_TEXT = "(exec(text, found := {}), found[name](*args))[1]"
 TRIES = 1
 """Further tries of a file on a local cluster after its worker died; then it is tried alone."""
 COUNT_SECONDS = 2.0
@@ -90,7 +87,6 @@ class Cluster(Executor):
         except ImportError:
             raise UsageError("--cluster needs Dask, which is not installed", INSTALL) from None
         self.address, self.needs, self.notice = address, needs, notice
-        self._gate = inspect.getsource(gate)
         self._wanted = (__version__, platform.python_version(), needs.model_id)
         self._bad: dict[str, SicError] = {}
         self._only_bad_since: float | None = None
@@ -153,24 +149,32 @@ class Cluster(Executor):
             raise ResourceError(f"--cluster {self.address}: does not start ({reason})") from None
 
     def _connected(self) -> Any:
+        import asyncio
+
         try:
+            # Dask waits for ever for the first words of what is no scheduler, such as its dashboard.
+            asyncio.run(asyncio.wait_for(self._knock(), CONNECT_SECONDS))
             return self._dask.Client(
                 self.address, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=False
             )
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+        except Exception as error:  # whatever Dask raises
+            reason = " ".join(str(error).split())[:200] or f"not in {CONNECT_SECONDS} seconds"
             raise ResourceError(
                 f"--cluster {shown(self.address)}: does not answer ({reason})",
-                "is the scheduler running, and may this machine reach it?",
+                "is the scheduler running at this port, and may this machine reach it?",
             ) from None
+
+    async def _knock(self) -> None:
+        given = self._dask.Security().get_connection_args("client")
+        comm = await self._dask.comm.connect(self.address, timeout=CONNECT_SECONDS, **given)
+        await comm.close()
 
     def _check_workers(self) -> None:
         """Every worker must be as this process is."""
         end = time.monotonic() + FIRST_SECONDS
         while not self._workers() and time.monotonic() < end:
             time.sleep(0.2)
-        ask = ("facts", self._gate)
-        told: dict[str, dict[str, Any]] = self.client.run(eval, *_text(*ask), on_error="return")
+        told: dict[str, dict[str, Any]] = self.client.run(gate.facts, on_error="return")
         for worker, facts in sorted(told.items()):
             if isinstance(facts, OSError):  # gone while it was asked; like one that joins later
                 continue
@@ -223,12 +227,11 @@ class Cluster(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As any executor's. Raises ResourceError if the cluster is gone."""
         self._check_alive()
-        packed = self._dask.protocol.pickle.dumps((fn, args, kwargs))
+        packed = self._dask.protocol.serialize_bytes((fn, args, kwargs))
         options: dict[str, Any] = {"key": f"sic-{os.urandom(16).hex()}"}
         if self._bad and self._good:
             options |= {"workers": self._good, "allow_other_workers": True}
-        call = _text("enter", self._gate, self._wanted, packed)
-        future: Future[T] = self._executor.submit(eval, *call, **options)
+        future: Future[T] = self._executor.submit(gate.enter, self._wanted, packed, **options)
         return future
 
     def refused(self, outcome: object) -> bool:
@@ -293,11 +296,6 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _text(name: str, text: str, *args: object) -> tuple[str, dict[str, Any]]:
-    """What `eval` takes to call a function of a text: every worker has that one."""
-    return RUN_TEXT, {"text": text, "name": name, "args": args}
 
 
 def _fault(worker: str, facts: dict[str, Any], needs: Needs) -> SicError | None:

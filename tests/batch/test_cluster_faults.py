@@ -276,23 +276,22 @@ def test_a_bucket_that_vanishes_half_way_is_told_and_resumed(
 
 def both(cluster: Any, source: Path, target: str, tmp_path: Path, marks: tuple[str, str]) -> Any:
     """Two runs that have planned before either writes: their codes, errors and reports."""
-    lists = [tmp_path / f"list{n}" for n in range(2)]
-    for path in lists:
-        os.mkfifo(path)
+    reports = [tmp_path / f"report{n}" for n in range(2)]
+    there = ("--cluster", cluster.scheduler_address, "--seconds", "0.05")
     started = [
-        process(
-            *("--files-from", path, "-o", target, "--cluster", cluster.scheduler_address),
-            *("--mark", mark, "--seconds", "0.05", "--report", f"{path}.jsonl"),
-        )
-        for path, mark in zip(lists, marks, strict=True)
+        process("--files-from", "-", "-o", target, *there, "--mark", mark, "--report", report)
+        for mark, report in zip(marks, reports, strict=True)
     ]
-    names = "".join(f"{path}\n" for path in sorted(source.iterdir()))
-    opened = [path.open("w") for path in lists]
-    for file in opened:
-        file.write(names)
-        file.close()
+    for one in started:  # both wait for the end of their lists
+        assert one.stdin is not None
+        one.stdin.write("".join(f"{path}\n" for path in sorted(source.iterdir())).encode())
+        one.stdin.flush()
+    for one in started:
+        assert one.stdin is not None
+        one.stdin.close()
+        one.stdin = None
     ended = [one.communicate(timeout=300)[1].decode() for one in started]
-    rows = [records(Path(f"{path}.jsonl").read_bytes())[:-1] for path in lists]
+    rows = [records(report.read_bytes())[:-1] for report in reports]
     return [one.returncode for one in started], ended, rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def served(buckets: tuple[str, ...]) -> Iterator[tuple[Any, Counted]]:
     """A file system on a new store with these buckets; processes that start later find it too."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     inside: Any = server._server

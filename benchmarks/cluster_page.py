@@ -19,8 +19,9 @@ def text(found: dict[str, Any]) -> str:
     """Whatever was measured."""
     parts = []
     if "speed" in found:
-        parts.append(_speed(found["speed"]))
-        parts.append(_million(found["speed"], found.get("requests")))
+        parts += [_speed(found["speed"]), _million(found["speed"], found.get("requests"))]
+    else:
+        parts.append("Speed was not measured yet: `python benchmarks/cluster.py speed`.")
     if "requests" in found:
         parts.append(_requests(found["requests"]))
     if "killed" in found:

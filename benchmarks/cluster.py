@@ -164,7 +164,7 @@ def requests(folder: Path, pictures: Path) -> dict[str, Any]:
         asked = []
         for some in (1, 3):
             before = counted.seen.copy()
-            encode = (*SIC, "encode", "-q", "-l", "1", "-r", f"s3://pictures/{some}")
+            encode = (*SIC, "encode", "--quiet", "-l", "1", "-r", f"s3://pictures/{some}")
             subprocess.run([*encode, "-o", f"s3://coded/{some}"], check=True)
             asked.append(counted.since(before))
     few, many = asked
@@ -177,7 +177,7 @@ def requests(folder: Path, pictures: Path) -> dict[str, Any]:
 def killed(folder: Path, pictures: Path, count: int) -> dict[str, Any]:
     """From bucket to bucket, one of two workers killed after a third of the pictures."""
     made, local = crops(folder / "small", pictures, count, SMALL), folder / "local"
-    here = ("encode", "-q", "-r", str(folder / "small"), "-o", str(local), "-j", "2")
+    here = ("encode", "--quiet", "-r", str(folder / "small"), "-o", str(local), "-j", "2")
     subprocess.run([*SIC, *here], check=True)
     with bucket.served(BUCKETS) as (store, _), served(2) as (address, pids):
         for name, data in made.items():

@@ -90,10 +90,10 @@ def dollars(each: dict[str, float]) -> float:
 def _requests(told: dict[str, Any]) -> str:
     """Counted by the store."""
     each = ", ".join(f"{n:g} {kind}" for kind, n in told["each"].items() if n)
-    run = ", ".join(f"{n:g} {kind}" for kind, n in told["run"].items() if n)
+    run = ", ".join(f"{n:g} {kind}" for kind, n in told["run"].items() if n and kind != "REPORT")
     return (
-        f"Requests that a store on loopback counted, from bucket to bucket: {each} a picture, and {run} "
-        f"for a run of any length under ten seconds. A million pictures: "
+        f"Requests, as the store on loopback counted them, from bucket to bucket: {each} a picture; {run} "
+        "more a run of one folder, and for its report a put every ten seconds. A million pictures: "
         f"{dollars(told['each']):.2f} dollars on S3 at list prices."
     )
 

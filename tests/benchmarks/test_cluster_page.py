@@ -82,4 +82,5 @@ def test_the_store_counts_what_a_picture_asks_of_it(monkeypatch: pytest.MonkeyPa
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
     each = {kind: (asked[1][kind] - asked[0].get(kind, 0)) / 3 for kind in asked[1]}
+    del each["REPORT"]  # by the clock
     assert {kind: n for kind, n in each.items() if n} == {"GET": 1, "HEAD": 2, "PUT": 1}

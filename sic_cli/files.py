@@ -131,17 +131,29 @@ def write_output(output: str, data: bytes) -> None:
         raise output_error(output, error) from None
 
 
-def write_into(output: str, data: bytes, *, sync: bool = False) -> None:
+class Exists(OutputError):
+    """There is something at a place that is not to be replaced."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{shown(name)}: exists", "use --force to replace it")
+
+
+def write_into(output: str, data: bytes, *, replace: bool = True, sync: bool = False) -> None:
     """Write a file of a mirrored folder, whole or not at all; missing folders are made.
 
     A link that stands in its place is replaced, not followed. sync: wait until the disk has it.
-    Raises OutputError.
+    Raises OutputError; Exists if there is something that is not to be replaced, even if another
+    process put it there a moment ago.
     """
     try:
         os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
-        replace_file(output, data, sync=sync)
+        replace_file(output, data, new=not replace, sync=sync)
         if sync:
             _sync_folder(os.path.dirname(output))
+    except FileExistsError as error:
+        if replace or not os.path.lexists(output):  # a part of the path is no folder
+            raise output_error(output, error) from None
+        raise Exists(output) from None
     except OSError as error:
         raise output_error(output, error) from None
 
@@ -172,8 +184,9 @@ def output_error(output: str, error: OSError) -> OutputError:
     return OutputError(f"{shown(output)}: {reason}")
 
 
-def replace_file(target: str, data: bytes, *, sync: bool = True) -> None:
-    """Put `data` in the place of the file `target`, whole or not at all. Raises OSError."""
+def replace_file(target: str, data: bytes, *, new: bool = False, sync: bool = True) -> None:
+    """Put `data` in the place of the file `target`, whole or not at all. new: nothing may be there.
+    Raises OSError."""
     folder = os.path.dirname(target)
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
@@ -190,13 +203,28 @@ def replace_file(target: str, data: bytes, *, sync: bool = True) -> None:
                 os.fsync(file.fileno())
             os.chmod(part, mode)
             if fcntl is not None:
-                os.replace(part, target)
+                _name(part, target, new)
         if fcntl is None:  # where an open file cannot be renamed
-            os.replace(part, target)
+            _name(part, target, new)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
         raise
+
+
+def _name(part: str, target: str, new: bool) -> None:
+    """Give a whole file its name. Raises OSError; FileExistsError if the name is to be new and is not."""
+    if new:
+        try:
+            os.link(part, target)  # unlike a rename, never replaces anything
+            os.unlink(part)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without such links
+            if os.path.lexists(target):
+                raise FileExistsError(target) from None
+    os.replace(part, target)
 
 
 def _new_part(folder: str) -> tuple[int, str]:

@@ -1,14 +1,16 @@
 """Dask as the engine of a run: an executor over the workers of a cluster, checked before any work.
 
 Dask does the scheduling, and tries what a lost worker had in hand on others. What is added here: every
-worker has this sic and the weights, an address that does not answer is told in a sentence, and a cluster
-that goes away in the middle ends the run instead of failing every file.
+worker has this sic and the weights, one that joins later and has not gets no files, an address that does
+not answer is told in a sentence, and a cluster that goes away in the middle ends the run instead of
+failing every file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import platform
 import re
 import signal
@@ -19,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from .. import __version__
-from ..errors import ModelError, ResourceError, UsageError
+from ..errors import ModelError, Notice, ResourceError, SicError, UsageError
 from ..files import shown
+from . import gate
 from .pool import cores
 
 P = ParamSpec("P")
@@ -33,6 +36,8 @@ FIRST_SECONDS = 10
 work, and its workers are then asked when they get some."""
 WAIT_SECONDS = 300
 """How long a run may be without any worker."""
+REFUSED_SECONDS = 10
+"""For how long no other worker than refused ones may be there."""
 TRIES = 1
 """Further tries of a file on a local cluster after its worker died; then it is tried alone."""
 COUNT_SECONDS = 2.0
@@ -67,22 +72,30 @@ def workers_of(address: str) -> int | None:
 class Cluster(Executor):
     """Runs functions on the workers of `address`, or of a cluster of its own on this machine.
 
+    A worker that joins later and is not as this process is gets no files; `notice` hears of it.
+
     Raises UsageError without Dask, ResourceError for a cluster that does not answer, has no workers or
     has other versions of sic, ModelError for workers without the weights.
     """
 
-    def __init__(self, address: str, needs: Needs) -> None:
+    def __init__(
+        self, address: str, needs: Needs, notice: Callable[[Notice], None] | None = None
+    ) -> None:
         number = workers_of(address)
         try:
             import distributed
         except ImportError:
             raise UsageError("--cluster needs Dask, which is not installed", INSTALL) from None
-        self.address, self.needs = address, needs
+        self.address, self.needs, self.notice = address, needs, notice
+        self._wanted = (__version__, platform.python_version(), needs.model_id)
+        self._bad: dict[str, SicError] = {}
+        self._only_bad_since: float | None = None
         self._dask: Any = distributed
         self._own: Any = None
         self._settings: Any = None
         self._empty_since: float | None = None
-        self._counted, self._most = float("-inf"), AHEAD
+        self._looked, self._most = float("-inf"), AHEAD
+        self._good: list[str] = []
         for name in ("distributed", "distributed.nanny", "distributed.worker", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         with _without_interrupts():
@@ -136,29 +149,39 @@ class Cluster(Executor):
             raise ResourceError(f"--cluster {self.address}: does not start ({reason})") from None
 
     def _connected(self) -> Any:
+        import asyncio
+
         try:
+            # Dask waits for ever for the first words of what is no scheduler, such as its dashboard.
+            asyncio.run(asyncio.wait_for(self._knock(), CONNECT_SECONDS))
             return self._dask.Client(
                 self.address, timeout=CONNECT_SECONDS, set_as_default=False, direct_to_workers=False
             )
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+        except Exception as error:  # whatever Dask raises
+            reason = " ".join(str(error).split())[:200] or f"not in {CONNECT_SECONDS} seconds"
             raise ResourceError(
                 f"--cluster {shown(self.address)}: does not answer ({reason})",
-                "is the scheduler running, and may this machine reach it?",
+                "is the scheduler running at this port, and may this machine reach it?",
             ) from None
+
+    async def _knock(self) -> None:
+        given = self._dask.Security().get_connection_args("client")
+        comm = await self._dask.comm.connect(self.address, timeout=CONNECT_SECONDS, **given)
+        await comm.close()
 
     def _check_workers(self) -> None:
         """Every worker must be as this process is."""
         end = time.monotonic() + FIRST_SECONDS
         while not self._workers() and time.monotonic() < end:
             time.sleep(0.2)
-        told: dict[str, dict[str, Any]] = self.client.run(_probe(), on_error="return")
+        told: dict[str, dict[str, Any]] = self.client.run(gate.facts, on_error="return")
         for worker, facts in sorted(told.items()):
             if isinstance(facts, OSError):  # gone while it was asked; like one that joins later
                 continue
             if isinstance(facts, BaseException):
                 raise ResourceError(f"worker {worker}: {type(facts).__name__}: {facts}")
-            _check(worker, facts, self.needs)
+            if fault := _fault(worker, facts, self.needs):
+                raise fault
         workers = self._workers().values()
         if self.needs.gpu and workers and not any("GPU" in w["resources"] for w in workers):
             raise ResourceError(
@@ -182,24 +205,55 @@ class Cluster(Executor):
     @property
     def most(self) -> int:
         """How many orders should be in flight; asked anew now and then, for clusters grow and shrink."""
-        now = time.monotonic()
-        if now - self._counted > COUNT_SECONDS:
-            self._counted = now
-            threads = sum(int(worker["nthreads"]) for worker in self._workers().values())
-            self._most = AHEAD * max(1, threads)
+        if time.monotonic() - self._looked > COUNT_SECONDS:
+            self._look()
         return self._most
+
+    def _look(self) -> None:
+        """See who is there. If that have been refused workers alone for a while, raises what is
+        wrong with the first one."""
+        self._looked = now = time.monotonic()
+        there = self._workers()
+        self._good = [address for address in there if address not in self._bad]
+        threads = sum(int(there[address]["nthreads"]) for address in self._good)
+        self._most = AHEAD * max(1, threads)
+        if self._good or not there:
+            self._only_bad_since = None
+        elif self._only_bad_since is None:
+            self._only_bad_since = now
+        elif now - self._only_bad_since > REFUSED_SECONDS:
+            raise self._bad[next(iter(there))]
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As any executor's. Raises ResourceError if the cluster is gone."""
         self._check_alive()
-        future: Future[T] = self._executor.submit(_guarded, __version__, fn, *args, **kwargs)
+        packed = self._dask.protocol.serialize_bytes((fn, args, kwargs))
+        options: dict[str, Any] = {"key": f"sic-{os.urandom(16).hex()}"}
+        if self._bad and self._good:
+            options |= {"workers": self._good, "allow_other_workers": True}
+        future: Future[T] = self._executor.submit(gate.enter, self._wanted, packed, **options)
         return future
+
+    def refused(self, outcome: object) -> bool:
+        """Whether a call was not begun, for its worker is not as this process is: it joined later."""
+        if not (isinstance(outcome, tuple) and outcome and outcome[0] == gate.REFUSED):
+            return False
+        _, worker, facts = outcome
+        if worker not in self._bad:
+            fault = _fault(worker, facts, self.needs)
+            assert fault is not None
+            self._bad[worker] = fault
+            if self.notice is not None:
+                self.notice(Notice(f"{fault}; it gets no files", "W-worker"))
+        self._look()
+        return True
 
     def check(self) -> None:
         """Called while nothing ends: raises ResourceError if nothing ever will."""
         self._check_alive()
         if self._workers():
             self._empty_since = None
+            self._look()
         elif self._empty_since is None:
             self._empty_since = time.monotonic()
         elif time.monotonic() - self._empty_since > WAIT_SECONDS:
@@ -244,45 +298,23 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _guarded(version: str, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """On a worker. One that joined later was not asked before."""
-    if version != __version__:
-        raise _skew("a worker that joined later", __version__, version)
-    return fn(*args, **kwargs)
-
-
-def _probe() -> Callable[[], dict[str, Any]]:
-    """What a worker says of itself; travels by value, for workers that have no sic or another one."""
-
-    def probe() -> dict[str, Any]:
-        import importlib
-        import platform
-
-        facts: dict[str, Any] = {"sic": None, "python": platform.python_version(), "weights": {}}
-        try:
-            facts["sic"] = str(importlib.import_module("sic_cli").__version__)
-            here = importlib.import_module("sic_cli.release.locate").releases()
-            facts["weights"] = {card.id.hex(): card.name for card in here}
-        except ImportError:
-            pass
-        return facts
-
-    return probe
-
-
-def _check(worker: str, facts: dict[str, Any], needs: Needs) -> None:
-    """Raise ResourceError or ModelError for a worker that would not do what this process does."""
+def _fault(worker: str, facts: dict[str, Any], needs: Needs) -> SicError | None:
+    """Why a worker would not do what this process does."""
     if facts["sic"] != __version__:
-        raise _skew(f"worker {worker}", facts["sic"], __version__)
+        return _skew(f"worker {worker}", facts["sic"], __version__)
     own = platform.python_version()
     if facts["python"].split(".")[:2] != own.split(".")[:2]:
-        raise ResourceError(f"worker {worker} has Python {facts['python']}, and here is {own}")
+        return ResourceError(
+            f"worker {worker} has Python {facts['python']}, and here is {own}",
+            "use the same one on all machines",
+        )
     if needs.model_id and needs.model_id not in facts["weights"]:
         names = ", ".join(sorted(facts["weights"].values())) or "none"
-        raise ModelError(
+        return ModelError(
             f"worker {worker} lacks the weights {needs.model_id}; it has: {names}",
             "sic models import there, or SIC_MODEL_PATH",
         )
+    return None
 
 
 def _skew(worker: str, theirs: str | None, ours: str) -> ResourceError:

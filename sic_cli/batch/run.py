@@ -48,6 +48,14 @@ class Checked(Protocol):
         """Raise SicError if nothing that is in flight will ever end."""
 
 
+@runtime_checkable
+class Choosy(Protocol):
+    """An executor whose workers may hand an order back without having begun it."""
+
+    def refused(self, outcome: object) -> bool:
+        """Whether an outcome says so; then the order is to be submitted again."""
+
+
 class Here(Executor):
     """Runs everything at once, in this thread: `--jobs 1`."""
 
@@ -77,6 +85,8 @@ class Runner:
         self.flying: dict[Future[Record], Order] = {}
         self.suspects: deque[Order] = deque()
         self.given_up: list[Order] = []
+        self.back: deque[Order] = deque()
+        self.alone = False
 
     def results(self, orders: Iterable[Order]) -> Iterator[Outcome]:
         """Every order with its record, or with what was raised instead, as they end."""
@@ -126,11 +136,12 @@ class Runner:
         if self.suspects:
             if not self.flying:
                 self._submit(self.suspects.popleft())
-                return True
-            return False
+                self.alone = True
+            return self.alone
+        self.alone = False
         most = self.most()
         while len(self.flying) < most and not self.suspects:
-            order = next(waiting, None)
+            order = self.back.popleft() if self.back else next(waiting, None)
             if order is None:
                 break
             self._submit(order)
@@ -155,7 +166,11 @@ class Runner:
                 error = cancelled
                 if isinstance(self.pool, Checked):
                     self.pool.check()
-            yield order, future.result() if error is None else error
+            outcome = future.result() if error is None else error
+            if isinstance(self.pool, Choosy) and self.pool.refused(outcome):
+                (self.suspects if self.alone else self.back).appendleft(order)
+            else:
+                yield order, outcome
 
     def finish(self, seconds: float) -> Iterator[Outcome]:
         """After an interruption: what of the files in flight ends within some seconds."""

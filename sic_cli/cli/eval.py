@@ -265,7 +265,7 @@ def _on_cluster(
     address: str, model_id: str, device: str, threads: int, work: Callable[[Any], Any]
 ) -> Runner:
     needs = Needs(model_id, device.startswith("cuda"), threads)
-    cluster = Cluster(address, needs)
+    cluster = Cluster(address, needs, MESSAGES.notice)
     return Runner(work, lambda: cluster, lambda: cluster.most)
 
 

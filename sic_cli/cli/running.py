@@ -17,7 +17,7 @@ from ..batch.pool import Workers, threads_each
 from ..batch.report import Lines, Summary, open_report
 from ..batch.run import Here, Runner
 from ..batch.work import Order, Record, Task, Work
-from ..errors import Notice, ResourceError
+from ..errors import ModelError, Notice, ResourceError, SicError
 from ..files import shown
 from .common import MESSAGES
 from .options_io import Io
@@ -87,7 +87,7 @@ class Run:
                 command.device.startswith("cuda"),
                 threads or 0,
             )
-            self.cluster = Cluster(io.cluster, needs)
+            self.cluster = Cluster(io.cluster, needs, MESSAGES.notice)
             self.jobs = self.cluster.most
             work = replace(work, base=os.getcwd())
             if (here := workers_of(io.cluster)) and hasattr(task, "limits"):
@@ -115,12 +115,12 @@ class Run:
         """Run all; the exit code. Raises SicError if the cluster goes away, after the summary."""
         runner = Runner(self.work, self._pool, self._most)
         stopped: int | None = None
-        lost: ResourceError | None = None
+        lost: SicError | None = None
         try:
             with self.display:
                 try:
                     self._take_all(runner, orders)
-                except ResourceError as error:
+                except (ResourceError, ModelError) as error:
                     lost, stopped = error, error.exit_code
                 except (KeyboardInterrupt, SystemExit) as signal:
                     stopped = signal.code if isinstance(signal, SystemExit) else 130  # type: ignore[assignment]

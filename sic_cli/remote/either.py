@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 
 from ..errors import InputError, OutputError, ResourceError
+from ..files import Exists, read_input, shown, write_into, write_output
 from ..files import check_output as check_file
-from ..files import read_input, shown, write_into, write_output
 from .names import is_url, split, tidy
 
 Place = tuple[int | str, int | str]
@@ -46,23 +46,23 @@ def write(output: str, data: bytes, *, replace: bool, sync: bool = False) -> Non
     """Write into a folder that is made as needed, whole or not at all. Raises OutputError, also for an
     output that is there and not to be replaced, unless it is these very bytes: a worker that wrote it
     and died before it could say so is not held against the next one."""
-    if is_url(output):
-        from . import store
+    try:
+        if is_url(output):
+            from . import store
 
-        try:
             store.put(output, data, replace=replace)
-        except store.Exists:
-            if not _holds(output, data):
-                raise
-        return
-    if not replace and os.path.lexists(output):
-        if os.path.islink(output) or not os.path.isfile(output) or not _holds(output, data):
-            raise OutputError(f"{shown(output)}: exists", "use --force to replace it")
-        return
-    write_into(output, data, sync=sync)
+        elif not replace and os.path.lexists(output):
+            raise Exists(output)
+        else:
+            write_into(output, data, replace=replace, sync=sync)
+    except Exists:
+        if not _holds(output, data):
+            raise
 
 
 def _holds(output: str, data: bytes) -> bool:
+    if not is_url(output) and os.path.islink(output):
+        return False
     try:
         return read(output, len(data)).data == data
     except (InputError, ResourceError):  # gone, unreadable, or longer
@@ -93,7 +93,7 @@ def check_output(output: str, source: str, force: bool) -> None:
     if not force:
         there = store.inside(split(output)[0]).get(split(output)[1])
         if there is not None:
-            raise store.exists(output)
+            raise Exists(output)
 
 
 def is_folder(name: str) -> bool:

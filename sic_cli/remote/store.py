@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, OutputError, ResourceError, SicError, UsageError
-from ..files import shown
+from ..files import Exists, shown
 from .names import READ_ONLY, scheme
 
 INSTALL = 'pip install "sic[cluster]"'
@@ -28,10 +28,6 @@ class State:
     size: int
     mtime_ns: int
     folder: bool
-
-
-class Exists(OutputError):
-    """There is something at a URL that is not to be replaced."""
 
 
 class Missing(InputError):
@@ -192,16 +188,11 @@ def put(url: str, data: bytes, *, replace: bool) -> None:
                     raise FileExistsError(url) from None
         system.pipe_file(path, data)
     except FileExistsError:
-        raise exists(url) from None
+        raise Exists(url) from None
     except Exception as error:
         if "PreconditionFailed" in str(error) or "pre-condition" in str(error).lower():
-            raise exists(url) from None
+            raise Exists(url) from None
         raise OutputError(_sentence(url, error)) from None
-
-
-def exists(url: str) -> Exists:
-    """The error of an output that is there already."""
-    return Exists(f"{shown(url)}: exists", "use --force to replace it")
 
 
 def remove(url: str) -> None:

@@ -26,6 +26,7 @@ from sic_cli.errors import InputError, Notice
 class Fake:
     seconds: float = 0.0
     threads: int = 0
+    mark: str = ""
 
     schema = "sic.fake/1"
     keys = ("level",)
@@ -46,17 +47,28 @@ class Fake:
             raise ZeroDivisionError("nothing to divide by")
         partial = "is cut" if name.startswith("cut") else None
         notices = (Notice(f"{source}: odd", "W-odd"),) if name.startswith("odd") else ()
-        return Made(data[::-1], {"level": 1, "width_px": 10, "height_px": 10}, notices, partial)
+        return Made(
+            data[::-1] + self.mark.encode(),
+            {"level": 1, "width_px": 10, "height_px": 10},
+            notices,
+            partial,
+        )
 
 
 @click.command()
 @click.argument("inputs", nargs=-1)
 @click.option("--seconds", type=float, default=0.0)
+@click.option("--mark", default="")
 @io_options
 @global_options
-def command(inputs: tuple[str, ...], io: Io, seconds: float) -> int:
+def command(inputs: tuple[str, ...], io: Io, seconds: float, mark: str) -> int:
     made = Command(
-        "fake", Fake(seconds), frozenset([".in"]), ".out", "max", lambda record: "made", "cpu"
+        "fake",
+        Fake(seconds, mark=mark),
+        frozenset([".in"]),
+        ".out",
+        "max",
+        lambda record: "made",
     )
     return process(made, io, inputs)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.batch import cluster as engine
+from sic_cli.batch import gate
 from sic_cli.batch.cluster import Needs
 from sic_cli.batch.plan import Job
 from sic_cli.batch.run import Runner
@@ -24,71 +25,11 @@ from sic_cli.errors import ModelError, ResourceError, UsageError
 from tests.batch.fake import Fake, records
 from tests.batch.test_examples import examples
 from tests.batch.test_folders import process, run, tree, wait_for
-from tests.conftest import ROOT, run_main
+from tests.conftest import run_main
 from tests.tiny import made_picture
 
 distributed = pytest.importorskip("distributed", reason="--cluster needs the extra cluster")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def buckets(environment: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A store that speaks S3, on loopback, or None; workers that start later know it too."""
-    try:
-        import moto.server as moto
-        import s3fs
-    except ImportError:
-        yield None
-        return
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    port = server._server.server_port
-    environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    environment.setenv("AWS_ACCESS_KEY_ID", "of the tests")
-    environment.setenv("AWS_SECRET_ACCESS_KEY", "of the tests")
-    environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store = s3fs.S3FileSystem(use_listings_cache=False)
-    for bucket in ("pictures", "coded"):
-        store.mkdir(bucket)
-    yield store
-    server.stop()
-    del store
-    s3fs.S3FileSystem.clear_instance_cache()
-    gc.collect()  # what is not closed warns here, where warnings are no errors
-
-
-@pytest.fixture
-def s3(buckets: Any) -> Any:
-    if buckets is None:
-        pytest.skip("S3 is tested with s3fs and moto[server]: make setup-cluster")
-    return buckets
-
-
-@pytest.fixture(scope="module")
-def cluster(buckets: Any) -> Iterator[Any]:
-    """Two workers; a file whose worker died is tried once more."""
-    import dask
-
-    with (
-        dask.config.set(
-            {
-                "distributed.scheduler.allowed-failures": 1,
-                "distributed.deploy.lost-worker-timeout": "5 minutes",
-            }
-        ),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-        ) as started,
-    ):
-        yield started
 
 
 @pytest.fixture
@@ -243,18 +184,32 @@ def test_what_is_no_address_is_a_usage_error(address: str, source: Path, tmp_pat
 
 
 def test_workers_are_judged_by_what_they_say() -> None:
-    probe = engine._probe()()
-    engine._check("tcp://w", probe, Needs())
-    known = next(iter(probe["weights"]))
-    engine._check("tcp://w", probe, Needs(known))
-    with pytest.raises(ModelError, match="lacks the weights 00"):
-        engine._check("tcp://w", probe, Needs("00" * 8))
-    with pytest.raises(ResourceError, match="has no sic"):
-        engine._check("tcp://w", {**probe, "sic": None}, Needs())
-    with pytest.raises(ResourceError, match=r"Python 2\.7"):
-        engine._check("tcp://w", {**probe, "python": "2.7.1"}, Needs())
-    with pytest.raises(ResourceError, match="joined later has sic"):
-        engine._guarded("another", len, "x")
+    told = gate.facts()
+    known = next(iter(told["weights"]))
+    for facts, needs, words, kind in (
+        (told, Needs("00" * 8), "lacks the weights 00", ModelError),
+        ({**told, "sic": None}, Needs(), "has no sic", ResourceError),
+        ({**told, "sic": "0.0.1"}, Needs(), "has sic 0.0.1", ResourceError),
+        ({**told, "python": "2.7.1"}, Needs(), "has Python 2.7.1", ResourceError),
+    ):
+        fault = engine._fault("tcp://w", facts, needs)
+        assert isinstance(fault, kind) and words in str(fault) and fault.hint
+        assert not gate.fits(facts, (engine.__version__, told["python"], needs.model_id))
+    for needs in (Needs(), Needs(known)):
+        assert engine._fault("tcp://w", told, needs) is None
+        assert gate.fits(told, (engine.__version__, told["python"], needs.model_id))
+
+
+def test_the_gate_needs_no_sic() -> None:
+    from distributed.protocol import pickle
+
+    code = (
+        "import sys; sys.modules['sic_cli'] = None\n"
+        "from distributed.protocol import pickle\n"
+        f"print(pickle.loads({pickle.dumps(gate.facts)!r})(), pickle.loads({pickle.dumps(gate.enter)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert "'sic': None" in done.stdout and "enter" in done.stdout, done.stderr
 
 
 def test_a_cluster_that_goes_away_ends_the_run_instead_of_failing_every_file() -> None:

@@ -43,6 +43,7 @@ def run(*arguments: object, stdin: bytes = b"") -> Outcome:
 def process(*arguments: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.batch.fake", *map(str, arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -31,6 +32,8 @@ def buckets(environment: pytest.MonkeyPatch) -> Iterator[Any]:
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     port = server._server.server_port
+    again = Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")
+    urlopen(again).close()  # moto keeps what it holds for a process, not for a server
     environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     environment.setenv("AWS_ACCESS_KEY_ID", "of the tests")
     environment.setenv("AWS_SECRET_ACCESS_KEY", "of the tests")

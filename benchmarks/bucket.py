@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs
+from urllib.request import Request, urlopen
 
 PRICES = {"GET": 0.4, "HEAD": 0.4, "PUT": 5.0, "LIST": 5.0, "DELETE": 0.0, "REPORT": 5.0}
 """Dollars a million requests: S3 Standard, list prices."""
@@ -48,6 +49,8 @@ def served(buckets: tuple[str, ...]) -> Iterator[tuple[Any, Counted]]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     inside: Any = server._server
+    empty = Request(f"http://127.0.0.1:{inside.server_port}/moto-api/reset", method="POST")
+    urlopen(empty).close()  # moto keeps what it holds for a process, not for a server
     counted = inside.app = Counted(inside.app)
     os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{inside.server_port}"
     os.environ.update(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import parse
@@ -30,6 +30,7 @@ from .convert import (
 )
 from .errors import InputError, Notice, UsageError
 from .facts import Info, Source, info_of, parse_source, read_source
+from .limits import LimitsKw, limits_of
 from .targets import goals
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ WORDS = {
 }
 
 
-class EncodeKw(TypedDict, total=False):
+class EncodeKw(LimitsKw, total=False):
     """Options of `encode`, except model and device, which a `Codec` has."""
 
     level: int | None
@@ -75,7 +76,7 @@ class EncodeKw(TypedDict, total=False):
     seed: int
 
 
-class DecodeKw(TypedDict, total=False):
+class DecodeKw(LimitsKw, total=False):
     """Options of `decode`, except device."""
 
     level: int | Literal["max"]
@@ -115,20 +116,24 @@ def encode(
 
     level: write levels 1..level; quality: 1 to 100, the part of the levels that is written (not
     JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file; targets: such as
-    {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. The rest is as the
-    options of `sic encode`. Of an array the pixels are taken as sRGB. Raises InputError,
-    ResourceError, TargetError, ModelError, UsageError.
+    {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. max_pixels, max_memory
+    (bytes): larger pictures are refused by ResourceError before they take memory; by default those
+    that may need more than three quarters of this machine's. The rest is as the options of `sic
+    encode`. Of an array the pixels are taken as sRGB. Raises InputError, ResourceError, TargetError,
+    ModelError, UsageError.
     """
-    given = encode_options(options, model, device)
+    limits, rest = limits_of(options)
+    given = encode_options(rest, model, device)
     if hasattr(image, "read"):
         image = image.read()  # an open file
     if isinstance(image, bytes | bytearray | memoryview | str | os.PathLike):
         data, name = read_source(image, MAX_INPUT)
-        made = encode_file(data, name, given)
+        made = encode_file(data, name, given, limits)
     else:
         from .picture.load import from_image
 
-        picture = from_image(_as_image(image), "image", MAX_SIDE, MAX_PIXELS, given)
+        pixels = _as_image(image)
+        picture = from_image(pixels, "image", MAX_SIDE, MAX_PIXELS, given, limits.check)
         made = encode_picture(picture, "image", given)
     return Encoded(
         made.data, made.level, made.layer_bytes, made.bpp, info_of(parse(made.data)), made.notices
@@ -140,23 +145,24 @@ def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw])
 
     level: 1, 2, ... or "max"; details: the most faithful picture, or by `seed` one of those that the
     file allows; realism: 0, the smallest error, to 1, the most natural look. Of a cut or damaged file the best whole level comes, and `info["sic_fault"]` says
-    why; `strict` raises CorruptError instead. `info` also holds icc_profile, exif, xmp and dpi where
+    why; `strict` raises CorruptError instead. max_pixels, max_memory: as of `encode`. `info` also holds icc_profile, exif, xmp and dpi where
     the file does, and sic_level, sic_levels, sic_model. Raises CorruptError, VersionError,
     ModelError, TargetError, CheckError, ResourceError, InputError.
     """
     data, name = read_source(source)
-    return _decoded(data, name, _decode_options(options, device))
+    return _decoded(data, name, options, device)
 
 
-def decode_levels(source: Source, *, device: str = "auto") -> Iterator[tuple[int, Image.Image]]:
+def decode_levels(
+    source: Source, *, device: str = "auto", **options: Unpack[LimitsKw]
+) -> Iterator[tuple[int, Image.Image]]:
     """Every whole level of a .sic file from the lowest, with its picture; raises as `decode`."""
     from .codec.decode import Progress
 
     data, name = read_source(source)
     progress = Progress()
     for level in range(1, open_sic(data, name).level + 1):
-        options = _decode_options({"level": level}, device)
-        yield level, _decoded(data, name, options, progress)
+        yield level, _decoded(data, name, {**options, "level": level}, device, progress)
 
 
 def truncate(
@@ -209,10 +215,12 @@ class Codec:
         self._check()
         return decode(source, device=self._device, **options)
 
-    def decode_levels(self, source: Source) -> Iterator[tuple[int, Image.Image]]:
+    def decode_levels(
+        self, source: Source, **options: Unpack[LimitsKw]
+    ) -> Iterator[tuple[int, Image.Image]]:
         """As the function `decode_levels`."""
         self._check()
-        return decode_levels(source, device=self._device)
+        return decode_levels(source, device=self._device, **options)
 
     def close(self) -> None:
         """Further calls raise UsageError."""
@@ -235,12 +243,14 @@ class Codec:
 
 
 def _decoded(
-    data: bytes, name: str, options: DecodeOptions, progress: Progress | None = None
+    data: bytes, name: str, wanted: Any, device: str, progress: Progress | None = None
 ) -> Image.Image:
     from .picture.save import layered
 
+    limits, rest = limits_of(wanted)
+    options = _decode_options(rest, device)
     parsed = open_sic(data, name, options.strict)
-    made = decode_parsed(parsed, name, options, progress)
+    made = decode_parsed(parsed, name, options, limits, progress)
     picture = layered(made.pixels, made.alpha)
     picture.info.update(made.metadata.to_info())
     picture.info["sic_level"] = made.level
@@ -271,7 +281,7 @@ def _as_image(image: Any) -> Image.Image:
 
 
 def _device(device: str) -> str:
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", device):
+    if not isinstance(device, str) or not re.fullmatch("auto|cpu|cuda(:[0-9]{1,3})?", device):
         raise UsageError(f"device {device!r} is not auto, cpu, cuda or cuda:N")
     return device
 
@@ -292,10 +302,13 @@ def _check_words(given: dict[str, Any]) -> None:
     for name, words in WORDS.items():
         if name in given and given[name] not in words:
             raise UsageError(f"{name} is {given[name]!r}, not one of {', '.join(words)}")
-    if not 0 <= given.get("realism", 1) <= 1:
-        raise UsageError(f"realism is {given['realism']!r}, not 0 to 1")
-    if given.get("seed") is not None and not 0 <= given["seed"] < 2**32:
-        raise UsageError(f"seed is {given['seed']!r}, not 0 to 4294967295")
+    if not isinstance(given.get("background", "white"), str):
+        raise UsageError(f"background is {given['background']!r}, not a colour's name")
+    realism, seed = given.get("realism", 1), given.get("seed")
+    if not isinstance(realism, int | float) or not 0 <= realism <= 1:
+        raise UsageError(f"realism is {realism!r}, not 0 to 1")
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
+        raise UsageError(f"seed is {seed!r}, not 0 to 4294967295")
 
 
 def encode_options(options: Any, model: str | Path | None, device: str) -> EncodeOptions:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .bitstream.reader import Parsed, parse
 from .errors import CorruptError, Notice, SicError, TargetError
-from .limits import DEFAULT, Limits
+from .limits import DEFAULT, Limits, memory_told
 from .picture.choices import Choices
 from .targets import Goal, Reached, asked_level, settle
 
@@ -141,18 +141,23 @@ def prepare(model: str | None, device: str) -> None:
         engine(find(model), device)
 
 
-def check_symbols(parsed: Parsed, name: str, device: str) -> tuple[int, str | None]:
+def check_symbols(
+    parsed: Parsed, name: str, device: str, limits: Limits = DEFAULT
+) -> tuple[int, str | None]:
     """Decode all symbols of a file: the last level whose digest is right, and what is wrong behind.
 
     Raises CheckError if not even level 1 is right, ModelError, ResourceError.
     """
-    return cells_of(parsed, name, device)[1:]
+    return cells_of(parsed, name, device, limits)[1:]
 
 
+@memory_told
 def cells_of(
-    parsed: Parsed, name: str, device: str
+    parsed: Parsed, name: str, device: str, limits: Limits = DEFAULT
 ) -> tuple[NDArray[np.signedinteger[Any]], int, str | None]:
     """The same, with the cells of that level before it; raises alike."""
+    limits.check(parsed.header.width, parsed.header.height, name)
+
     from .codec.decode import decode_cells, file_engine
 
     try:
@@ -162,6 +167,7 @@ def cells_of(
         raise type(error)(f"{name}: {error}", error.hint) from None
 
 
+@memory_told
 def encode_file(
     data: bytes, name: str, options: EncodeOptions, limits: Limits = DEFAULT
 ) -> Encoded:
@@ -175,6 +181,7 @@ def encode_file(
     return encode_picture(picture, name, options)
 
 
+@memory_told
 def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:
     """A picture that was read -> a .sic file; raises as `encode_file`."""
     from .carry import to_chunks
@@ -223,6 +230,7 @@ def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
     return parsed
 
 
+@memory_told
 def decode_file(
     data: bytes, name: str, format_: str, options: DecodeOptions, limits: Limits = DEFAULT
 ) -> Decoded:
@@ -232,8 +240,7 @@ def decode_file(
     OutputError if the format cannot hold the picture.
     """
     parsed = open_sic(data, name, options.strict)
-    limits.check(parsed.header.width, parsed.header.height, name)
-    made = decode_parsed(parsed, name, options)
+    made = decode_parsed(parsed, name, options, limits)
 
     from .picture.save import Output, write
 
@@ -251,11 +258,17 @@ def decode_file(
     )
 
 
+@memory_told
 def decode_parsed(
-    parsed: Parsed, name: str, options: DecodeOptions, progress: Progress | None = None
+    parsed: Parsed,
+    name: str,
+    options: DecodeOptions,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
 ) -> DecodedPicture:
     """A file that `open_sic` read -> its pixels and what belongs to them; raises as `decode_file`.
     progress: see `codec.decode.Progress`."""
+    limits.check(parsed.header.width, parsed.header.height, name)
     if options.level is not None and options.level > parsed.header.levels:
         raise TargetError(
             f"level {options.level} was asked for, and the model has 1 to {parsed.header.levels}"

@@ -12,7 +12,7 @@ Like other plugins it must be imported in every process that opens .sic files, s
 from __future__ import annotations
 
 import threading
-from typing import IO, Any
+from typing import IO, Any, Unpack
 
 from PIL import Image, ImageFile
 
@@ -27,6 +27,7 @@ from .convert import (
     open_sic,
 )
 from .errors import CorruptError, SicError, UsageError
+from .limits import DEFAULT, Limits, LimitsKw, limits_of
 
 FORMAT, SUFFIX, MIME = "SIC", ".sic", "image/x-sic"
 FIRST_READ = 4096
@@ -47,6 +48,11 @@ MODES = {
     "LAB",
     "HSV",
 }
+WORDS = (
+    *("level", "quality", "target_size", "target_bpp", "model", "device", "seed"),
+    *("max_pixels", "max_memory"),
+)
+"""What `Image.save` takes beyond metadata."""
 ENOUGH = ((6.0, 27.5), (4.0, 29.0), (3.0, 30.0), (2.0, 31.5))
 """(shrunk at least so much by `draft`, expected PSNR of the level in decibels that is enough then).
 `thumbnail` asks for twice its size; its pictures are then some 40 dB from those of all levels."""
@@ -58,6 +64,7 @@ class SicImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "Synonymous image compression"
     device = "auto"
+    limits = DEFAULT
     _level: int | None = None
     _size_wanted: tuple[int, int] | None = None
     _decoding = threading.Lock()
@@ -134,7 +141,8 @@ class SicImageFile(ImageFile.ImageFile):
         name = str(self.filename or "image")
         parsed = open_sic(self.fp.read(), name)
         level = self._level or self._drafted(parsed)
-        made = decode_parsed(parsed, name, DecodeOptions(level=level, device=self.device))
+        options = DecodeOptions(level=level, device=self.device)
+        made = decode_parsed(parsed, name, options, self.limits)
         if made.fault and not ImageFile.LOAD_TRUNCATED_IMAGES:
             raise OSError(f"image file is truncated: {made.fault}")
 
@@ -178,14 +186,13 @@ def _accept(prefix: bytes) -> bool:
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """`Image.save(fp, "SIC", level=, quality=, target_size=, target_bpp=, model=, device=, seed=,
-    exif=, icc_profile=, xmp=)`; metadata is `info`'s unless it is given."""
+    max_pixels=, max_memory=, exif=, icc_profile=, xmp=)`; metadata is `info`'s unless it is given."""
     from .picture.load import from_image
 
     if im.mode not in MODES:
         raise OSError(f"cannot write mode {im.mode} as SIC")
     wanted = getattr(im, "encoderinfo", {})
-    words = ("level", "quality", "target_size", "target_bpp", "model", "device", "seed")
-    given = {name: wanted[name] for name in words if wanted.get(name) is not None}
+    given = {name: wanted[name] for name in WORDS if wanted.get(name) is not None}
     source = im.copy()
     source.info = {
         **im.info,
@@ -194,8 +201,8 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     exif = wanted.get("exif", im.info.get("exif"))
     source.info["exif"] = exif.tobytes() if isinstance(exif, Image.Exif) else exif
     try:
-        options = _checked(given)
-        picture = from_image(source, "image", MAX_SIDE, MAX_PIXELS, options)
+        limits, options = _checked(given)
+        picture = from_image(source, "image", MAX_SIDE, MAX_PIXELS, options, limits.check)
         fp.write(encode_picture(picture, "image", options).data)
     except UsageError as error:
         raise ValueError(str(error)) from error
@@ -203,15 +210,18 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         raise OSError(str(error)) from error
 
 
-def _checked(given: dict[str, Any]) -> EncodeOptions:
+def _checked(given: dict[str, Any]) -> tuple[Limits, EncodeOptions]:
     from .api import encode_options
 
-    model, device = given.pop("model", None), given.pop("device", "auto")
-    return encode_options({**given, "orient": "keep"}, model, device)
+    limits, rest = limits_of(given)
+    model, device = rest.pop("model", None), rest.pop("device", "auto")
+    return limits, encode_options({**rest, "orient": "keep"}, model, device)
 
 
-def register(device: str = "auto") -> None:
-    """Tell Pillow; importing this module has done it. device: where `load` decodes."""
+def register(device: str = "auto", **limits: Unpack[LimitsKw]) -> None:
+    """Tell Pillow; importing this module has done it. device: where `load` decodes; max_pixels,
+    max_memory: what it refuses, as of `sic_cli.decode`. Raises UsageError."""
+    SicImageFile.limits, _ = limits_of(limits)
     SicImageFile.device = device
     Image.register_open(FORMAT, SicImageFile, _accept)
     Image.register_save(FORMAT, _save)

@@ -137,7 +137,8 @@ def test_all_levels_cost_one_reading_of_the_symbols(monkeypatch: pytest.MonkeyPa
     [
         {"level": 0}, {"level": 2.0}, {"quality": 101}, {"quality": 5, "level": 2},
         {"target_bpp": float("nan")}, {"alpha": "maybe"}, {"device": "tpu"}, {"seed": -1},
-        {"background": "nonsense", "alpha": "flatten"},
+        {"background": "nonsense", "alpha": "flatten"}, {"background": 5, "alpha": "flatten"},
+        {"device": None}, {"realism": "much"}, {"seed": 1.5}, {"targets": 5}, {"level": "3"},
     ],
 )  # fmt: skip
 def test_wrong_options_are_usage_errors(options: dict[str, object]) -> None:

@@ -17,7 +17,7 @@ ROOMS = {
     "files": ({"errors"}, set()),
     "remote": ({"errors", "files", "bitstream"}, {"fsspec"}),
     "batch": (
-        {"errors", "files", "documents", "remote", "many"},
+        {"errors", "files", "documents", "remote", "many", "memory"},
         {"pathspec", "distributed", "dask"},
     ),
     "tasks": (
@@ -28,7 +28,8 @@ ROOMS = {
         {"torch"},
     ),
     "many": ({"errors", "remote", "batch", "convert", "release", "picture", "tasks"}, set()),
-    "limits": ({"errors", "bitstream"}, set()),
+    "limits": ({"errors", "bitstream", "memory"}, set()),
+    "memory": (set(), set()),
     "places": (set(), {"platformdirs"}),
     "schemas": ({"errors"}, set()),
     "bitstream": ({"errors"}, set()),
@@ -45,10 +46,16 @@ ROOMS = {
     "targets": ({"errors", "bitstream", "codec", "measure"}, {"numpy"}),
     "facts": ({"errors", "files", "remote", "bitstream", "convert", "release"}, set()),
     "api": (
-        {"errors", "files", "bitstream", "convert", "facts", "picture", "targets", "codec"},
+        {
+            *("errors", "files", "bitstream", "convert", "facts", "limits", "picture", "targets"),
+            "codec",
+        },
         {"numpy", "PIL", "torch"},
     ),
-    "pillow": ({"errors", "bitstream", "carry", "convert", "picture", "api"}, {"PIL"}),
+    "pillow": (
+        {"errors", "bitstream", "carry", "convert", "limits", "picture", "api"},
+        {"PIL"},
+    ),
     "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
     "convert": (
         {"errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"},

@@ -1,20 +1,27 @@
-"""--max-pixels and --max-memory: refused by the header, before memory is taken; exit code 7."""
+"""max-pixels and max-memory: refused by the header, before memory is taken; exit code 7."""
 
 from __future__ import annotations
 
 import io
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import sic_cli
+from sic_cli import limits
 from sic_cli.bitstream.fields import MAX_PIXELS, Header, Layer
 from sic_cli.bitstream.writer import write
+from sic_cli.codec.engine import Engine
 from sic_cli.convert import DecodeOptions, EncodeOptions, decode_file, encode_file
-from sic_cli.errors import ResourceError
-from sic_cli.limits import Limits, most_memory
+from sic_cli.errors import ResourceError, UsageError
+from sic_cli.limits import Limits, memory_told, most_memory
+from sic_cli.pillow import SicImageFile, register
 from sic_cli.release.card import Card
 from sic_cli.tasks import EncodeTask
 from tests.conftest import run_main
@@ -30,7 +37,7 @@ def photo(tmp_path: Path) -> str:
 
 def test_a_picture_of_just_the_limit_passes_and_one_pixel_more_does_not() -> None:
     Limits(2400, most_memory(2400)).check(60, 40, "a")
-    with pytest.raises(ResourceError, match="a: 60x40 pixels, --max-pixels allows 2399"):
+    with pytest.raises(ResourceError, match="a: 60x40 pixels, max-pixels allows 2399"):
         Limits(2399).check(60, 40, "a")
     with pytest.raises(ResourceError, match="a: 60x40 pixels may need 1200 MB"):
         Limits(max_memory=most_memory(2400) - 1).check(60, 40, "a")
@@ -96,11 +103,11 @@ def test_nothing_is_allocated_for_what_is_refused(tiny: Card) -> None:
     Image.new("L", (12_000, 12_000)).save(packed, "PNG")
     tracemalloc.start()
     try:
-        for limits in (Limits(1000), Limits(max_memory=2_000_000_000)):
+        for least in (Limits(1000), Limits(max_memory=2_000_000_000)):
             with pytest.raises(ResourceError):
-                decode_file(bomb, "x", "PNG", DecodeOptions(device="cpu"), limits)
+                decode_file(bomb, "x", "PNG", DecodeOptions(device="cpu"), least)
             with pytest.raises(ResourceError):
-                encode_file(packed.getvalue(), "x", EncodeOptions(model="tiny"), limits)
+                encode_file(packed.getvalue(), "x", EncodeOptions(model="tiny"), least)
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
@@ -109,3 +116,130 @@ def test_nothing_is_allocated_for_what_is_refused(tiny: Card) -> None:
 def test_limits_decide_no_output_so_resuming_heeds_them_not() -> None:
     strict = EncodeTask(EncodeOptions(), limits=Limits(10))
     assert strict.options_sha256 == EncodeTask(EncodeOptions()).options_sha256
+
+
+def test_by_default_three_quarters_of_the_machine_are_allowed(
+    photo: str, coded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And pictures of 4 megapixels on any machine: so few need half of the bound."""
+    monkeypatch.setattr(limits, "machine_memory", lambda: 4_000_000_000)
+    Limits().check(12_500, 12_000, "a")  # 1.2 GB + 1.8 GB
+    with pytest.raises(ResourceError, match="3015 MB of memory, and this machine allows 3000 MB"):
+        Limits().check(12_501, 12_100, "a")
+    Limits(max_memory=most_memory(12_501 * 12_100)).check(12_501, 12_100, "a")
+    monkeypatch.setattr(limits, "machine_memory", lambda: 500_000_000)
+    Limits().check(2000, 2000, "a")
+    with pytest.raises(ResourceError):
+        Limits().check(2001, 2000, "a")
+    monkeypatch.setattr(limits, "machine_memory", lambda: None)
+    Limits().check(65_535, 2000, "a")
+
+
+def test_the_default_is_heeded_wherever_a_picture_is_made(
+    photo: str, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands, symbols that are checked, Python and Pillow: all exit code 7 or its error."""
+    monkeypatch.setattr(limits, "default_memory", lambda: 1_200_000_000)
+    small, out = tmp_path / "a.sic", tmp_path / "out.sic"
+    small.write_bytes(coded)
+    for arguments in (
+        ["encode", photo, "-m", "tiny", "-o", str(out)],
+        ["decode", str(small), "-o", str(tmp_path / "out.png")],
+        ["verify", "--deep", str(small)],
+    ):
+        got = run_main(*arguments)
+        assert got.code == 7 and "this machine allows 1200 MB" in got.err, (arguments, got)
+        assert not out.exists() and not (tmp_path / "out.png").exists()
+    with pytest.raises(ResourceError):
+        sic_cli.decode(coded, device="cpu")
+    with Image.open(small) as picture, pytest.raises(OSError, match="this machine allows"):
+        picture.load()
+    assert run_main("encode", photo, "-m", "tiny", "-o", str(out), "--max-memory", "2GB").code == 0
+
+
+def test_python_and_pillow_take_the_same_limits(
+    photo: str, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.new("RGB", (60, 40))
+    for options in ({"max_pixels": 2399}, {"max_memory": most_memory(2400) - 1}):
+        kw: Any = {"model": "tiny", "device": "cpu", **options}
+        for source in (photo, picture, np.asarray(picture)):
+            with pytest.raises(ResourceError, match="max-") as refused:
+                sic_cli.encode(source, **kw)
+            assert refused.value.exit_code == 7
+        with pytest.raises(OSError, match="max-"):
+            picture.save(tmp_path / "b.sic", **kw)
+        with sic_cli.Codec("tiny", "cpu") as codec:
+            for work in (codec.decode, sic_cli.decode, codec.decode_levels, sic_cli.decode_levels):
+                with pytest.raises(ResourceError, match="max-"):
+                    _all_of(work(coded, max_pixels=10))
+    for wrong in ({"max_pixels": 0}, {"max_memory": 1.5}, {"max_pixels": None}):
+        with pytest.raises(UsageError, match="not a positive whole number"):
+            sic_cli.decode(coded, **wrong)
+    assert sic_cli.encode(photo, model="tiny", max_pixels=2400, max_memory=most_memory(2400)).data
+    (tmp_path / "a.sic").write_bytes(coded)
+    monkeypatch.setattr(SicImageFile, "limits", Limits())
+    monkeypatch.setattr(SicImageFile, "device", "cpu")
+    register("cpu", max_pixels=10)
+    with Image.open(tmp_path / "a.sic") as small, pytest.raises(OSError, match="allows 10"):
+        small.load()
+
+
+def _all_of(made: Any) -> None:
+    """Ask an iterator for its first; pictures are left alone."""
+    if not isinstance(made, Image.Image):
+        next(made)
+
+
+def test_a_lazy_picture_of_pillow_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, photo: str
+) -> None:
+    with Image.open(photo) as picture:
+        monkeypatch.setattr(picture, "load", lambda: pytest.fail("pixels were read"))
+        with pytest.raises(ResourceError):
+            sic_cli.encode(picture, model="tiny", max_pixels=1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA"),
+    ],
+)
+def test_memory_that_ends_is_our_error_from_every_door(
+    fault: Exception, photo: str, coded: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether Python or torch runs out of it, on the CPU or on a GPU."""
+    (tmp_path / "a.sic").write_bytes(coded)
+
+    def fails(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Engine, "latents", fails)
+    monkeypatch.setattr("sic_cli.codec.decode.decode_cells", fails)
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    doors: dict[str, Callable[[], object]] = {
+        "encode a file": lambda: sic_cli.encode(photo, model="tiny", device="cpu"),
+        "encode pixels": lambda: sic_cli.encode(pixels, model="tiny", device="cpu"),
+        "decode": lambda: sic_cli.decode(coded, device="cpu"),
+        "levels": lambda: list(sic_cli.decode_levels(coded, device="cpu")),
+        "verify": lambda: sic_cli.verify(coded, deep=True, devices=["cpu"]),
+    }
+    for door in doors.values():
+        with pytest.raises(ResourceError, match="out of memory"):
+            door()
+    with Image.open(tmp_path / "a.sic") as small, pytest.raises(OSError, match="out of memory"):
+        small.load()
+    got = run_main("decode", str(tmp_path / "a.sic"), "-o", str(tmp_path / "b.png"))
+    assert got.code == 7 and got.err.count("\n") <= 2
+
+
+def test_other_faults_are_not_taken_for_it() -> None:
+    @memory_told
+    def broken(_: bytes, name: str) -> None:
+        raise RuntimeError(f"{name}: something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        broken(b"", "x")

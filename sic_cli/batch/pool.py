@@ -13,6 +13,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
+from ..memory import machine_memory
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -88,9 +90,8 @@ def cores() -> int:
 
 def fitting_jobs() -> int:
     """`--jobs auto`: one a core, as far as memory reaches."""
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
+    memory = machine_memory()
+    if memory is None:
         return cores()
     return max(1, min(cores(), memory * 3 // 4 // BYTES_A_JOB))
 

@@ -28,7 +28,7 @@ def limit_options(function: F) -> F:
             "--max-memory",
             type=Size(),
             help="Refuse pictures that may need more, such as 2GB (they may need 1.2 GB + 12 bytes a "
-            "pixel); --jobs share it.",
+            "pixel); --jobs share it. Default: for each picture 75 % of this machine's memory.",
         ),
         click.option(
             "--max-pixels",

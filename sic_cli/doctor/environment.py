@@ -19,7 +19,7 @@ from ..bitstream.fields import VERSION
 from ..errors import ModelError, SicError
 from ..release.card import CARD, Card, read_card
 from ..release.locate import folders, releases
-from ..release.pinned import read_weights
+from ..release.pinned import PINNED, read_weights
 
 Status = Literal["ok", "missing", "failed", "skipped"]
 NEEDED = {
@@ -152,9 +152,13 @@ def weights() -> tuple[list[tuple[Card, bool]], list[Finding]]:
             told.append(Finding(f"weights {card.name}", "failed", str(error), error.hint))
             cards.append((card, False))
     told += _unreadable()
+    fix = f"{install_line('--force-reinstall sic')}, or sic models import FOLDER"
     if not cards:
-        fix = f"{install_line('--force-reinstall sic')}, or sic models import FOLDER"
         told.append(Finding("weights", "failed", "no weights on this machine", fix))
+        return cards, told
+    for name in sorted(PINNED.keys() - {card.name for card, _ in cards}):
+        text = "came with sic and is gone: files that were made with it do not decode"
+        told.append(Finding(f"weights {name}", "failed", text, fix))
     return cards, told
 
 

@@ -27,6 +27,8 @@ from .metadata import Metadata, from_info, hdr_notices, trailing_bytes
 from .quiet import QUIET
 
 ORIENTATION = 0x0112
+STRIP_PIXELS = 1 << 22
+"""Pixels that leave Pillow at once: as a whole they would stand in memory three times more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +95,19 @@ def from_image(
     max_side: int,
     max_pixels: int,
     choices: Choices | None = None,
+    check: Callable[[int, int, str], None] | None = None,
 ) -> Picture:
     """The same for a picture of Pillow's; raises as `load`."""
     with QUIET:
         _check_size(picture, name, max_side, max_pixels)
+        if check is not None:
+            check(*picture.size, name)
         try:
             return _read(picture, b"", name, choices or Choices(), [])
-        except (SicError, MemoryError):
+        except SicError:
             raise
+        except MemoryError:
+            raise ResourceError(f"{name}: out of memory") from None
         except Exception as error:  # loading may be due, and its readers raise anything
             raise InputError(f"{name}: broken picture ({_line(error)})") from None
 
@@ -244,12 +251,12 @@ def _split(picture: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]
     """Any 8-bit mode -> L or RGB, and alpha if there is any."""
     grey = "L" if picture.mode in GREY_MODES else "RGB"
     if not picture.has_transparency_data:
-        return picture.convert(grey), None
+        return picture if picture.mode == grey else picture.convert(grey), None
     if picture.mode == "La":
         picture = picture.convert("LA")
-    layered = picture.convert("LA" if grey == "L" else "RGBA")
-    *bands, alpha = layered.split()
-    return Image.merge(grey, bands), np.asarray(alpha)
+    kind = "LA" if grey == "L" else "RGBA"
+    layered = picture if picture.mode == kind else picture.convert(kind)
+    return layered.convert(grey), np.asarray(layered.getchannel("A"))
 
 
 def _split_deep(
@@ -299,13 +306,24 @@ def _transparency(
 ) -> tuple[NDArray[np.uint8], bool, NDArray[np.uint8] | None]:
     """`--alpha` -> pixels (H, W, 3), grey or not, alpha."""
     grey = colours.mode == "L"
-    pixels = np.asarray(colours.convert("RGB"))
+    pixels = _pixels(colours)
     if alpha is None or bool((alpha == 255).all()) or choices.alpha == "drop":
         return pixels, grey, None
     if choices.alpha == "flatten":
         background = background_of(choices.background)
         return flatten(pixels, alpha, background), grey and len(set(background)) == 1, None
     return fill(pixels, alpha), grey, alpha
+
+
+def _pixels(colours: Image.Image) -> NDArray[np.uint8]:
+    """L or RGB -> uint8 (H, W, 3), by strips of rows."""
+    width, height = colours.size
+    out = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = colours.crop((0, top, width, min(height, top + rows)))
+        out[top : top + rows] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return out
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -25,7 +25,8 @@ def test_this_installation_is_well() -> None:
     (document,) = documents(got)
     assert got.code == 0 and document["ok"], got.err
     names = [check["name"] for check in document["checks"]]
-    assert any(name.startswith("golden sic-") for name in names)
+    well = {check["name"] for check in document["checks"] if check["status"] == "ok"}
+    assert {f"golden {one.name} on cpu" for one in selftest.golden()} <= well
     assert any(name.startswith("round trip tiny") for name in names)
     assert all(row["verified"] for row in document["models"])
     assert b"all is well" in run_main("doctor").out
@@ -82,6 +83,16 @@ def test_weights_that_are_damaged_or_no_weights_at_all(
     monkeypatch.setattr(environment, "releases", lambda: [])
     got = run_main("doctor")
     assert got.code == 1 and b"no weights on this machine" in got.out
+
+
+def test_a_shipped_release_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its golden files would not be tried, and all would seem well."""
+    left = [card for card in environment.releases() if card.name != "sic-1"]
+    monkeypatch.setattr(environment, "releases", lambda: left)
+    got = run_main("doctor", "--json")
+    (document,) = documents(got)
+    failed = [c["name"] for c in document["checks"] if c["status"] == "failed"]
+    assert got.code == 1 and failed == ["weights sic-1"]
 
 
 def test_inexact_arithmetic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from sic_cli.errors import InputError, OutputError, ResourceError, UsageError
+from sic_cli.picture import load as load_module
 from sic_cli.picture.choices import Choices
 from sic_cli.picture.deep import _bits_of
 from sic_cli.picture.load import load
@@ -151,3 +152,36 @@ def test_formats_that_cannot_be_written() -> None:
         format_for("a.sic", None)
     with pytest.raises(OutputError, match="JPEG"):
         save(np.zeros((1, 70000, 3), np.uint8), "JPEG", None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "copies"),
+    [("RGB", []), ("L", []), ("RGBA", ["convert", "L"]), ("P", ["convert"])],
+)
+def test_a_large_picture_leaves_pillow_by_strips(
+    mode: str, copies: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of the whole picture once took 17 bytes a pixel at reading, beyond the documented bound."""
+    rng = np.random.default_rng(5)
+    source = Image.fromarray(rng.integers(0, 256, (90, 70, 3), dtype=np.uint8)).convert(mode)
+    want = np.asarray(source.convert("RGB"))
+    whole: list[str] = []
+
+    def counted(self: Image.Image) -> dict[str, object]:
+        if self.size == (70, 90):
+            whole.append(self.mode)
+        return interface(self)
+
+    def converted(self: Image.Image, *arguments: object) -> Image.Image:
+        if self.size == (70, 90):
+            whole.append("convert")
+        return convert(self, *arguments)  # type: ignore[arg-type]
+
+    interface = Image.Image.__array_interface__.fget  # type: ignore[attr-defined]
+    convert = Image.Image.convert
+    monkeypatch.setattr(Image.Image, "convert", converted)
+    monkeypatch.setattr(Image.Image, "__array_interface__", property(counted))
+    monkeypatch.setattr(load_module, "STRIP_PIXELS", 1000)
+    got = load_module.from_image(source, "x", 1000, 10**6)
+    assert np.array_equal(got.pixels, want) and got.pixels.flags.writeable
+    assert whole == copies

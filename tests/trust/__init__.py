@@ -16,6 +16,8 @@ MODULES = (
     "durable",
     "identity",
     "integers",
+    "source",
+    "surface",
     "batches",
     "memory",
     "goldens",

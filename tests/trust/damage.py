@@ -145,13 +145,13 @@ def blows(run: Run) -> None:
     files = list((good("tiny") if run.scale == "PR" else good()).items())
     for index in range(run.times(1500, 50_000, 500_000)):
         name, whole = files[index % len(files)]
-        data, what = _blow(whole, run.rng)
+        data, what = blow(whole, run.rng)
         with run.case(f"{name}, {what}, try {index}"):
             if data != whole:
                 shows_only_truth(data, whole, decoding=index % 100 == 0)
 
 
-def _blow(whole: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
+def blow(whole: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
     """One kind of damage that disks, networks and editors do."""
     data = bytearray(whole)
     at = int(rng.integers(len(data)))

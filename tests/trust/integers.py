@@ -1,21 +1,16 @@
-"""No float between bytes and table index: looked for in the source, and at run time in every tensor.
+"""No float between bytes and table index: looked for at run time in every tensor.
 
-The context network carries whole numbers in float32, which is exact below 2**24. Two kinds of proof:
-the source on the decoding path may use no float operation but those listed here with a reason, and
-every tensor that is computed while golden files decode is a whole number of 128th or 512th parts, which
-is as exact. Controls make sure that a float would be seen.
+The context network carries whole numbers in float32, which is exact below 2**24. Every tensor that is
+computed while golden files decode is a whole number of 128th or 512th parts, which is as exact, and a
+float64 carrier gives the same. Controls make sure that a float would be seen. The source is looked
+through in `source.py`.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,16 +19,14 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import sic_cli.entropy
 from sic_cli.bitstream.reader import Parsed, parse
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.codec.engine import Engine
-from sic_cli.codec.walk import Reading, Walk
-from sic_cli.entropy import coder_name, new_decoder
+from sic_cli.codec.walk import Reading, Walk, digest
+from sic_cli.entropy import new_decoder
 from sic_cli.entropy.tables import FrequencyTable
 from sic_cli.model import context
 from sic_cli.model.exact import RANGES, exact, largest_sums
-from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
@@ -41,131 +34,6 @@ EXACT = 2**24
 FRACTIONS = (128, 512)
 """Weights are divided by what their sums are divided by (`model.exact.scaled`). Below 2**24 of such parts
 are exact."""
-
-WHOLE_FILES = (
-    "bitstream/fields.py",
-    "bitstream/reader.py",
-    "bitstream/truncate.py",
-    "codec/groups.py",
-    "codec/walk.py",
-    "entropy/__init__.py",
-    "model/bands.py",
-)
-FUNCTIONS = {
-    "codec/decode.py": ("decode_cells",),
-    "codec/coding_tables.py": ("from_arrays",),
-    "entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
-    "entropy/range_coder.py": ("_model", "decode", "__init__", "_guarded"),
-    "entropy/tables.py": ("__post_init__", "binary"),
-    "cells/levels.py": ("build", "steps_of", "channels"),
-    "model/context.py": ("features", "rescale", "floor_through", "trunk", "logits"),
-    "model/exact.py": (
-        *("classes", "_active", "_block", "first", "one", "entry", "_fill"),
-        *("__init__", "_looked_up", "exact", "scaled"),
-    ),
-}
-"""What runs between the bytes of a file and the index of a table (T14g sees that nothing else does)."""
-
-ALLOWED = {
-    ("bitstream/truncate.py", "number / 8"): "a size that the user asked for in bits per pixel",
-    ("bitstream/truncate.py", "float"): "the same, as an annotation",
-    (
-        "entropy/range_coder.py",
-        "float32",
-    ): "integer frequencies below 2**24, as the library wants them",
-    ("model/context.py", "2.0"): "a power of two: exact",
-    ("model/context.py", "0.5"): "half a unit before rounding down: exact, 128 units are one",
-    ("model/context.py", "exp2"): "of whole numbers, compared with shifts in T14b",
-    ("model/exact.py", "float32"): "the carrier of whole numbers",
-    ("model/exact.py", "2.0"): "a power of two: exact",
-    ("model/exact.py", "0.5"): "half a unit before rounding down: 64 of its 128 parts",
-    ("cells/levels.py", "float32"): "cell widths: what the decoder shows, never what it reads",
-}
-FLOAT_NAMES = {
-    *("float", "float16", "float32", "float64", "bfloat16", "double", "half"),
-    *("exp", "exp2", "log", "log2", "log10", "log1p", "sqrt", "pow", "mean", "std", "var"),
-    *("softmax", "sigmoid", "tanh", "erf", "softplus", "silu", "gelu", "normal", "round", "divide"),
-}
-
-
-def float_uses(tree: ast.AST) -> Iterator[str]:
-    """Every float literal, true division and float-valued name of a piece of source."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
-            yield repr(node.value)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            yield f"number / {ast.unparse(node.right)}"
-        elif isinstance(node, ast.Attribute) and node.attr in FLOAT_NAMES:
-            yield node.attr
-        elif isinstance(node, ast.Name) and node.id == "float":
-            yield node.id
-        elif (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in FLOAT_NAMES
-        ):
-            yield node.func.id
-
-
-def path_of_the_decoder() -> Iterator[tuple[str, ast.AST]]:
-    """(file, source) of everything on the path."""
-    for name in WHOLE_FILES:
-        yield name, ast.parse((ROOT / "sic_cli" / name).read_text())
-    for name, functions in FUNCTIONS.items():
-        tree = ast.parse((ROOT / "sic_cli" / name).read_text())
-        found = [
-            n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in functions
-        ]
-        assert {n.name for n in found} == set(functions), f"{name}: a function was renamed"
-        for node in found:
-            yield name, node
-
-
-@trial("T14c", "the source between bytes and table index has no float but the listed exact ones", 4)
-def no_float_in_the_source(run: Run) -> None:
-    used = set()
-    for name, tree in path_of_the_decoder():
-        with run.case(f"{name} {getattr(tree, 'name', '')}"):
-            found = {(name, use) for use in float_uses(tree)}
-            used |= found
-            assert found <= set(ALLOWED), found - set(ALLOWED)
-    with run.case("nothing is allowed that is not used"):
-        assert used == set(ALLOWED), set(ALLOWED) - used
-    with run.case("the search sees floats"):
-        assert set(float_uses(ast.parse("x = 0.3 * torch.exp(y) / 7"))) == {
-            "0.3",
-            "exp",
-            "number / 7",
-        }
-
-
-@trial("T14g", "every function that runs while symbols are decoded is one that T14c looks at", 4)
-def nothing_else_runs(run: Run) -> None:
-    """So that code which moves to another file does not escape."""
-    seen: set[tuple[str, str]] = set()
-    package = str(ROOT / "sic_cli") + os.sep
-
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        code = frame.f_code
-        function = code.co_flags & inspect.CO_OPTIMIZED and code.co_name[0] != "<"
-        if event == "call" and function and code.co_filename.startswith(package):
-            seen.add((code.co_filename.removeprefix(package).replace(os.sep, "/"), code.co_name))
-
-    for data in good("tiny" if run.scale == "PR" else "").values():
-        machine = file_engine(parse(data), "cpu")
-        for coder in ("plain", "constriction") if coder_name() == "constriction" else ("plain",):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sic_cli.entropy, "coder_name", lambda coder=coder: coder)
-                sys.setprofile(watch)
-                try:
-                    parsed = parse(data)
-                    decode_cells(machine, parsed, parsed.level)
-                finally:
-                    sys.setprofile(None)
-    assert len(seen) > 20
-    for file, function in sorted(seen):
-        with run.case(f"{file}: {function}"):
-            assert file in WHOLE_FILES or function in FUNCTIONS.get(file, ()), "is not looked at"
 
 
 class WholeNumbers(TorchDispatchMode):
@@ -220,9 +88,11 @@ def watched(machine: Engine, parsed: Parsed) -> int:
         assert out.dtype == np.uint8 and arguments[0].dtype == np.int32
         return out
 
-    walk = Walk(machine.walk._table, machine.walk._tables, checked)
+    true = machine.walk._table
+    table = replace(true, unit=np.full_like(true.unit, np.nan))  # widths of cells decide nothing
+    walk = Walk(table, machine.walk._tables, checked)
     shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
-    cells = np.zeros(shape, np.int32)
+    cells, digests = np.zeros(shape, np.int32), 0
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the watch sees its own thread only
     try:
@@ -230,6 +100,8 @@ def watched(machine: Engine, parsed: Parsed) -> int:
             for layer in parsed.layers:
                 coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
                 cells = walk.layer(layer.level, cells, coder)
+                digests = digest(table, layer.level, cells, digests)
+                assert digests == layer.digest, "other cells without the widths"
     finally:
         torch.set_num_threads(threads)
     return watch.seen

@@ -1,0 +1,189 @@
+"""No float in the source between bytes and table index, and no function there that is not looked at.
+
+The context network carries whole numbers in float32, which is exact below 2**24. The source on the
+decoding path may use no float operation but those listed here with a reason, each as often as it is
+listed; a list of ways to write a float makes sure that the search sees them.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import sic_cli.entropy
+from sic_cli.bitstream.reader import parse
+from sic_cli.codec.decode import decode_cells, file_engine
+from sic_cli.entropy import coder_name
+from tests.conftest import ROOT
+from tests.trust.campaign import Run, trial
+from tests.trust.goldens_at_hand import good
+
+WHOLE_FILES = (
+    "bitstream/fields.py",
+    "bitstream/reader.py",
+    "bitstream/truncate.py",
+    "codec/groups.py",
+    "codec/walk.py",
+    "entropy/__init__.py",
+    "model/bands.py",
+)
+FUNCTIONS = {
+    "codec/decode.py": ("decode_cells",),
+    "codec/coding_tables.py": ("from_arrays",),
+    "entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
+    "entropy/range_coder.py": ("_model", "decode", "__init__", "_guarded"),
+    "entropy/tables.py": ("__post_init__", "binary"),
+    "cells/levels.py": ("build", "steps_of", "channels"),
+    "model/context.py": ("features", "rescale", "floor_through", "trunk", "logits"),
+    "model/exact.py": (
+        *("classes", "_active", "_block", "first", "one", "entry", "_fill"),
+        *("__init__", "_looked_up", "exact", "scaled"),
+    ),
+}
+"""What runs between the bytes of a file and the index of a table (T14g sees that nothing else does)."""
+
+ALLOWED = {
+    ("bitstream/truncate.py", "number / 8"): (1, "a size that was asked for in bits per pixel"),
+    ("bitstream/truncate.py", "float"): (1, "the same, as an annotation"),
+    ("entropy/range_coder.py", "float32"): (1, "whole frequencies below 2**24, for the library"),
+    ("model/context.py", "2.0"): (1, "a power of two: exact"),
+    ("model/context.py", "number ** -WEIGHT_SHIFT"): (1, "the same"),
+    ("model/context.py", "0.5"): (1, "half a unit before rounding down: exact, a unit is 128"),
+    ("model/context.py", "exp2"): (1, "of whole numbers, compared with shifts in T14b"),
+    ("model/exact.py", "float32"): (6, "the carrier of whole numbers"),
+    ("model/exact.py", "2.0"): (4, "a power of two: exact"),
+    ("model/exact.py", "number ** -WEIGHT_SHIFT"): (4, "the same"),
+    ("model/exact.py", "0.5"): (2, "half a unit before rounding down: 64 of its 128 parts"),
+    ("cells/levels.py", "float32"): (2, "cell widths: what is shown, never what is read"),
+}
+"""(file, use): how often, and why it is exact. One more of the same fails as one of another kind."""
+FLOAT_NAMES = {
+    *("float", "float16", "float32", "float64", "float128", "bfloat16", "double", "half"),
+    *("longdouble", "float_", "floating", "FloatTensor", "DoubleTensor", "HalfTensor", "complex"),
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "cbrt", "pow"),
+    *("power", "float_power", "ldexp", "hypot", "sin", "cos", "tan", "atan", "fsum", "lerp"),
+    *("mean", "nanmean", "average", "median", "std", "var", "norm", "quantile", "interp"),
+    *("softmax", "log_softmax", "sigmoid", "tanh", "erf", "softplus", "silu", "gelu", "normal"),
+    *("round", "rint", "divide", "true_divide", "div", "reciprocal", "linspace", "logspace"),
+    *("rand", "randn", "random", "uniform", "Fraction", "Decimal", "fromhex", "truediv"),
+}
+"""Names that make or stand for numbers with a fraction; `log` is also a name of the source's own, and
+only its use as a function or an attribute counts."""
+DTYPE = re.compile(r"[<>=|]?(f|d|e|g|float|double|half|single|bfloat)(2|4|8|16|32|64|128)?")
+
+
+def float_uses(tree: ast.AST) -> Iterator[str]:
+    """Every float literal, true division, power, and float-valued name of a piece of source."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            yield repr(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if DTYPE.fullmatch(node.value):
+                yield repr(node.value)
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield f"number / {ast.unparse(node.right if isinstance(node, ast.BinOp) else node.value)}"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Pow):
+            exponent = node.right if isinstance(node, ast.BinOp) else node.value
+            if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int):
+                yield f"number ** {ast.unparse(exponent)}"
+        elif isinstance(node, ast.Attribute) and node.attr in FLOAT_NAMES:
+            yield node.attr
+        elif isinstance(node, ast.Name) and node.id == "float":
+            yield node.id
+        elif isinstance(node, ast.alias) and node.name.split(".")[-1] in FLOAT_NAMES:
+            yield node.name
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in FLOAT_NAMES - {"float"}
+        ):
+            yield node.func.id
+
+
+def path_of_the_decoder() -> Iterator[tuple[str, ast.AST]]:
+    """(file, source) of everything on the path."""
+    for name in WHOLE_FILES:
+        yield name, ast.parse((ROOT / "sic_cli" / name).read_text())
+    for name, functions in FUNCTIONS.items():
+        tree = ast.parse((ROOT / "sic_cli" / name).read_text())
+        found = [
+            n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name in functions
+        ]
+        assert {n.name for n in found} == set(functions), f"{name}: a function was renamed"
+        for node in found:
+            yield name, node
+
+
+SEEN = {
+    "x = 0.3 * y": ["0.3"],
+    "x = y / 7": ["number / 7"],
+    "x /= 7": ["number / 7"],
+    "x = 2**-7": ["number ** -7"],
+    "x **= y": ["number ** y"],
+    "x = torch.exp(y)": ["exp"],
+    "x = y.mean()": ["mean"],
+    "x = y.astype('f4')": ["'f4'"],
+    "x = np.asarray(y, dtype='<f8')": ["'<f8'"],
+    "x = y.to(torch.bfloat16)": ["bfloat16"],
+    "x = y.float()": ["float"],
+    "x = float(y)": ["float"],
+    "from math import sqrt as s": ["sqrt"],
+    "x = np.true_divide(y, z)": ["true_divide"],
+    "x = round(y)": ["round"],
+}
+"""Ways to write a float, and what the search makes of them."""
+
+
+@trial("T14c", "the source between bytes and table index has no float but the listed exact ones", 4)
+def no_float_in_the_source(run: Run) -> None:
+    used: Counter[tuple[str, str]] = Counter()
+    for name, tree in path_of_the_decoder():
+        with run.case(f"{name} {getattr(tree, 'name', '')}"):
+            found = [(name, use) for use in float_uses(tree)]
+            used.update(found)
+            assert set(found) <= set(ALLOWED), set(found) - set(ALLOWED)
+    with run.case("every exact one is there as often as it is listed, no more and no less"):
+        assert dict(used) == {key: count for key, (count, _) in ALLOWED.items()}, used
+    for source, uses in SEEN.items():
+        with run.case(f"control: the search sees {source}"):
+            assert list(float_uses(ast.parse(source))) == uses
+    with run.case("control: it sees no float in whole numbers"):
+        assert not list(float_uses(ast.parse("x = 2**24 + (y // 3 << 2) * z.astype(np.int32)")))
+
+
+@trial("T14g", "every function that runs while symbols are decoded is one that T14c looks at", 4)
+def nothing_else_runs(run: Run) -> None:
+    """So that code which moves to another file does not escape."""
+    seen: set[tuple[str, str]] = set()
+    package = str(ROOT / "sic_cli") + os.sep
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        function = code.co_flags & inspect.CO_OPTIMIZED and code.co_name[0] != "<"
+        if event == "call" and function and code.co_filename.startswith(package):
+            seen.add((code.co_filename.removeprefix(package).replace(os.sep, "/"), code.co_name))
+
+    for data in good("tiny" if run.scale == "PR" else "").values():
+        machine = file_engine(parse(data), "cpu")
+        for coder in ("plain", "constriction") if coder_name() == "constriction" else ("plain",):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sic_cli.entropy, "coder_name", lambda coder=coder: coder)
+                sys.setprofile(watch)
+                try:
+                    parsed = parse(data)
+                    decode_cells(machine, parsed, parsed.level)
+                finally:
+                    sys.setprofile(None)
+    assert len(seen) > 20
+    for file, function in sorted(seen):
+        with run.case(f"{file}: {function}"):
+            assert file in WHOLE_FILES or function in FUNCTIONS.get(file, ()), "is not looked at"

@@ -96,7 +96,8 @@ def level_errors(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> 
 @lru_cache(maxsize=2)
 def span(filters: torch.Tensor) -> torch.Tensor:
     """float32 (768, C): orthonormal vectors that span the linear filters (C, 3, 16, 16)."""
-    return torch.linalg.qr(filters.detach().double().cpu().flatten(1).T)[0].float()
+    vectors: torch.Tensor = torch.linalg.qr(filters.detach().double().cpu().flatten(1).T)[0]
+    return vectors.float()
 
 
 def unseen(machine: Engine, pixels: Pixels) -> float:

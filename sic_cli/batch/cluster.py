@@ -30,6 +30,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INSTALL = 'pip install "sic[cluster]"'
+KEPT = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
+"""Bytes. Dask has workers give memory back in pieces of 64 KiB, and the processor then fills the next ones
+with zeros: pictures took 1.7 times as long (docs/cluster.md). These are where glibc ends up by itself."""
 CONNECT_SECONDS = 30
 FIRST_SECONDS = 10
 """How long the first workers are waited for; a cluster that grows on demand has none before there is
@@ -119,6 +122,8 @@ class Cluster(Executor):
             # A worker that died is started anew; on a busy machine that takes longer than Dask's 15 s.
             "distributed.deploy.lost-worker-timeout": f"{WAIT_SECONDS} s",
         }
+        for name, size in KEPT.items():
+            settings[f"distributed.nanny.pre-spawn-environ.{name}"] = size
         if threads:
             names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
             for name in names:

@@ -54,7 +54,6 @@ def _made() -> tuple[
             if not fits(told, wanted):
                 time.sleep(SECONDS)
                 return (REFUSED, worker.address, told)
-            importlib.import_module("sic_cli.batch.steady").keep_memory()
             worker.sic_passed = {*getattr(worker, "sic_passed", ()), wanted}
         function, args, kwargs = dask.protocol.deserialize_bytes(packed)
         return function(*args, **kwargs)

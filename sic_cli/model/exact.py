@@ -79,7 +79,7 @@ class ContextRunner:
         self._columns = self._weights.entry[:, :, 0, 0].t().contiguous()
         self._exit = self._weights.exit[:, :, 0, 0].view(3, len(reach), -1)
         self._exit_bias = self._weights.exit_bias.view(-1, 3, len(reach))
-        self._half = torch.full((len(self._weights.entry),), 0.5)
+        self._half = torch.full((len(self._weights.entry),), 0.5, dtype=torch.float32)
         self._steps = steps.to(torch.float32)
         self._tables: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 

@@ -59,7 +59,7 @@ ALLOWED = {
     ("model/context.py", "number ** -WEIGHT_SHIFT"): (1, "the same"),
     ("model/context.py", "0.5"): (1, "half a unit before rounding down: exact, a unit is 128"),
     ("model/context.py", "exp2"): (1, "of whole numbers, compared with shifts in T14b"),
-    ("model/exact.py", "float32"): (6, "the carrier of whole numbers"),
+    ("model/exact.py", "float32"): (7, "the carrier of whole numbers"),
     ("model/exact.py", "2.0"): (4, "a power of two: exact"),
     ("model/exact.py", "number ** -WEIGHT_SHIFT"): (4, "the same"),
     ("model/exact.py", "0.5"): (2, "half a unit before rounding down: 64 of its 128 parts"),

@@ -15,8 +15,10 @@ from tests.tiny import made_picture
 @pytest.mark.parametrize("name", PEERS)
 def test_a_peer_goes_round_and_its_settings_run_from_small_to_large(name: str) -> None:
     peer = PEERS[name]
-    if reason := peer.here():
+    reason = peer.here()
+    if reason and name == "jxl":  # an extra; Pillow's own wheels hold all others
         pytest.skip(reason)
+    assert not reason
     picture = made_picture(96, 120, 3)
     files = [peer.encode(picture, s) for s in (peer.settings[0], peer.settings[-1])]
     assert len(files[0]) < len(files[1])

@@ -29,7 +29,7 @@ $(VENV)/ready-measure: $(VENV)/ready
 setup-measure: $(VENV)/ready-measure  ## add what measuring LPIPS and JPEG XL needs
 
 $(VENV)/ready-cluster: $(VENV)/ready
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev,cluster]" "moto[server]>=5"
+	$(BIN)/python -m pip install -q --disable-pip-version-check "aiobotocore[boto3]>=3" -e ".[dev,cluster]" "moto[server]>=5"
 	touch $@
 
 setup-cluster: $(VENV)/ready-cluster  ## add S3 and a server of it, for tests and bench-cluster

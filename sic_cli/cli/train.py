@@ -84,7 +84,7 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @click.option("--final", is_flag=True, help="Let the learning rate fall to nothing at the end.")
 @click.option(
     "--stage",
-    type=click.Choice(["joint", "decoder", "decoding", "context"]),
+    type=click.Choice(["joint", "both", "decoder", "decoding", "context"]),
     default=DEFAULT.stage,
     show_default=True,
 )
@@ -102,6 +102,8 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @_number("seams", "Weight of steps over the edges of patches, where they are seen.", least=0.0)
 @_number("favour", "Draw the first level e^FAVOUR times as often as the last.")
 @_number("even", "Let decibels count: log(EVEN + a crop's share of squared errors).", least=0.0)
+@_number("price", "Factor of the rate in what a level costs.", least=0.0)
+@_number("vivid", "Weight of the second decoder of stage `both`.", least=0.0)
 @_number("only_level", "Train for this level alone (0: for all).", least=0, most=64)
 @_number("draws", "Above 1: losses are means over so many members of the cells.", least=1, most=64)
 @_number("full", "Weight of the finest level, at which every sample pays as well.", least=0.0)
@@ -109,6 +111,13 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @click.option(
     "--start",
     help="Release or checkpoint to begin with, if OUT holds none (default: a KLT).",
+)
+@click.option("--vivid-start", help="Checkpoint whose decoder the second one begins with.")
+@click.option(
+    "--context",
+    type=(int, int),
+    metavar="WIDTH BLOCKS",
+    help="Begin with a new context network of this size.",
 )
 @click.option("--backbones", help="File of the perceptual network (benchmarks/gpu_pack.py).")
 @_number("evaluate_minutes", "How often to evaluate (0: never).", 10.0, least=0.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class TrainConfig:
     """batch is per process; lr is that of the decoder and context; the encoder learns slower.
 
-    stage: "joint" trains all; "decoder" freezes analysis and context; "context" freezes both
+    stage: "joint" trains all; "both" trains all with two decoders behind one encoder; "decoder" freezes analysis and context; "context" freezes both
     transforms; "decoding" the analysis alone. decay: last part of a final run, in which the rate
     falls. favour: the first level is drawn e^favour times as often as the last. even: if above 0, a
     crop counts by log(even + its share of the level's mean), so that decibels count and not squared
@@ -18,6 +18,9 @@ class TrainConfig:
     Weights beside the squared error: perceptual, of LPIPS (0 in stage 2); statistics, of the energy
     of fine structure (texture.py); seams, of the error's steps over the edges of the patches in flat
     places, so that no blocks show, which statistics do not look at.
+
+    price: factor of the rate in the cost of a level. vivid: weight of all that the second decoder of
+    stage "both" pays, against the first one's cost.
 
     The paper's terms, each off by default. draws: if above 1, the decoder sees so many random members
     of the cells instead of their centres, and all losses are means over them. full: weight of the
@@ -42,6 +45,8 @@ class TrainConfig:
     even: float = 0.0
     seams: float = 0.0
     statistics: float = 0.0
+    price: float = 1.0
+    vivid: float = 0.25
     only_level: int = 0
     draws: int = 1
     full: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..cells.levels import build
 from ..model.codec_model import CodecModel
 from ..model.config import STRIDE
 from .data import find_pictures, read_rgb
@@ -26,7 +26,9 @@ RATES = (0.15, 0.30, 0.45, 0.70)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Means over pictures at each level: bpp, psnr, and lpips or None, of one length."""
+    """Means over pictures at each level: bpp, psnr, and lpips or None, of one length.
+
+    Of a model with two decoders, psnr is the faithful one's and lpips the vivid one's."""
 
     bpp: list[float]
     psnr: list[float]
@@ -62,15 +64,23 @@ def evaluate(
             bits[row, belongs - 1] += cost / (height * width)
         for place, level in enumerate(levels):
             which = torch.tensor([level - 1], device=device)
-            decoded = sent(model, latent, which).decoded(model) + 127.5
-            decoded = decoded.round().clamp(0, 255)[:, :, :height, :width]
-            mse = (decoded - pixels).square().mean().item()
+            what = sent(model, latent, which)
+            shown = what.decoded(model)
+            mse = (rounded(shown, height, width) - pixels).square().mean().item()
             psnr[row, place] = 10 * math.log10(255**2 / max(mse, 1e-9))
             if perceptual is not None:
-                lpips[row, place] = perceptual(decoded - 127.5, pixels - 127.5).item()
+                if model.vivid is not None:
+                    shown = what.decoded(model, by=model.vivid)
+                look = rounded(shown, height, width) - 127.5
+                lpips[row, place] = perceptual(look, pixels - 127.5).item()
     upto = bits.cumsum(1)[:, np.array(levels) - 1]
     means = [a.mean(0).tolist() for a in (upto, psnr, lpips)]
     return Curve(means[0], means[1], means[2] if perceptual is not None else None)
+
+
+def rounded(decoded: Tensor, height: int, width: int) -> Tensor:
+    """What a decoder gives, as the whole grey levels of a picture of that size."""
+    return (decoded + 127.5).round().clamp(0, 255)[:, :, :height, :width]
 
 
 def validation_pictures(folder: Path) -> list[np.ndarray]:
@@ -91,17 +101,10 @@ def report(
     perceptual: Perceptual | None = None,
 ) -> None:
     """Evaluate the averaged parameters and append one line to the log."""
-    copy = CodecModel(
-        model.config,
-        build(
-            model.unit.cpu().numpy(),
-            model.octaves.cpu().to(torch.int8).numpy(),
-            model.config.groups,
-            model.config.lead,
-        ),
-    )
-    copy.load_state_dict({**model.state_dict(), **average})
-    curve = evaluate(copy.to(device), valid, device, perceptual)
+    rest = {k: v for k, v in model.state_dict().items() if k not in average}
+    same = copy.deepcopy(model)
+    same.load_state_dict(average | rest)
+    curve = evaluate(same, valid, device, perceptual)
     line = {
         "hours": round(hours, 4),
         "steps": progress.steps,

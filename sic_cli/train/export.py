@@ -123,10 +123,12 @@ def psnr_fit(
 
 
 def same_symbols(a: CodecModel, b: CodecModel) -> bool:
-    """True if two models differ in nothing but their synthesis."""
+    """True if two models differ in nothing but their decoders."""
     first, second = a.state_dict(), b.state_dict()
     return all(
-        torch.equal(v, second[k]) for k, v in first.items() if not k.startswith("synthesis.")
+        torch.equal(v, second[k])
+        for k, v in first.items()
+        if not k.startswith(("synthesis.", "vivid."))
     )
 
 
@@ -141,12 +143,13 @@ def export(
     """Write the release `out` from a checkpoint's averaged parameters.
 
     pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
-    vivid: a checkpoint of stage 3 that goes on from the first, for realism 1. Raises ModelError if
-    the two do not belong together.
+    vivid: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
+    decoders. Raises ModelError if the two do not belong together.
     """
     model, progress = averaged(checkpoint)
-    second: Synthesis | None = None
-    more = {}
+    second: Synthesis | None = model.vivid
+    model.vivid = None
+    more: dict[str, float] = {"vivid_crops": progress.crops} if second else {}
     if vivid:
         other, later = averaged(vivid)
         if not same_symbols(model, other):

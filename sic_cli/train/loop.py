@@ -37,9 +37,10 @@ from .state import Progress, averaged, from_release, load_model, load_optimisers
 
 FROZEN = {
     "joint": (),
+    "both": (),
     "decoder": ("analysis.", "context.", "centre"),
     "decoding": ("analysis.", "centre"),
-    "context": ("analysis.", "synthesis.", "centre"),
+    "context": ("analysis.", "synthesis.", "vivid.", "centre"),
 }
 
 
@@ -49,7 +50,8 @@ class Run:
     start: release, or another run's checkpoint, to begin with if `out` holds none; without it, a
     KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
     the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
-    for never."""
+    for never. vivid_start: checkpoint whose decoder the second one of stage "both" begins with (without
+    it: the release's vivid one, or the first one). context: width and blocks of a new context network, None: keep the old one."""
 
     packed: str
     out: str
@@ -64,6 +66,8 @@ class Run:
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
     crops: int = 0
+    vivid_start: str | None = None
+    context: tuple[int, int] | None = None
     port: int = 29517
 
 
@@ -79,9 +83,7 @@ def new_model(config: ModelConfig, crops: Crops, patches: int = 300_000) -> Code
         model.analysis.scale.copy_(0.1 * std + 1)
         model.synthesis.scale.copy_(0.5 * std + 8)
         model.reach.copy_(beginning.reach(table, std))
-        after = model.steps[1:]
-        laplace = (model.width(after) / (std / math.sqrt(2))).clamp(0.1, 12).nan_to_num(0.0)
-        model.context.exit_bias.copy_(torch.cat([laplace, torch.zeros_like(laplace), laplace], 1))
+        model.context.exit_bias.copy_(beginning.laplace(model, std))
     return model
 
 
@@ -282,6 +284,16 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         else:
             pictures, _ = open_packed(Path(run.packed))
             model = new_model(model_config, Crops(pictures, config.crop, config.seed))
+        if run.context:
+            model = beginning.new_context(model, *run.context)
+        if config.stage == "both" and model.vivid is None:
+            second = model.add_vivid()
+            if run.vivid_start:
+                other, _ = averaged(Path(run.vivid_start))
+                second.load_state_dict(other.synthesis.state_dict())
+            elif "start" in progress.notes:
+                other = from_release(find(progress.notes["start"]), vivid=True)
+                second.load_state_dict(other.synthesis.state_dict())
         progress.notes["begun"] = str(progress.crops)
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
         save(checkpoint, model, average, [], progress)

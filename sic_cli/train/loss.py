@@ -18,6 +18,7 @@ from torch import Tensor
 from ..model.codec_model import CodecModel
 from ..model.config import STRIDE
 from ..model.context import features
+from ..model.transforms import Synthesis
 
 GUARD = 0.9
 """Fraction of the dead zone inside which a latent gets no gradient."""
@@ -101,8 +102,14 @@ class Sent:
     cells: Tensor
     guard: Tensor
 
-    def decoded(self, model: CodecModel, chance: torch.Generator | None = None) -> Tensor:
-        """Pixels of the centres of the cells or, with `chance`, of a random member of each."""
+    def decoded(
+        self,
+        model: CodecModel,
+        chance: torch.Generator | None = None,
+        by: Synthesis | None = None,
+    ) -> Tensor:
+        """Pixels of the centres of the cells or, with `chance`, of a random member of each. by: the
+        decoder, the faithful one where nobody says."""
         known = self.latent.detach()
         if chance is None:
             centre = model.centre[self.level][:, :, None, None]
@@ -111,7 +118,7 @@ class Sent:
             place = self.member(known, chance)
         finite = torch.where(torch.isinf(self.width), 0.0, self.width)[:, :, None, None]
         value = place * finite + self.guard * (self.latent - known)
-        made: Tensor = model.synthesis(value, self.width, self.level)
+        made: Tensor = (by or model.synthesis)(value, self.width, self.level)
         return made
 
     def member(self, known: Tensor, chance: torch.Generator) -> Tensor:

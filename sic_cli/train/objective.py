@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..model.codec_model import CodecModel
+from ..model.transforms import Synthesis
 from .config import TrainConfig
 from .loss import Sent, layer_bits, mse, seams, sent, slope, stand_in_rate
 from .perceptual import Perceptual
 from .texture import statistics
 
-TERMS = 3
-"""Rows of the running means: distortion and rate, LPIPS, statistics."""
+TERMS = 4
+"""Rows of the running means: distortion and rate, LPIPS, statistics, the vivid decoder's distortion."""
+LEARNING = ("joint", "both")
+"""Stages in which the encoder learns."""
 
 
 @dataclass(slots=True)
@@ -39,8 +42,22 @@ class Objective:
         model, config = self.model, self.config
         level, steps = self.drawn(len(pixels), chance)
         level, steps = level.to(pixels.device), steps.to(pixels.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and config.stage == "joint"):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and config.stage in LEARNING):
             latent = model.analysis(pixels)
+        loss = torch.zeros((), device=pixels.device)
+        if config.stage != "context":
+            loss = self.at_levels(latent, level, pixels, chance)
+        area = pixels.shape[2] * pixels.shape[3]
+        for i in range(steps.shape[1]):
+            bits = layer_bits(model, latent.detach(), steps[:, i]) / area
+            loss = loss + config.bits_weight * bits.mean()
+        return loss
+
+    def at_levels(
+        self, latent: Tensor, level: Tensor, pixels: Tensor, chance: np.random.Generator
+    ) -> Tensor:
+        """What is paid for pictures: at the drawn levels, and at the finest if `full` says so."""
+        model, config = self.model, self.config
         shift = (0, 0)
         if self.perceptual is not None:
             dy, dx = (int(v) for v in chance.integers(0, 4, 2))
@@ -51,10 +68,6 @@ class Objective:
             loss = loss + config.full * self.pictures(
                 sent(model, latent, finest), pixels, shift, config.draws
             )
-        area = pixels.shape[2] * pixels.shape[3]
-        for i in range(steps.shape[1]):
-            bits = layer_bits(model, latent.detach(), steps[:, i]) / area
-            loss = loss + config.bits_weight * bits.mean()
         return loss
 
     def drawn(self, count: int, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -71,18 +84,46 @@ class Objective:
         return drawn, steps[:, :0] if config.stage == "decoder" else steps
 
     def pictures(self, what: Sent, original: Tensor, shift: tuple[int, int], draws: int) -> Tensor:
-        """The loss of what is shown at some levels, expected over `draws` members of the cells."""
-        config, level = self.config, what.level
-        made = [what.decoded(self.model, self.members if draws > 1 else None) for _ in range(draws)]
+        """The loss of what is shown at some levels, expected over `draws` members of the cells.
+
+        Of two decoders the faithful one pays for squared errors and rate; the vivid one for looks, and
+        for squared errors beside them. All of it reaches the encoder.
+        """
+        config, model, second = self.config, self.model, self.model.vivid
+        made = self.shown(what, model.synthesis, draws)
         cost = expected(lambda one: self.distortion(what, one, original), made)
         if config.stage not in ("decoder", "decoding"):
             area = original.shape[2] * original.shape[3]
-            rate = stand_in_rate(self.model, what.latent, what.guard) / area
-            cost = cost + slope(self.model, level) * rate
-        share = self.divided(0, level, cost)
-        if config.even:
-            share = torch.log(config.even + share)
-        loss = share.mean()
+            rate = stand_in_rate(model, what.latent, what.guard) / area
+            cost = cost + config.price * slope(model, what.level) * rate
+        loss = self.squared(0, what.level, cost)
+        if second is None:
+            return loss + self.looks(what.level, made, original, shift)
+        if config.seams:
+            shown = expected(lambda one: seams(one - original, original), made)
+            loss = loss + config.seams * shown.mean()
+        made = self.shown(what, second, draws)
+        cost = expected(lambda one: mse(one, original), made)
+        other = self.squared(3, what.level, cost) + self.looks(what.level, made, original, shift)
+        return loss + config.vivid * other
+
+    def shown(self, what: Sent, decoder: Synthesis, draws: int) -> list[Tensor]:
+        """What a decoder makes of the centres of the cells or, if `draws` > 1, of random members."""
+        members = self.members if draws > 1 else None
+        return [what.decoded(self.model, members, decoder) for _ in range(draws)]
+
+    def squared(self, term: int, level: Tensor, cost: Tensor) -> Tensor:
+        """Mean of a cost in grey levels squared, each level divided by its running mean."""
+        share = self.divided(term, level, cost)
+        if self.config.even:
+            share = torch.log(self.config.even + share)
+        return share.mean()
+
+    def looks(
+        self, level: Tensor, made: list[Tensor], original: Tensor, shift: tuple[int, int]
+    ) -> Tensor:
+        """What a decoder pays for beside squared errors."""
+        config, loss = self.config, torch.zeros((), device=original.device)
         if config.seams:
             shown = expected(lambda one: seams(one - original, original), made)
             loss = loss + config.seams * shown.mean()

@@ -7,7 +7,8 @@ transform" of the tables in the design notes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cells.levels import LevelTable, staggered
+from ..model.codec_model import CodecModel
 from ..model.config import PATCH, STRIDE, ModelConfig
 from .data import Crops
+from .state import table_of
 
 COLOUR_FINER = 1
 """Extra octaves for channels that carry the mean colour of a patch: the eye sees flat areas first."""
@@ -70,3 +73,23 @@ def reach(table: LevelTable, std: Tensor) -> Tensor:
     """float (C,), whole: octave at which 2 |cell| + 1 is 16 for a latent of one standard deviation."""
     unit = torch.from_numpy(table.unit)
     return torch.round(torch.log2(unit / (2 * std[: table.channels]) * 16))
+
+
+def laplace(model: CodecModel, std: Tensor) -> Tensor:
+    """float (S, 3 C): the logits of every step for Laplace sources of these deviations (C,)."""
+    cells = (model.width(model.steps[1:]) / (std / math.sqrt(2))).clamp(0.1, 12).nan_to_num(0.0)
+    return torch.cat([cells, torch.zeros_like(cells), cells], 1)
+
+
+def new_context(model: CodecModel, width: int, blocks: int) -> CodecModel:
+    """The same transforms with a context network that has learned nothing but the spread of latents
+    at the start of training, from which `Analysis.scale` was made."""
+    config = replace(model.config, context_width=width, context_blocks=blocks)
+    fresh = CodecModel(config, table_of(model))
+    kept = {k: v for k, v in model.state_dict().items() if not k.startswith("context.")}
+    if model.vivid is not None:
+        fresh.add_vivid()
+    fresh.load_state_dict(kept, strict=False)
+    with torch.no_grad():
+        fresh.context.exit_bias.copy_(laplace(fresh, (model.analysis.scale - 1) / 0.1))
+    return fresh

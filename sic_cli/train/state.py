@@ -91,6 +91,8 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
     octaves = tensors["model.octaves"].to(torch.int8).numpy()
     table = build(tensors["model.unit"].numpy(), octaves, config.groups, config.lead)
     model = CodecModel(config, table)
+    if any(k.startswith("model.vivid.") for k in tensors):
+        model.add_vivid()
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
     return model, average, Progress(**json.loads(facts["progress"]))

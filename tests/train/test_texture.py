@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sic_cli.train.loss import seams
-from sic_cli.train.objective import known_norms
+from sic_cli.train.objective import TERMS, known_norms
 from sic_cli.train.texture import statistics
 
 
@@ -57,5 +57,5 @@ def test_gradients_reach_the_picture_at_every_size_of_crop(side: int) -> None:
 
 
 def test_running_means_of_older_checkpoints_are_kept() -> None:
-    assert known_norms([1.0, 2.0, 3.0, 4.0], 2).tolist() == [[1, 2], [3, 4], [0, 0]]
-    assert known_norms([], 2).tolist() == [[0, 0]] * 3
+    assert known_norms([1.0, 2.0, 3.0, 4.0], 2).tolist() == [[1, 2], [3, 4], [0, 0], [0, 0]]
+    assert known_norms([], 2).tolist() == [[0, 0]] * TERMS

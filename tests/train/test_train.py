@@ -25,7 +25,7 @@ from sic_cli.train.evaluate import evaluate
 from sic_cli.train.export import build_engine, export
 from sic_cli.train.loop import Run, new_model, optimisers_for, train
 from sic_cli.train.loss import layer_bits, sent
-from sic_cli.train.objective import Objective, draw_levels, follow
+from sic_cli.train.objective import TERMS, Objective, draw_levels, follow
 from sic_cli.train.optimiser import orthogonalise
 from sic_cli.train.state import (
     Progress,
@@ -56,7 +56,7 @@ def model() -> CodecModel:
 
 def objective_of(model: CodecModel, **terms: float) -> Objective:
     """Every level is divided by the same number."""
-    norms = torch.full((3, model.config.levels), 100.0)
+    norms = torch.full((TERMS, model.config.levels), 100.0)
     config = TrainConfig(**terms)  # type: ignore[arg-type]
     return Objective(model, config, norms, None, torch.Generator().manual_seed(0))
 
@@ -139,7 +139,7 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
     train(where, config, CONFIG)
     second = load_model(packed / "run" / "checkpoint.safetensors")[2]
     assert first.steps > 0 and second.steps > first.steps and second.crops == 2 * second.steps
-    squared, _, texture = np.reshape(second.norms, (3, CONFIG.levels))
+    squared, _, texture, _ = np.reshape(second.norms, (TERMS, CONFIG.levels))
     assert squared.max() > 0 and texture.max() > 0, "each term is divided by its own mean"
     assert len((packed / "run" / "training.jsonl").read_text().splitlines()) == 2
 

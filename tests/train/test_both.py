@@ -1,0 +1,122 @@
+"""Two decoders behind one encoder, trained at once; new context networks behind trained transforms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sic_cli.model.codec_model import CodecModel
+from sic_cli.release.load import load
+from sic_cli.train.config import TrainConfig
+from sic_cli.train.data import Crops, pack
+from sic_cli.train.evaluate import evaluate
+from sic_cli.train.export import export
+from sic_cli.train.loop import Run, new_model, optimisers_for, train
+from sic_cli.train.objective import TERMS, Objective
+from sic_cli.train.start import new_context
+from sic_cli.train.state import Progress, averaged, load_model, save
+from tests.tiny import CONFIG, made_picture
+
+
+@pytest.fixture
+def model() -> CodecModel:
+    torch.manual_seed(0)
+    made = new_model(CONFIG, Crops([made_picture(128, 128, s) for s in range(4)], 64, 0), 3000)
+    made.add_vivid()
+    return made
+
+
+def objective(model: CodecModel, **terms: float) -> Objective:
+    config = TrainConfig(stage="both", **terms)  # type: ignore[arg-type]
+    norms = torch.full((TERMS, CONFIG.levels), 100.0)
+    return Objective(model, config, norms, None, torch.Generator())
+
+
+def slopes(model: CodecModel, **terms: float) -> dict[str, torch.Tensor]:
+    """Gradients of one batch by parameter."""
+    pixels = torch.from_numpy(np.stack([made_picture(64, 64, 9)] * 4)).permute(0, 3, 1, 2) - 127.5
+    model.zero_grad()
+    objective(model, **terms)(pixels.float(), np.random.default_rng(1)).backward()  # type: ignore[no-untyped-call]
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def test_both_decoders_and_the_encoder_learn(model: CodecModel) -> None:
+    optimisers_for(model, TrainConfig(stage="both"))
+    found = slopes(model, vivid=0.5, statistics=1.0)
+    for part in ("synthesis.", "vivid.", "analysis.", "context."):
+        assert any(g.abs().max() > 0 for n, g in found.items() if n.startswith(part)), part
+
+
+def test_what_the_vivid_decoder_pays_reaches_the_encoder_and_not_the_other(
+    model: CodecModel,
+) -> None:
+    with_it, without = slopes(model, vivid=0.5, statistics=1.0), slopes(model, vivid=0.0)
+    assert not torch.equal(with_it["analysis.linear"], without["analysis.linear"])
+    assert torch.equal(with_it["synthesis.linear"], without["synthesis.linear"])
+    assert without["vivid.linear"].abs().max() == 0
+
+
+def test_a_higher_price_pulls_latents_inwards(model: CodecModel) -> None:
+    cheap, dear = slopes(model, price=0.0), slopes(model, price=10.0)
+    inwards = (dear["analysis.linear"] - cheap["analysis.linear"]) * model.analysis.linear
+    assert inwards.sum() > 0, "gradient descent shrinks the basis vectors"
+
+
+def test_a_checkpoint_keeps_both_decoders_and_a_release_has_them(
+    model: CodecModel, tmp_path: Path
+) -> None:
+    assert model.vivid is not None
+    with torch.no_grad():
+        model.vivid.head_out.weight.add_(0.01)
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    path.parent.mkdir()
+    save(path, model, average, [], Progress(crops=7))
+    again, _ = averaged(path)
+    assert again.vivid is not None
+    assert torch.equal(again.vivid.head_out.weight, model.vivid.head_out.weight)
+    card = export(path, [made_picture(400, 400, 1)], tmp_path / "sic-9", "sic-9", count=2)
+    release = load(card)
+    assert card.facts["vivid_crops"] == 7
+    assert not torch.equal(release.vivid.head_out.weight, release.synthesis.head_out.weight)
+    assert torch.equal(release.vivid.head_out.weight, model.vivid.head_out.weight.half().float())
+
+
+def test_a_new_context_network_leaves_pictures_as_they_were(model: CodecModel) -> None:
+    pictures = [made_picture(64, 96, 3)]
+    fresh = new_context(model, 4, 2)
+    before, after = (evaluate(m, pictures, torch.device("cpu")) for m in (model, fresh))
+    assert fresh.config.context_width == 4 and len(fresh.context.mid) == 2
+    assert before.psnr == after.psnr and before.bpp != after.bpp
+    assert fresh.vivid is not None
+
+
+def test_a_run_begins_with_two_decoders_and_a_new_context(
+    model: CodecModel, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for seed in range(3):
+        Image.fromarray(made_picture(100, 100, seed)).save(pictures / f"{seed}.png")
+    pack(pictures, tmp_path / "packed", workers=1)
+    model.vivid = None
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    save(tmp_path / "start.safetensors", model, average, [], Progress(crops=5))
+    run = Run(
+        packed=str(tmp_path / "packed"),
+        out=str(tmp_path / "run"),
+        validation=str(pictures),
+        minutes=60,
+        start=str(tmp_path / "start.safetensors"),
+        context=(4, 2),
+        crops=4,
+        evaluate_minutes=0,
+    )
+    train(run, TrainConfig(stage="both", batch=2, crop=64, statistics=1.0), CONFIG)
+    made, _, progress = load_model(tmp_path / "run" / "checkpoint.safetensors")
+    assert progress.crops == 9 and made.vivid is not None and made.config.context_width == 4
+    assert not torch.equal(made.vivid.exit.weight, made.synthesis.exit.weight)

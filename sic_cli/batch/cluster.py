@@ -33,6 +33,15 @@ INSTALL = 'pip install "sic[cluster]"'
 KEPT = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
 """Bytes. Dask has workers give memory back in pieces of 64 KiB, and the processor then fills the next ones
 with zeros: pictures took 1.7 times as long (docs/cluster.md). These are where glibc ends up by itself."""
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "200ms",
+    "distributed.scheduler.work-stealing-interval": "1s",
+}
+"""Dask looks after its workers ten to a hundred times a second, and what it sees nobody asks for: more
+than a third of the processor's time of a picture (docs/cluster.md)."""
 CONNECT_SECONDS = 30
 FIRST_SECONDS = 10
 """How long the first workers are waited for; a cluster that grows on demand has none before there is
@@ -121,6 +130,7 @@ class Cluster(Executor):
             "distributed.scheduler.allowed-failures": TRIES,
             # A worker that died is started anew; on a busy machine that takes longer than Dask's 15 s.
             "distributed.deploy.lost-worker-timeout": f"{WAIT_SECONDS} s",
+            **QUIET,
         }
         for name, size in KEPT.items():
             settings[f"distributed.nanny.pre-spawn-environ.{name}"] = size

@@ -170,9 +170,20 @@ def run(**given: Any) -> None:
     type=click.Path(path_type=Path),
     help="Checkpoint of `--stage decoder --perceptual`, for realism 1.",
 )
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    help="Checkpoint of `--stage context`, whose context network is taken.",
+)
 @global_options
 def export(
-    checkpoint: Path, packed: Path, name: str, out: Path, crops: int, vivid: Path | None
+    checkpoint: Path,
+    packed: Path,
+    name: str,
+    out: Path,
+    crops: int,
+    vivid: Path | None,
+    context: Path | None,
 ) -> None:
     """Write the release OUT/NAME from a checkpoint.
 
@@ -180,7 +191,7 @@ def export(
     Examples:
       sic train export runs/a/checkpoint.safetensors --packed packed --name my-weights
     """
-    for path in (checkpoint, vivid):
+    for path in (checkpoint, vivid, context):
         if path and not path.is_file():
             raise ModelError(f"{path}: no such checkpoint")
 
@@ -188,7 +199,7 @@ def export(
     from ..train.export import export as export_release
 
     pictures, _ = open_packed(packed)
-    card = export_release(checkpoint, pictures, out / name, name, crops, vivid)
+    card = export_release(checkpoint, pictures, out / name, name, crops, vivid, context)
     click.echo(f"{card.folder}: {card.id.hex()}")
     if re.fullmatch("sic-[0-9]+", card.name):
         from ..release.pinned import line_of

@@ -122,14 +122,13 @@ def psnr_fit(
     return np.array(fitted, np.float32)
 
 
-def same_symbols(a: CodecModel, b: CodecModel) -> bool:
-    """True if two models differ in nothing but their decoders."""
+DECODERS = ("synthesis.", "vivid.")
+
+
+def same_but(a: CodecModel, b: CodecModel, but: tuple[str, ...]) -> bool:
+    """True if two models differ in nothing but the parameters whose names begin with these words."""
     first, second = a.state_dict(), b.state_dict()
-    return all(
-        torch.equal(v, second[k])
-        for k, v in first.items()
-        if not k.startswith(("synthesis.", "vivid."))
-    )
+    return all(torch.equal(v, second[k]) for k, v in first.items() if not k.startswith(but))
 
 
 def export(
@@ -139,12 +138,14 @@ def export(
     name: str,
     count: int = 96,
     vivid: Path | None = None,
+    context: Path | None = None,
 ) -> Card:
     """Write the release `out` from a checkpoint's averaged parameters.
 
     pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
     vivid: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
-    decoders. Raises ModelError if the two do not belong together.
+    decoders; context: a checkpoint of stage "context" behind the same transforms, whose context network
+    is taken. Raises ModelError if they do not belong together.
     """
     model, progress = averaged(checkpoint)
     second: Synthesis | None = model.vivid
@@ -152,10 +153,18 @@ def export(
     more: dict[str, float] = {"vivid_crops": progress.crops} if second else {}
     if vivid:
         other, later = averaged(vivid)
-        if not same_symbols(model, other):
+        if not same_but(model, other, DECODERS):
             raise ModelError(f"{vivid} and {checkpoint} differ in more than their decoder")
         second = other.synthesis
         more = {"vivid_crops": later.crops, "vivid_hours": round(later.hours, 3)}
+    if context:
+        other, later = averaged(context)
+        if not same_but(model, other, ("context.", "vivid.")):
+            raise ModelError(
+                f"{context} and {checkpoint} differ in more than their context network"
+            )
+        model.context, model.config = other.context, other.config
+        more |= {"context_crops": later.crops - progress.crops}
     source = Crops(pictures, 384, seed=1)
     crops = [np.ascontiguousarray(source.one()) for _ in range(count)]
     facts = {

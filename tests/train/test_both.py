@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sic_cli.errors import ModelError
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.release.load import load
 from sic_cli.train.config import TrainConfig
@@ -93,6 +94,30 @@ def test_a_new_context_network_leaves_pictures_as_they_were(model: CodecModel) -
     assert fresh.config.context_width == 4 and len(fresh.context.mid) == 2
     assert before.psnr == after.psnr and before.bpp != after.bpp
     assert fresh.vivid is not None
+
+
+def test_a_release_takes_the_context_network_of_another_checkpoint(
+    model: CodecModel, tmp_path: Path
+) -> None:
+    def saved(name: str, one: CodecModel, crops: int) -> Path:
+        average = {n: p.detach().clone() for n, p in one.named_parameters()}
+        save(tmp_path / name, one, average, [], Progress(crops=crops))
+        return tmp_path / name
+
+    first = saved("first", model, 7)
+    fresh = new_context(model, 4, 2)
+    second = saved("second", fresh, 12)
+    pictures = [made_picture(400, 400, 1)]
+    card = export(first, pictures, tmp_path / "new", "new", count=2, context=second)
+    release = load(card)
+    assert card.facts["crops"] == 7 and card.facts["context_crops"] == 5
+    assert card.config.context_width == 4 and len(release.context.mid) == 2
+    assert release.vivid is not release.synthesis
+    with torch.no_grad():
+        fresh.analysis.linear += 0.01
+    third = saved("third", fresh, 12)
+    with pytest.raises(ModelError, match="more than their context"):
+        export(first, pictures, tmp_path / "no", "no", count=2, context=third)
 
 
 def test_a_run_begins_with_two_decoders_and_a_new_context(

@@ -1,27 +1,29 @@
-"""Symbols of one kind, coded class by class (FORMAT.md, section 6.3).
+"""Symbols of one kind, class by class (FORMAT.md, section 6.3).
 
-Both directions run the same lines on a *stream*: one byte for each symbol. When encoding the stream
-holds the symbols and is only read, when decoding it is filled. Everything goes in pieces, so that a
-large picture takes bytes and not the 64-bit numbers of a sort.
+Both directions run the same lines on a *stream*: one byte for each symbol, in the order of the file. When
+encoding the stream holds the symbols and is only read, when decoding it is filled. What could need a
+64-bit number for each symbol goes in pieces, so that a large picture takes bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..entropy.tables import FrequencyTable
-from .coding_tables import BlockTables
 
 Symbols = NDArray[np.int32]
 Stream = NDArray[np.uint8]
+Order = NDArray[np.integer[Any]]
 ABSENT = 255
 """Class of a place that has no symbol in this group."""
 PIECE = 1 << 20
-"""Symbols sorted, or handed to a coder, at once."""
+"""Symbols sorted, moved or handed to a coder at once."""
+EVERY = np.arange(ABSENT + 1, dtype=np.uint8)
+"""All classes."""
 
 
 class Coder(Protocol):
@@ -30,73 +32,55 @@ class Coder(Protocol):
     def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols: ...
 
 
-def group(
-    classes: NDArray[np.uint8],
-    known: Stream | None,
-    code: Callable[[int, Stream, bool], None],
+def singles(
+    coder: Coder, tables: Sequence[FrequencyTable], classes: Stream, known: Stream | None
 ) -> Stream:
-    """The symbols of all places, 0 at those that are ABSENT.
-
-    classes: by place; known: the symbols when encoding; code: codes a class's part of the stream.
-    """
-    stream = np.zeros(len(classes), np.uint8)
-    if known is not None:
-        for piece, order, runs in _sorted(classes):
-            ours = known[piece][order]
-            for there, here in runs:
-                stream[there] = ours[here]
-    counts = _counts(classes).sum(0)
-    start = 0
-    for index in np.flatnonzero(counts[:ABSENT]).tolist():
-        end = start + int(counts[index])
-        code(index, stream[start:end], known is not None)
-        start = end
+    """The symbols of all places, coded one by one. classes: by place; known: the symbols when encoding."""
+    order, starts = by_class(classes)
+    stream = np.empty(len(order), np.uint8) if known is None else taken(known, order)
+    for index, start, end in runs(starts):
+        code(coder, tables[index], stream[start:end], known is not None)
     if known is not None:
         return known
     out = np.empty_like(stream)
-    for piece, order, runs in _sorted(classes):
-        sorted_ = np.zeros(len(order), np.uint8)
-        for there, here in runs:
-            sorted_[here] = stream[there]
-        out[piece][order] = sorted_
+    for piece in _pieces(len(order)):
+        out[order[piece]] = stream[piece]
     return out
 
 
-def _counts(classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each class occurs, by piece: (pieces, 256)."""
-    pieces = (classes[a : a + PIECE] for a in range(0, max(1, len(classes)), PIECE))
-    return np.stack([np.bincount(piece, minlength=ABSENT + 1) for piece in pieces])
+def by_class(classes: Stream) -> tuple[Order, NDArray[np.intp]]:
+    """The places in the order of their symbols, and where in it each class 0..255 begins."""
+    if len(classes) <= PIECE:
+        order = np.argsort(classes, kind="stable")
+        return order, np.searchsorted(classes[order], EVERY)
+    pieces = _pieces(len(classes))
+    counts = np.stack([np.bincount(classes[piece], minlength=len(EVERY)) for piece in pieces])
+    starts = np.cumsum(counts.sum(0)) - counts.sum(0)
+    places, here = np.empty(len(classes), np.uint32), starts.copy()
+    for piece, own in zip(pieces, counts, strict=True):
+        part = np.argsort(classes[piece], kind="stable") + piece.start
+        for index, run in enumerate(np.split(part, np.cumsum(own)[:-1])):
+            places[here[index] : here[index] + len(run)] = run
+        here += own
+    return places, starts
 
 
-def _sorted(
-    classes: NDArray[np.uint8],
-) -> Iterator[tuple[slice, NDArray[np.intp], list[tuple[slice, slice]]]]:
-    """By piece: which places it is, their order by class, and (where in the stream, where in that
-    order) each class's run lies."""
-    counts = _counts(classes)
-    total = counts.sum(0)
-    there = np.cumsum(total) - total
-    for row, own in enumerate(counts):
-        piece = slice(row * PIECE, (row + 1) * PIECE)
-        order = np.argsort(classes[piece], kind="stable")
-        if len(counts) == 1:
-            whole = slice(0, len(order))
-            yield piece, order, [(whole, whole)]
-            return
-        here = np.cumsum(own) - own
-        yield (
-            piece,
-            order,
-            [
-                (slice(there[k], there[k] + own[k]), slice(here[k], here[k] + own[k]))
-                for k in np.flatnonzero(own)
-            ],
-        )
-        there += own
+def runs(starts: NDArray[np.intp]) -> list[tuple[int, int, int]]:
+    """The classes that occur, and where in the stream each begins and ends."""
+    edges = starts.tolist()
+    return [(k, *edges[k : k + 2]) for k in range(ABSENT) if edges[k] < edges[k + 1]]
 
 
-def singles(coder: Coder, table: FrequencyTable, stream: Stream, known: bool) -> None:
-    """Code symbols one by one with one table."""
+def taken(values: Stream, order: Order) -> Stream:
+    """`values[order]`."""
+    out = np.empty(len(order), np.uint8)
+    for piece in _pieces(len(order)):
+        out[piece] = values[order[piece]]
+    return out
+
+
+def code(coder: Coder, table: FrequencyTable, stream: Stream, known: bool) -> None:
+    """Code a part of a stream with one table."""
     for start in range(0, len(stream), PIECE):
         part = stream[start : start + PIECE]
         if known:
@@ -105,27 +89,5 @@ def singles(coder: Coder, table: FrequencyTable, stream: Stream, known: bool) ->
             part[:] = coder.code(table, len(part), None)
 
 
-def blocks(coder: Coder, tables: BlockTables, stream: Stream, known: bool) -> None:
-    """Code near-certain zeros in blocks (coding_tables.py)."""
-    if tables.flag is None or tables.first is None:
-        return singles(coder, tables.single, stream, known)
-    size = tables.size
-    whole = len(stream) // size
-    lines = stream[: whole * size].reshape(whole, size)
-    flags: Stream = np.asarray(lines.any(1), np.uint8) if known else np.empty(whole, np.uint8)
-    singles(coder, tables.flag, flags, known)
-    hit = np.flatnonzero(flags)
-    if len(hit):
-        busy = lines[hit]
-        first: Stream = (
-            np.asarray(busy.argmax(1), np.uint8) if known else np.empty(len(hit), np.uint8)
-        )
-        singles(coder, tables.first, first, known)
-        behind = np.arange(size, dtype=np.uint8) > first[:, None]
-        rest: Stream = busy[behind] if known else np.empty(int(behind.sum()), np.uint8)
-        singles(coder, tables.single, rest, known)
-        if not known:
-            busy[np.arange(len(hit)), first] = 1
-            busy[behind] = rest
-            lines[hit] = busy
-    singles(coder, tables.single, stream[whole * size :], known)
+def _pieces(count: int) -> list[slice]:
+    return [slice(start, min(count, start + PIECE)) for start in range(0, count, PIECE)]

@@ -7,7 +7,7 @@ is told the symbols and writes them, the decoder's reads them; both return them.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,12 @@ from ..cells.levels import NOT_SENT, LevelTable
 from ..cells.quantise import FIRST_CUT_MAX, Cells, at_octaves
 from ..entropy import Decoder, Encoder
 from ..entropy.tables import FrequencyTable
+from .blocks import leaving
 from .coding_tables import CodingTables
-from .groups import ABSENT, Coder, Symbols, blocks, group, singles
+from .groups import ABSENT, Coder, Symbols, singles
 
 Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
 """Cells, step and refined channels -> classes (3, channels, h, w): `ContextRunner.classes`."""
-BLOCK = 1 << 22
-"""Cells looked at together: whole channels, at least one."""
-
-
 LARGE = 1 << 14
 """One step more may take such a cell beyond 16 bits."""
 
@@ -81,34 +78,31 @@ class Walk:
         before, after = self._table.steps[step], self._table.steps[step + 1]
         channels = np.flatnonzero(after > before)
         zero, sign, inner = (kind.reshape(-1) for kind in self._classes(cells, step, channels))
-        split, was = _not_zero(cells, channels)
+        own = cells[channels].reshape(-1)
+        split = np.flatnonzero(own != 0)
+        was = own[split]
         zero[split] = ABSENT
         child = None if goal is None else at_octaves(goal, self._table, after, channels).reshape(-1)
 
         known = None if child is None else (child != 0).view(np.uint8)
         if known is not None:
             known[split] = 0
-        left = group(zero, known, lambda k, *part: blocks(coder, self._tables.zero[k], *part))
-        alive = np.flatnonzero(left)
-        positive = group(
-            sign[alive],
-            None if child is None else (child[alive] > 0).view(np.uint8),
-            lambda k, *part: singles(coder, self._tables.sign[k], *part),
-        )
-        outer = group(
-            inner[split],
-            None if child is None else (child[split] & 1).astype(np.uint8),
-            lambda k, *part: singles(coder, self._tables.inner[k], *part),
-        )
-        number = np.ones(len(alive), cells.dtype)
-        first = np.flatnonzero((before[channels] == NOT_SENT)[alive // cells[0].size])
-        if len(first):
-            told = None if child is None else np.abs(child[alive[first]])
-            number[first] = self._first_cut(inner[alive[first]], told, coder)
+        alive = leaving(coder, self._tables.zero, zero, known)
+        told = None if child is None else (child[alive] > 0).view(np.uint8)
+        positive = singles(coder, self._tables.sign, sign[alive], told)
+        told = None if child is None else (child[split] & 1).astype(np.uint8)
+        outer = singles(coder, self._tables.inner, inner[split], told)
 
         half = outer.astype(cells.dtype)
-        _put(cells, channels, split, 2 * was + np.where(was > 0, half, -half))
-        _put(cells, channels, alive, np.where(positive, number, -number))
+        own[split] = 2 * was + np.where(was > 0, half, -half)
+        number = np.ones(len(alive), cells.dtype)
+        unsent = before[channels] == NOT_SENT
+        if unsent.any():
+            first = np.flatnonzero(unsent[alive // cells[0].size])
+            size = None if child is None else np.abs(child[alive[first]])
+            number[first] = self._first_cut(inner[alive[first]], size, coder)
+        own[alive] = np.where(positive, number, -number)
+        cells[channels] = own.reshape(len(channels), *cells.shape[1:])
 
     def _first_cut(
         self, classes: NDArray[np.uint8], known: Cells | None, coder: Coder
@@ -119,11 +113,8 @@ class Walk:
         for size in range(1, FIRST_CUT_MAX):
             if not len(still):
                 break
-            larger = group(
-                classes[still],
-                None if known is None else (known[still] > size).view(np.uint8),
-                lambda k, *part: singles(coder, self._tables.more[k], *part),
-            )
+            told = None if known is None else (known[still] > size).view(np.uint8)
+            larger = singles(coder, self._tables.more, classes[still], told)
             still = still[larger != 0]
             number[still] += 1
         return number
@@ -137,31 +128,6 @@ def roomy(cells: Cells) -> Cells:
     ):
         return cells.astype(np.int32)
     return cells
-
-
-def _blocks_of(cells: Cells, channels: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], int]]:
-    """Some of the channels at a time, and the flat place at which they begin."""
-    size = cells[0].size
-    count = max(1, BLOCK // max(1, size))
-    for i in range(0, len(channels), count):
-        yield channels[i : i + count], i * size
-
-
-def _not_zero(cells: Cells, channels: NDArray[np.intp]) -> tuple[NDArray[np.intp], Cells]:
-    """Flat places among `channels` whose cell is not 0, and these cells."""
-    places, numbers = [], []
-    for block, start in _blocks_of(cells, channels):
-        values = cells[block].reshape(-1)
-        place = np.flatnonzero(values != 0)
-        places.append(place + start)
-        numbers.append(values[place])
-    return np.concatenate(places), np.concatenate(numbers)
-
-
-def _put(cells: Cells, channels: NDArray[np.intp], places: NDArray[np.intp], values: Cells) -> None:
-    """Set cells at flat places among `channels`; places rise."""
-    size = cells[0].size
-    cells.reshape(-1)[channels[places // size] * size + places % size] = values
 
 
 def digest(table: LevelTable, level: int, cells: Cells, start: int) -> int:

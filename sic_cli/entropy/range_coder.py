@@ -10,9 +10,6 @@ business, and counts come from sizes that the caller has checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import constriction
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +22,9 @@ BATCH = 1 << 16
 """Symbols per library call: each call keeps Python from handling Ctrl-C."""
 
 
-@contextmanager
-def _guarded(error: type[SicError], what: str) -> Iterator[None]:
-    """Whatever the library raises inside becomes `error`; its panics are not even an Exception."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
-        raise
-    except BaseException as fault:
-        raise error(f"{what}: {fault}") from None
+PASSING = (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)
+"""What the coders let through. Whatever else the library raises becomes an error of ours; its panics are
+not even an Exception."""
 
 
 def _model(table: FrequencyTable) -> object:
@@ -52,10 +43,14 @@ class RangeEncoder:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def encode(self, table: FrequencyTable, symbols: NDArray[np.int32]) -> None:
-        with _guarded(SicError, "symbols do not encode"):
+        try:
             model = _model(table)
             for start in range(0, len(symbols), BATCH):
                 self._coder.encode(np.ascontiguousarray(symbols[start : start + BATCH]), model)
+        except PASSING:
+            raise
+        except BaseException as fault:
+            raise SicError(f"symbols do not encode: {fault}") from None
 
     def finish(self) -> bytes:
         count, (lower, size) = self._coder.pos()
@@ -80,11 +75,14 @@ class RangeDecoder:
         self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def decode(self, table: FrequencyTable, count: int) -> NDArray[np.int32]:
-        parts = []
-        with _guarded(CorruptError, "payload does not decode"):
+        try:
             model = _model(table)
-            for start in range(0, count, BATCH):
-                parts.append(self._coder.decode(model, min(BATCH, count - start)))
-        if not parts:
-            return np.zeros(0, np.int32)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            first: NDArray[np.int32] = self._coder.decode(model, min(BATCH, count))
+            if count <= BATCH:
+                return first
+            more = (min(BATCH, count - start) for start in range(BATCH, count, BATCH))
+            return np.concatenate([first, *(self._coder.decode(model, n) for n in more)])
+        except PASSING:
+            raise
+        except BaseException as fault:
+            raise CorruptError(f"payload does not decode: {fault}") from None

@@ -8,17 +8,15 @@ of a step at once, before the calls when encoding and behind them when decoding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..entropy.tables import FrequencyTable
 from .coding_tables import BlockTables
-from .groups import ABSENT, Coder, Stream, Symbols, by_class, code, runs, taken
+from .groups import ABSENT, Coder, Lane, Stream, Symbols, by_class, runs, taken
 
 Places = NDArray[np.intp]
-NONE = np.zeros(0, np.int32)
 
 
 def leaving(
@@ -39,42 +37,20 @@ def leaving(
     for index, start, end in found:
         table = tables[index]
         if table.flag is None or table.first is None:
-            code(coder, table.single, stream[start:end], known is not None)
+            run = stream[start:end]
+            told = None if known is None else run.astype(np.int32)
+            run[:] = coder.code(table.single, end - start, told)
             continue
         whole, tail = divmod(end - start, table.size)
         busy = int(np.count_nonzero(flags.code(table.flag, whole)))
-        before = int(firsts.code(table.first, busy).sum())
+        before = int(np.add.reduce(firsts.code(table.first, busy)))
         rest.code(table.single, busy * (table.size - 1) - before + tail)
     if known is not None:
-        return np.flatnonzero(known)
+        return np.flatnonzero(known.view(np.bool_))
     layout.fill(stream, flags.all(), firsts.all(), rest.all())
     left = np.zeros(len(classes), np.bool_)
-    left[order[np.flatnonzero(stream)]] = True
+    left[order[np.flatnonzero(stream.view(np.bool_))]] = True
     return np.flatnonzero(left)
-
-
-@dataclass(slots=True)
-class Lane:
-    """Symbols of one kind, of all classes in a row. known: what they are, when encoding."""
-
-    coder: Coder
-    known: Symbols | None = None
-    _parts: list[Symbols] = field(default_factory=list)
-    _at: int = 0
-
-    def code(self, table: FrequencyTable, count: int) -> Symbols:
-        """The next `count`."""
-        if not count:
-            return NONE
-        end = self._at + count
-        told = None if self.known is None else self.known[self._at : end]
-        self._parts.append(self.coder.code(table, count, told))
-        self._at = end
-        return self._parts[-1]
-
-    def all(self) -> Symbols:
-        """What has been coded."""
-        return np.concatenate(self._parts) if self._parts else NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +81,10 @@ class Layout:
 
     def split(self, stream: Stream) -> tuple[Symbols, Symbols, Symbols]:
         """Flags, places of first ones and the rest, of a stream that is known."""
-        ones = np.flatnonzero(stream)
-        block = np.searchsorted(self.begin, ones, side="right") - 1
-        ones, block = ones[block >= 0], block[block >= 0]
-        place = ones - self.begin[block]
-        inside = place < self.size[block]
-        block, place = block[inside], place[inside]
-        new = np.flatnonzero(np.diff(block, prepend=-1))
-        hit, first = block[new], place[new]
+        ones = np.append(np.flatnonzero(stream.view(np.bool_)), len(stream))
+        place = ones[np.searchsorted(ones, self.begin)] - self.begin
+        hit = np.flatnonzero(place < self.size)
+        first = place[hit]
         flags = np.zeros(len(self.begin), np.int32)
         flags[hit] = 1
         rest = stream[self._rest(hit, first)]

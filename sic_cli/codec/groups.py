@@ -1,13 +1,14 @@
 """Symbols of one kind, class by class (FORMAT.md, section 6.3).
 
-Both directions run the same lines on a *stream*: one byte for each symbol, in the order of the file. When
-encoding the stream holds the symbols and is only read, when decoding it is filled. What could need a
-64-bit number for each symbol goes in pieces, so that a large picture takes bytes.
+Both directions run the same lines: a *lane* hands symbols to the coder in the order of the file, and knows
+them when encoding. What could need a 64-bit number for each symbol goes in pieces, so that a large picture
+takes bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,9 +22,10 @@ Order = NDArray[np.integer[Any]]
 ABSENT = 255
 """Class of a place that has no symbol in this group."""
 PIECE = 1 << 20
-"""Symbols sorted, moved or handed to a coder at once."""
+"""Symbols sorted or moved at once."""
 EVERY = np.arange(ABSENT + 1, dtype=np.uint8)
 """All classes."""
+NONE = np.zeros(0, np.int32)
 
 
 class Coder(Protocol):
@@ -32,19 +34,43 @@ class Coder(Protocol):
     def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols: ...
 
 
+@dataclass(slots=True)
+class Lane:
+    """Symbols of one kind, of all classes in a row. known: what they are, when encoding."""
+
+    coder: Coder
+    known: Symbols | None = None
+    _parts: list[Symbols] = field(default_factory=list)
+    _at: int = 0
+
+    def code(self, table: FrequencyTable, count: int) -> Symbols:
+        """The next `count`."""
+        if not count:
+            return NONE
+        end = self._at + count
+        told = None if self.known is None else self.known[self._at : end]
+        coded = self.coder.code(table, count, told)
+        self._parts.append(coded)
+        self._at = end
+        return coded
+
+    def all(self) -> Symbols:
+        """What has been coded."""
+        return np.concatenate(self._parts) if self._parts else NONE
+
+
 def singles(
     coder: Coder, tables: Sequence[FrequencyTable], classes: Stream, known: Stream | None
 ) -> Stream:
     """The symbols of all places, coded one by one. classes: by place; known: the symbols when encoding."""
     order, starts = by_class(classes)
-    stream = np.empty(len(order), np.uint8) if known is None else taken(known, order)
+    lane = Lane(coder, None if known is None else taken(known, order).astype(np.int32))
     for index, start, end in runs(starts):
-        code(coder, tables[index], stream[start:end], known is not None)
+        lane.code(tables[index], end - start)
     if known is not None:
         return known
-    out = np.empty_like(stream)
-    for piece in _pieces(len(order)):
-        out[order[piece]] = stream[piece]
+    out = np.empty(len(order), np.uint8)
+    out[order] = lane.all()
     return out
 
 
@@ -77,16 +103,6 @@ def taken(values: Stream, order: Order) -> Stream:
     for piece in _pieces(len(order)):
         out[piece] = values[order[piece]]
     return out
-
-
-def code(coder: Coder, table: FrequencyTable, stream: Stream, known: bool) -> None:
-    """Code a part of a stream with one table."""
-    for start in range(0, len(stream), PIECE):
-        part = stream[start : start + PIECE]
-        if known:
-            coder.code(table, len(part), part.astype(np.int32))
-        else:
-            part[:] = coder.code(table, len(part), None)
 
 
 def _pieces(count: int) -> list[slice]:

@@ -77,11 +77,10 @@ class RangeDecoder:
     def decode(self, table: FrequencyTable, count: int) -> NDArray[np.int32]:
         try:
             model = _model(table)
-            first: NDArray[np.int32] = self._coder.decode(model, min(BATCH, count))
             if count <= BATCH:
-                return first
-            more = (min(BATCH, count - start) for start in range(BATCH, count, BATCH))
-            return np.concatenate([first, *(self._coder.decode(model, n) for n in more)])
+                return self._coder.decode(model, count)  # type: ignore[no-any-return]
+            counts = (min(BATCH, count - start) for start in range(0, count, BATCH))
+            return np.concatenate([self._coder.decode(model, n) for n in counts])
         except PASSING:
             raise
         except BaseException as fault:

@@ -7,15 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, Chunk, Header, Layer
 from ..bitstream.writer import write
+from ..cells.levels import NOT_SENT
 from ..cells.quantise import Cells
 from ..entropy import new_encoder
 from ..errors import ResourceError, TargetError
 from ..model.config import STRIDE
+from ..model.transforms import patches
 from ..release.card import Card
 from .ahead import walk_ahead
 from .engine import Engine, Pixels, engine, repeatable
@@ -24,6 +25,8 @@ from .walk import Walk, Writing, digest
 PSNR_UNIT = 4
 """Files state the expected PSNR in quarters of a decibel."""
 
+LATENTS = 1 << 20
+"""How many are looked at together in `level_errors`: some 30 MB, if all say something."""
 PATCHES = 4096
 """How many are looked at together in `unseen`: 13 MB of them."""
 
@@ -76,21 +79,46 @@ def encode_layers(machine: Engine, walk: Walk, cells: Cells, psnr: list[int]) ->
 
 
 def level_errors(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> NDArray[np.float64]:
-    """(K,) sum of the squared errors of the latent at every level. Where a cell is 0 at the last level
-    the error is the latent itself at all levels."""
-    table, centre = machine.table, machine.release.centre
-    octaves = table.octaves.astype(np.int16)
-    width = np.stack([table.width(level) for level in range(1, table.levels + 1)])
-    width[np.isinf(width)] = 0
-    total = np.zeros(table.levels)
-    for c, (values, numbers) in enumerate(zip(latent, cells, strict=True)):
-        total += np.square(values[numbers == 0], dtype=np.float64).sum()
-        busy = numbers != 0
-        size = np.abs(numbers[busy])[None] >> (octaves[-1] - octaves)[:, c, None]
-        place = (size.astype(np.float32) + centre[:, c, None]) * width[:, c, None]
-        error = np.abs(values[busy])[None] - np.where(size > 0, place, np.float32(0))
-        total += np.square(error, dtype=np.float64).sum(1)
+    """(K,) sum of the squared errors of the latent at every level: its energy, less what the cells say."""
+    total = np.zeros(machine.table.levels)
+    count = max(1, LATENTS // max(1, latent[0].size))
+    for first in range(0, len(latent), count):
+        some = slice(first, first + count)
+        total += np.square(latent[some], dtype=np.float64).sum()
+        total -= told(machine, latent[some], cells[some], some)
     return total
+
+
+def told(
+    machine: Engine, latent: NDArray[np.float32], cells: Cells, some: slice
+) -> NDArray[np.float64]:
+    """(K,) by how much the cells of some channels lower the squared error at every level.
+
+    Summed by channel and octave, not by level: with r what a latent x has beyond its cell's near edge and
+    p the place inside the cell, x^2 - (r - p)^2 is x^2 - r^2 + 2 p r - p^2, and of these p alone depends
+    on the level.
+    """
+    table, count = machine.table, len(latent)
+    octaves = table.octaves[:, some].astype(np.int16)
+    finest = np.where(octaves[-1] == NOT_SENT, 0, table.width(table.levels)[some])
+    busy = np.flatnonzero(cells != 0)
+    channel = busy // latent[0].size
+    size = np.abs(cells.reshape(-1)[busy])
+    value = np.abs(latent.reshape(-1)[busy]).astype(np.float64)
+    lowered, shift = np.zeros(table.levels), 0
+    while len(size):
+        width = finest * 2.0**shift
+        beyond = value - size * width[channel]
+        won = np.bincount(channel, np.square(value) - np.square(beyond), count)
+        near = np.bincount(channel, beyond, count)
+        place = machine.release.centre[:, some].astype(np.float64) * width
+        here = won + 2 * place * near - np.square(place) * np.bincount(channel, minlength=count)
+        at = (octaves == octaves[-1] - shift) & (octaves != NOT_SENT)
+        lowered += np.where(at, here, 0).sum(1)
+        shift += 1
+        left = np.flatnonzero(size > 1)
+        size, value, channel = size[left] >> 1, value[left], channel[left]
+    return lowered
 
 
 @lru_cache(maxsize=2)
@@ -111,9 +139,10 @@ def unseen(machine: Engine, pixels: Pixels) -> float:
             part = pixels[top : top + step]
             edges = ((0, -len(part) % STRIDE), (0, -pixels.shape[1] % STRIDE), (0, 0))
             padded = torch.from_numpy(np.pad(part, edges, mode="edge")).to(machine.device)
-            patches = F.pixel_unshuffle(padded.permute(2, 0, 1).float() - 127.5, STRIDE).flatten(1)
-            rest = patches - seen @ (seen.T @ patches)
-            total += float(rest.square_().sum(dtype=torch.float64))
+            pieces = patches(padded.permute(2, 0, 1)[None].float() - 127.5)
+            rows = pieces.permute(0, 2, 3, 1).flatten(0, 2)
+            rest = torch.addmm(rows, rows @ seen, seen.T, alpha=-1)
+            total += float(rest.square_().sum(1).sum(dtype=torch.float64))
     return total
 
 

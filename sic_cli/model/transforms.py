@@ -35,14 +35,13 @@ class Analysis(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels: float (B, 3, H, W), sides multiples of 16 -> latent (B, C, H/16, W/16)."""
         only = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
-        strips = Bands.of(F.pixel_unshuffle(pixels, STRIDE))
-        patches = strips.made(lambda i: channels_last(strips.parts[i]))
-        h = patches.made(lambda i: self.entry(patches.parts[i] / PIXEL_SCALE))
+        seen = Bands.of(patches(pixels))
+        h = seen.made(lambda i: self.entry(seen.parts[i] / PIXEL_SCALE))
         for block in self.blocks:
             h = block(h, only)
 
         def leave(i: int) -> Tensor:
-            straight = F.conv2d(patches.parts[i], self.linear[:, :, None, None])
+            straight = F.conv2d(seen.parts[i], self.linear[:, :, None, None])
             out: Tensor = straight + self.exit(h.parts[i]) * self.scale[None, :, None, None]
             return out
 
@@ -112,6 +111,14 @@ class Synthesis(nn.Module):
             return F.pixel_shuffle(pixels * PIXEL_SCALE, 4)
 
         return head.made(paint).joined()
+
+
+def patches(pixels: Tensor) -> Tensor:
+    """What `F.pixel_unshuffle(pixels, STRIDE)` gives, channels last in memory and in one movement."""
+    count, colours, height, width = pixels.shape
+    rows, across = height // STRIDE, width // STRIDE
+    parts = pixels.reshape(count, colours, rows, STRIDE, across, STRIDE).permute(0, 2, 4, 1, 3, 5)
+    return parts.reshape(count, rows, across, -1).permute(0, 3, 1, 2)
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -172,7 +172,10 @@ class ContextRunner:
     ) -> None:
         """Classes of the refined channels into `out` (3, len(channels), rows, w), whose first row is
         row `top` of `active`."""
-        rows = torch.from_numpy(channels)
+        rows, count = torch.from_numpy(channels), len(channels)
+        weights = self._exit[:, rows].flatten(0, 1)
+        offset = torch.tensor([[kind.offset] for kind in RANGES])
+        bias = (self._exit_bias[step][:, rows] + offset).view(-1, 1)
         ends = np.cumsum([part.shape[2] for part in active.parts]).tolist()
 
         def one(i: int) -> Tensor:
@@ -183,13 +186,11 @@ class ContextRunner:
             skipped = top + own.start - begin
             part = part[:, :, skipped : skipped + there.shape[2]]
             flat = part[0].permute(1, 2, 0).reshape(-1, part.shape[1]).t()
-            for row, kind in enumerate(RANGES):
-                bias = self._exit_bias[step, row, rows, None] + kind.offset
-                place = torch.addmm(bias, self._exit[row, rows], flat)
-                place.clamp_(
-                    0, kind.count - CLASS_WIDTH
-                )  # what is left loses its fraction in 8 bits
-                torch.from_numpy(there[row]).copy_(place.view(there[row].shape))
+            places = torch.split(torch.addmm(bias, weights, flat), count)
+            for kind, place, kinds in zip(RANGES, places, there, strict=True):
+                place.clamp_(0, kind.count - CLASS_WIDTH)
+                # what is left loses its fraction in 8 bits
+                np.copyto(kinds, place.view(kinds.shape).numpy(), casting="unsafe")
             return part
 
         active.made(one)

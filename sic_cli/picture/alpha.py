@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from ..errors import CorruptError, UsageError
+from .bands import bands, channel, cut
 
 WEBP_SIDE = 16383
 """Largest side of a WebP picture; larger ones are packed as PNG, measured a third larger."""
+WEBP_PIXELS = 25_000_000
+"""Most pixels that are packed as WebP: its encoder takes up to 36 bytes for each (12 where little
+changes), and the bound on memory (`limits.py`) would be passed at 33 megapixels."""
 EFFORT = {"quality": 25, "method": 4}
 """Of the WebP encoder. On noise quality 75 takes many times as long, and 100 with method 6 did not
 end within a minute for a megapixel, for nothing; on masks they save little."""
+BILINEAR = Image.Resampling.BILINEAR
 UNSEEN = (127, 127, 127)
 """Colour of a picture of which nothing is seen."""
 
@@ -33,42 +38,72 @@ def background_of(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def fill(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """pixels: uint8 (H, W, 3), alpha: uint8 (H, W) -> pixels, new colours where alpha is 0."""
-    if alpha.all():
-        return pixels
-    if not alpha.any():
-        return np.broadcast_to(np.array(UNSEEN, np.uint8), pixels.shape).copy()
-    seen = Image.fromarray(np.where(alpha, np.uint8(255), np.uint8(0)))
-    return np.asarray(_filled(Image.fromarray(pixels), seen))
+def fill(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
+    """Give pixels, uint8 (H, W, 3), new colours where alpha, uint8 (H, W), is 0; in place."""
+    if alpha.any():
+        _fill(pixels, alpha)
+    else:
+        pixels[:] = UNSEEN
 
 
-def _filled(colours: Image.Image, seen: Image.Image) -> Image.Image:
-    """colours: RGB; seen: L, 0 where a colour is to be found."""
-    if seen.getextrema()[0] == 255:
-        return colours
-    both = colours.copy()
-    both.putalpha(seen)
-    half = both.convert("RGBa").reduce(2).convert("RGBA")
-    half_seen = half.getchannel("A").point(lambda v: 255 if v else 0)
-    small = _filled(half.convert("RGB"), half_seen)
-    large = small.resize((small.width * 2, small.height * 2), Image.Resampling.BILINEAR)
-    return Image.composite(colours, large.crop((0, 0, *colours.size)), seen)
+def _fill(colours: NDArray[np.uint8], seen: NDArray[np.uint8]) -> None:
+    """seen: 0 where a colour is to be found; it is not 0 everywhere."""
+    if seen.all():
+        return
+    height, width = seen.shape
+    half, half_seen = _halved(colours, seen)
+    _fill(half, half_seen)
+    small = Image.fromarray(half)
+    del half, half_seen
+    for rows in bands(width, height):
+        large = np.asarray(_doubled(small, rows.start // 2, (rows.stop + 1) // 2))
+        hidden = seen[rows] == 0
+        colours[rows][hidden] = large[: rows.stop - rows.start, :width][hidden]
+
+
+def _doubled(small: Image.Image, first: int, last: int) -> Image.Image:
+    """Rows `first` to `last` of a picture, at twice its size: first across, then down, as Pillow does
+    with a whole picture; of parts it may go the other way, and round otherwise."""
+    top, bottom = max(0, first - 1), min(small.height, last + 1)
+    wide = cut(small, slice(top, bottom)).resize((2 * small.width, bottom - top), BILINEAR)
+    box = (0, first - top, wide.width, last - top)
+    return wide.resize((wide.width, 2 * (last - first)), BILINEAR, box)
+
+
+def _halved(
+    colours: NDArray[np.uint8], seen: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Means of 2x2 pixels, those left out that are not seen; and where there was any to see."""
+    height, width = seen.shape
+    size = ((height + 1) // 2, (width + 1) // 2)
+    half, half_seen = np.empty((*size, 3), np.uint8), np.empty(size, np.uint8)
+    for rows in bands(width, height):
+        both = Image.fromarray(colours[rows])
+        both.putalpha(Image.fromarray(np.where(seen[rows], np.uint8(255), np.uint8(0))))
+        made = np.asarray(both.convert("RGBa").reduce(2).convert("RGBA"))
+        below = slice(rows.start // 2, rows.start // 2 + len(made))
+        half[below], half_seen[below] = made[..., :3], made[..., 3]
+    return half, half_seen
 
 
 def flatten(
     pixels: NDArray[np.uint8], alpha: NDArray[np.uint8], background: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """Put pixels, uint8 (H, W, 3), on a background."""
-    picture = Image.fromarray(pixels)
-    base = Image.new("RGB", picture.size, background)
-    return np.asarray(Image.composite(picture, base, Image.fromarray(alpha)))
+    """Pixels, uint8 (H, W, 3) or (H, W), on a background -> uint8 (H, W, 3)."""
+    out = np.empty((*alpha.shape, 3), np.uint8)
+    for rows in bands(alpha.shape[1], alpha.shape[0]):
+        part = Image.fromarray(pixels[rows])
+        part = part if part.mode == "RGB" else part.convert("RGB")
+        base = Image.new("RGB", part.size, background)
+        out[rows] = np.asarray(Image.composite(part, base, Image.fromarray(alpha[rows])))
+    return out
 
 
 def pack(alpha: NDArray[np.uint8]) -> bytes:
-    """uint8 (H, W) -> a whole file without loss: WebP, or PNG where a side is too long for it."""
+    """uint8 (H, W) -> a whole file without loss: WebP, or PNG where WebP cannot or takes too much
+    memory."""
     picture, file = Image.fromarray(alpha), io.BytesIO()
-    if max(picture.size) <= WEBP_SIDE:
+    if max(picture.size) <= WEBP_SIDE and alpha.size <= WEBP_PIXELS:
         picture.convert("RGB").save(file, "WEBP", lossless=True, **EFFORT)
     else:
         picture.save(file, "PNG", optimize=True)
@@ -84,7 +119,7 @@ def unpack(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
                     f"transparency of {picture.width}x{picture.height} pixels in a picture of "
                     f"{width}x{height}"
                 )
-            return np.array(picture.convert("L"))
+            return channel(picture, "L")
     except CorruptError:
         raise
     except Exception as error:  # readers of damaged files raise whatever they run into

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InputError
+from .bands import bands, cut
 
 WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 NATIVE_LOWER = ";16B" if sys.byteorder == "little" else ";16L"
@@ -69,36 +71,80 @@ def to_8(samples: NDArray[Any], most: int = 65535) -> NDArray[np.uint8]:
     return out
 
 
-def whole_samples(
-    picture: Image.Image, data: bytes, frame: int, name: str
-) -> NDArray[np.uint16] | None:
-    """uint16 (H, W) or (H, W, C) of a 16-bit picture that is not loaded yet; None where Pillow's
-    own 8 bits are all there is. Raises InputError for whole numbers out of range."""
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A picture of 16 bits that is taken a few rows at a time: at once it would stand in memory
+    several times. upper: the picture, or the upper bytes; lower: the lower bytes of colour pictures.
+    grey_alpha: both hold grey and alpha as two pairs of bytes. bits: 12 or 16, of grey pictures."""
+
+    upper: Image.Image
+    lower: Image.Image | None = None
+    grey_alpha: bool = False
+    bits: int = 16
+
+    @property
+    def channels(self) -> int:
+        """1 to 4; with 2 and 4 the last is alpha."""
+        return 2 if self.grey_alpha else len(self.upper.getbands())
+
+    def rows(self, rows: slice) -> NDArray[np.uint16]:
+        """uint16 (H, W, C)."""
+        upper = np.asarray(cut(self.upper, rows))
+        if self.grey_alpha:
+            return _joined(upper[..., ::2], upper[..., 1::2])
+        if self.lower is not None:
+            return _joined(upper, np.asarray(cut(self.lower, rows)))
+        grey = upper.astype(np.int64)[..., None]
+        return ((grey * 65535 + 2047) // 4095 if self.bits == 12 else grey).astype(np.uint16)
+
+
+def whole_samples(picture: Image.Image, data: bytes, frame: int, name: str) -> Samples | None:
+    """All of a 16-bit picture that is not loaded yet; None where Pillow's own 8 bits are all there
+    is. Raises InputError for whole numbers out of range."""
     raw, mode = raw_modes(picture), picture.mode
     if mode in WIDE:
-        grey = np.asarray(picture).astype(np.int64)
-        low, high = int(grey.min()), int(grey.max())
+        low, high = _range(picture)
         if low < 0 or high > 65535:
             raise InputError(
                 f"{name}: has samples from {low} to {high}; sic encodes 0 to 65535",
                 "scale it to 16 or 8 bits first",
             )
-        if any(";12" in m for m in raw):
-            grey = (grey * 65535 + 2047) // 4095
-        return grey.astype(np.uint16)
+        return Samples(picture, bits=12 if any(";12" in m for m in raw) else 16)
     if mode not in ("RGB", "RGBA") or not raw or picture.format not in ("PNG", "TIFF"):
         return None
     try:
         if set(raw) == {"LA;16B"}:
-            both = np.asarray(_again(data, picture.format, frame, ["RGBA"] * len(raw)))
-            return _joined(both[..., ::2], both[..., 1::2])
+            return Samples(_again(data, picture.format, frame, ["RGBA"] * len(raw)), None, True)
         ends = {m[-4:] for m in raw}
         if len(ends) != 1 or not ends <= set(LOWER) or raw[0].startswith("RGBa"):
             return None
         lower = _again(data, picture.format, frame, [m[:-4] + LOWER[m[-4:]] for m in raw])
     except (ValueError, OSError):
         return None  # no such raw mode here, or no file to read again
-    return _joined(np.asarray(picture), np.asarray(lower))
+    return Samples(picture, lower)
+
+
+def _range(picture: Image.Image) -> tuple[int, int]:
+    """Least and largest number in it."""
+    parts = (np.asarray(cut(picture, rows)) for rows in bands(*picture.size))
+    ends = [(int(part.min()), int(part.max())) for part in parts]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def split(samples: Samples, clear: Any) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """Samples -> L or RGB of 8 bits, and alpha if there is any. clear: the colour of 16 bits that is
+    to be transparent, or None."""
+    width, height = samples.upper.size
+    count = samples.channels
+    keyed = count in (1, 3) and isinstance(clear, int | tuple)
+    out = np.empty((height, width, 1 if count < 3 else 3), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if keyed or count in (2, 4) else None
+    for rows in bands(width, height):
+        part = samples.rows(rows)
+        out[rows] = to_8(part[..., : out.shape[2]])
+        if alpha is not None:
+            alpha[rows] = 255 * (part != clear).any(axis=2) if keyed else to_8(part[..., -1])
+    return Image.fromarray(out[..., 0] if count < 3 else out), alpha
 
 
 def _joined(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
@@ -120,4 +166,4 @@ def _again(data: bytes, format_: str, frame: int, raw: list[str]) -> Image.Image
             changed.append(tile._replace(args=args))
         picture.tile = changed  # type: ignore[attr-defined]
         picture.load()
-        return picture.copy()
+        return picture

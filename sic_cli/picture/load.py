@@ -21,14 +21,13 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import InputError, Notice, ResourceError, SicError, UsageError
 from . import colour, deep, tiff
 from .alpha import background_of, fill, flatten
+from .bands import channel, rgb
 from .choices import Choices
 from .kinds import FLOAT_MODES, GREY_MODES, GUESTS, READERS, SAME_AS, STRANGERS, SUFFIXES
 from .metadata import Metadata, from_info, hdr_notices, trailing_bytes
 from .quiet import QUIET
 
 ORIENTATION = 0x0112
-STRIP_PIXELS = 1 << 22
-"""Pixels that leave Pillow at once: as a whole they would stand in memory three times more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,7 @@ def _read(
     if tiff_exif:
         metadata = replace(metadata, exif=tiff_exif)
     if samples is not None:
-        colours, alpha = _split_deep(samples, picture.info.get("transparency"))
+        colours, alpha = deep.split(samples, picture.info.get("transparency"))
     else:
         picture, metadata, told = _plain(picture, metadata, name, choices)
         notices += told
@@ -248,7 +247,7 @@ def _kept_info(made: Image.Image, source: Image.Image) -> Image.Image:
 
 
 def _split(picture: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """Any 8-bit mode -> L or RGB, and alpha if there is any."""
+    """Any 8-bit mode -> L or RGB, and alpha if there is any; then the first is LA or RGBA."""
     grey = "L" if picture.mode in GREY_MODES else "RGB"
     if not picture.has_transparency_data:
         return picture if picture.mode == grey else picture.convert(grey), None
@@ -256,24 +255,7 @@ def _split(picture: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]
         picture = picture.convert("LA")
     kind = "LA" if grey == "L" else "RGBA"
     layered = picture if picture.mode == kind else picture.convert(kind)
-    return layered.convert(grey), np.asarray(layered.getchannel("A"))
-
-
-def _split_deep(
-    samples: NDArray[np.uint16], clear: Any
-) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """The same for 16 bits. clear: the colour that is to be transparent, or None."""
-    alpha = None
-    if samples.ndim == 3 and samples.shape[2] in (2, 4):
-        alpha = deep.to_8(samples[..., -1])
-        samples = samples[..., :-1]
-    if samples.ndim == 3 and samples.shape[2] == 1:
-        samples = samples[..., 0]
-    if alpha is None and isinstance(clear, int | tuple):
-        same = samples == np.array(clear)
-        opaque = ~(same.all(axis=2) if samples.ndim == 3 else same)
-        alpha = np.where(opaque, np.uint8(255), np.uint8(0))
-    return Image.fromarray(deep.to_8(samples)), alpha
+    return layered, channel(layered, "A")
 
 
 def _profiled(
@@ -285,12 +267,14 @@ def _profiled(
         return colours, metadata, []
     if choices.icc == "ignore":
         return colours, replace(metadata, icc=None), []
-    fault = colour.fault_of(icc, colours.mode)
+    mode = "L" if colours.mode in GREY_MODES else "RGB"
+    fault = colour.fault_of(icc, mode)
     if choices.icc == "srgb":
         metadata = replace(metadata, icc=None)
         try:
             if fault is None:
-                made = colour.to_srgb(colours, icc)
+                plain = colours if colours.mode == mode else colours.convert(mode)
+                made = colour.to_srgb(plain, icc)
                 text = f"{name}: colours converted to sRGB"
                 return made, metadata, [Notice(text, "W-icc-converted")]
         except ValueError:
@@ -305,25 +289,15 @@ def _transparency(
     colours: Image.Image, alpha: NDArray[np.uint8] | None, choices: Choices
 ) -> tuple[NDArray[np.uint8], bool, NDArray[np.uint8] | None]:
     """`--alpha` -> pixels (H, W, 3), grey or not, alpha."""
-    grey = colours.mode == "L"
-    pixels = _pixels(colours)
-    if alpha is None or bool((alpha == 255).all()) or choices.alpha == "drop":
+    grey = colours.mode in GREY_MODES
+    pixels = rgb(colours)
+    if alpha is None or alpha.min() == 255 or choices.alpha == "drop":
         return pixels, grey, None
     if choices.alpha == "flatten":
         background = background_of(choices.background)
         return flatten(pixels, alpha, background), grey and len(set(background)) == 1, None
-    return fill(pixels, alpha), grey, alpha
-
-
-def _pixels(colours: Image.Image) -> NDArray[np.uint8]:
-    """L or RGB -> uint8 (H, W, 3), by strips of rows."""
-    width, height = colours.size
-    out = np.empty((height, width, 3), np.uint8)
-    rows = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        strip = colours.crop((0, top, width, min(height, top + rows)))
-        out[top : top + rows] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
-    return out
+    fill(pixels, alpha)
+    return pixels, grey, alpha
 
 
 def _orientation(picture: Image.Image) -> int:

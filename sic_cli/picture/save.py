@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from ..errors import Notice, OutputError, UsageError
 from . import exif as edit
-from .alpha import background_of
+from .alpha import background_of, flatten
 from .metadata import HDR_CHUNKS, Metadata
 from .tiff import without_layout
 
@@ -86,14 +86,15 @@ def write(
     hold the picture itself, UsageError for a background that is no colour.
     """
     output, notices = output or Output(), []
-    picture = layered(pixels, alpha)
     if alpha is not None and format_ not in KEEPS_ALPHA:
-        base = Image.new("RGB", picture.size, background_of(output.background))
-        base.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
-        grey = pixels.ndim == 2 and len(set(background_of(output.background))) == 1
-        picture = base.convert("L") if grey else base
+        background = background_of(output.background)
+        picture = Image.fromarray(flatten(pixels, alpha, background))
+        if pixels.ndim == 2 and len(set(background)) == 1:
+            picture = picture.convert("L")
         text = f"{name}: {format_} files hold no transparency; put on {output.background}"
         notices.append(Notice(text, "W-alpha-flat"))
+    else:
+        picture = layered(pixels, alpha)
     error: Exception | None = None
     for kept, lost in _attempts(metadata, format_):
         try:

@@ -9,7 +9,14 @@ import pytest
 from PIL import Image, ImageFilter
 
 from sic_cli.errors import CorruptError
-from sic_cli.picture.alpha import fill, flatten, pack, unpack
+from sic_cli.picture import bands
+from sic_cli.picture.alpha import WEBP_PIXELS, fill, flatten, pack, unpack
+
+
+def filled(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    out = pixels.copy()
+    fill(out, alpha)
+    return out
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 300), (64, 96), (2, 16384)])
@@ -41,7 +48,7 @@ def test_seen_pixels_stay_and_hidden_ones_follow_their_neighbours() -> None:
     alpha[12:30, 20:41] = 255
     alpha[30] = 1
     pixels[alpha == 0] = (255, 0, 255)
-    got = fill(pixels, alpha)
+    got = filled(pixels, alpha)
     assert np.array_equal(got[alpha > 0], pixels[alpha > 0])
     assert np.abs(got.astype(int) - (10, 200, 90)).max() <= 3
 
@@ -51,7 +58,7 @@ def test_two_colours_fade_into_each_other_without_steps() -> None:
     pixels[:, :8], pixels[:, -8:], pixels[:, 8:-8] = 40, 210, 255
     alpha = np.full((32, 64), 255, np.uint8)
     alpha[:, 8:-8] = 0
-    got = fill(pixels, alpha)[16, :, 0].astype(int)
+    got = filled(pixels, alpha)[16, :, 0].astype(int)
     assert np.abs(np.diff(got)).max() < 60 and got.min() >= 39 and got.max() <= 211
 
 
@@ -59,13 +66,13 @@ def test_grey_stays_grey() -> None:
     rng = np.random.default_rng(1)
     pixels = np.repeat(rng.integers(0, 256, (33, 50, 1), dtype=np.uint8), 3, axis=2)
     alpha = rng.integers(0, 2, (33, 50), dtype=np.uint8) * 255
-    assert np.ptp(fill(pixels, alpha), axis=2).max() == 0
+    assert np.ptp(filled(pixels, alpha), axis=2).max() == 0
 
 
 def test_a_picture_of_which_nothing_is_seen_is_one_colour() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (9, 8, 3), dtype=np.uint8)
-    assert np.ptp(fill(pixels, np.zeros((9, 8), np.uint8)), axis=(0, 1)).max() == 0
-    assert np.array_equal(fill(pixels, np.ones((9, 8), np.uint8)), pixels)
+    assert np.ptp(filled(pixels, np.zeros((9, 8), np.uint8)), axis=(0, 1)).max() == 0
+    assert np.array_equal(filled(pixels, np.ones((9, 8), np.uint8)), pixels)
 
 
 def test_no_fringe_shows_on_any_background_after_blurring() -> None:
@@ -82,4 +89,27 @@ def test_no_fringe_shows_on_any_background_after_blurring() -> None:
             worst = np.abs(got - flatten(pixels, alpha, background)).max()
         return float(worst)
 
-    assert error(fill(pixels, alpha)) <= 1 < 50 < error(pixels)
+    assert error(filled(pixels, alpha)) <= 1 < 50 < error(pixels)
+
+
+def test_bands_of_any_height_fill_and_flatten_as_a_whole_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(2)
+    for height, width in ((1, 9), (37, 50), (64, 3), (73, 87)):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        alpha = (rng.random((height, width)) < 0.1).astype(np.uint8) * 200
+        alpha[0, 0] = 9
+        results = []
+        for size in (1, 200, 1 << 20):
+            monkeypatch.setattr(bands, "BAND_PIXELS", size)
+            results.append((filled(pixels, alpha), flatten(pixels, alpha, (1, 99, 200))))
+        for got in results[:2]:
+            assert all(np.array_equal(a, b) for a, b in zip(got, results[2], strict=True))
+        assert not np.array_equal(results[0][0], pixels) or width == 1
+
+
+def test_transparency_that_webp_would_take_too_much_memory_for_is_packed_as_png() -> None:
+    side = int(WEBP_PIXELS**0.5)
+    assert pack(np.zeros((side, side), np.uint8))[:4] == b"RIFF"
+    assert pack(np.zeros((side + 1, side + 1), np.uint8))[:4] == b"\x89PNG"

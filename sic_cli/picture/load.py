@@ -201,6 +201,7 @@ def _read(
         metadata = replace(metadata, exif=tiff_exif)
     if samples is not None:
         colours, alpha = deep.split(samples, picture.info.get("transparency"))
+        del samples  # half of it is a second reading
     else:
         picture, metadata, told = _plain(picture, metadata, name, choices)
         notices += told

@@ -6,7 +6,9 @@ TRUST.md: 1.2 GB and 12 bytes per pixel.
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from sic_cli.codec.engine import engine
 from sic_cli.release.locate import find
 from tests.conftest import ROOT, run_main
 from tests.tiny import made_picture
+from tests.trust.appetite import AT_ONCE
 from tests.trust.campaign import Run, trial
 
 BASE_BYTES, BYTES_PER_PIXEL = 1.2e9, 12
@@ -88,6 +91,34 @@ def peak_memory(run: Run) -> None:
                         f"{seconds:.0f} s on one thread"
                     )
                     assert peak <= bound, f"{peak / 1e9:.2f} GB, allowed are {bound / 1e9:.2f} GB"
+
+
+MOST_FOR_PICTURES = 16.5
+"""Bytes per pixel that reading or writing a picture file may take: at 178 megapixels, with 0.4 GB for
+the process, that is the bound."""
+
+
+@trial("T10d", "reading and writing any kind of picture, transparent ones too, within the bound", 6)
+def pictures_in_memory(run: Run) -> None:
+    if platform.libc_ver()[0] != "glibc":
+        run.not_run("what a part of a process takes at most: Linux with glibc only")
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.trust.appetite"],
+        cwd=ROOT,
+        env={**os.environ, **AT_ONCE, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-300:]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    for found in told:
+        with run.case(found["way"]):
+            assert found["bytes_per_pixel"] <= MOST_FOR_PICTURES, found["bytes_per_pixel"]
+    most = max(told, key=lambda found: float(found["bytes_per_pixel"]))
+    run.note(f"most: {most['way']}, {most['bytes_per_pixel']} bytes per pixel")
+    with run.case("the measure has power: what cannot be less than pixels and picture is not"):
+        assert all(f["bytes_per_pixel"] >= 7 for f in told if "RGB" in f["way"]), told
 
 
 @trial("T10b", "quick commands run in 200 MB of address space, on files and on pipes", 6)

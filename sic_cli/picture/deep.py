@@ -132,17 +132,16 @@ def _range(picture: Image.Image) -> tuple[int, int]:
 
 
 def split(samples: Samples, clear: Any) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """Samples -> L or RGB of 8 bits, and alpha if there is any. clear: the colour of 16 bits that is
-    to be transparent, or None."""
+    """Samples -> L, RGB or RGBA of 8 bits, and alpha if there is any. Colour pictures are changed in
+    place, `samples` with them. clear: the colour of 16 bits that is to be transparent, or None."""
     width, height = size = samples.upper.size
     count = samples.channels
     keyed = count in (1, 3) and isinstance(clear, int | tuple)
-    made = Image.new("L" if count < 3 else "RGB", size)
+    made = Image.new("L", size) if samples.lower is None else samples.upper
     alpha = np.empty((height, width), np.uint8) if keyed or count in (2, 4) else None
     for rows in bands(width, height):
         part = samples.rows(rows)
-        colours = to_8(part[..., 0] if count < 3 else part[..., :3])
-        made.paste(Image.fromarray(colours), (0, rows.start))
+        made.paste(Image.fromarray(to_8(part[..., 0] if count < 3 else part)), (0, rows.start))
         if alpha is not None:
             alpha[rows] = 255 * (part != clear).any(axis=2) if keyed else to_8(part[..., -1])
     return made, alpha

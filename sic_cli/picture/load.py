@@ -196,6 +196,8 @@ def _read(
             how = "cut to 8 by the reader" if samples is None else "rounded to 8"
             notices.append(Notice(f"{text}, {how}", "W-depth16"))
     picture.load()
+    if data:  # a file of ours, whose other frames nobody asks for
+        vars(picture).pop("_decoder", None)  # of WebP and AVIF; it holds two more whole pictures
     metadata = from_info(picture.info, data)
     if tiff_exif:
         metadata = replace(metadata, exif=tiff_exif)

@@ -152,11 +152,13 @@ class DecodeTask:
 
 @dataclass(frozen=True, slots=True)
 class TruncateTask:
-    """Exactly one of level, target_size and target_bpp is given."""
+    """Exactly one of level, target_size and target_bpp is given. best_effort: of a file that has fewer
+    levels than `level` take all that are whole."""
 
     level: int | None = None
     target_size: int | None = None
     target_bpp: float | None = None
+    best_effort: bool = False
 
     schema = "sic.truncate/1"
     most_bytes = MAX_FILE
@@ -164,7 +166,7 @@ class TruncateTask:
 
     @property
     def options_sha256(self) -> str:
-        return _digest(self.schema, self.level, self.target_size, self.target_bpp)
+        return _digest(self.schema, self.level, self.target_size, self.target_bpp, self.best_effort)
 
     def prepare(self) -> None:
         """Nothing: a cut needs no weights."""
@@ -172,13 +174,16 @@ class TruncateTask:
     def make(self, data: bytes, source: str, _: str) -> Made:
         parsed = open_sic(data, shown(source))
         notices: tuple[Notice, ...] = ()
+        missed = self.level is not None and self.level > parsed.level
         if parsed.fault_kind == "damage":
             fault = f"{shown(source)}: {parsed.fault}"
-            wanted = self.level if self.level is not None else parsed.level
-            if wanted > parsed.level:
-                raise CorruptError(fault)
+            if missed and not self.best_effort:
+                raise CorruptError(fault, "--best-effort takes the levels before it")
             notices = (Notice(fault, "W-truncated"),)
         level = self.level or level_within(parsed, self.target_size, self.target_bpp)
+        if missed and self.best_effort:
+            text = f"{shown(source)}: has {parsed.level} whole levels, not {level}; all are taken"
+            level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
         made = truncate(data, level, parsed)
         width, height = parsed.header.width, parsed.header.height
         facts = {

@@ -18,7 +18,7 @@ from .folders import Command, many, process
 from .options_io import Io, io_options
 from .options_limits import limit_options
 
-GUESTS = (".heic", ".heif", ".hif", ".jxl")
+GUESTS = tuple(suffix for guest in kinds.GUESTS for suffix in guest.suffixes)
 """Read with packages of their own; without those refused with a reason, not passed over."""
 
 SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())

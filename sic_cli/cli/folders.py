@@ -23,7 +23,7 @@ from .running import Command as Command
 from .running import Run, report_at, tell, write
 
 MOST_SHOWN = 10
-NAMES_OF_PICTURES = frozenset[str]().union(*kinds.SUFFIXES.values())
+NAMES_OF_PICTURES = frozenset[str]().union(*kinds.NAMES.values())
 
 
 def many(inputs: tuple[str, ...], io: Io) -> bool:

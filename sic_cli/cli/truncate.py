@@ -21,6 +21,9 @@ SUFFIXES = frozenset([".sic"])
 @click.option("-l", "--level", type=Level(top=False), help="Keep levels 1..LEVEL.")
 @click.option("--target-size", type=Size(), help="Keep as many levels as fit into this size.")
 @click.option("--target-bpp", type=Rate(), help="The same in bits per pixel.")
+@click.option(
+    "--best-effort", is_flag=True, help="Of a file with fewer levels than --level take all."
+)
 @io_options
 @global_options
 def command(
@@ -29,6 +32,7 @@ def command(
     level: int | None,
     target_size: int | None,
     target_bpp: float | None,
+    best_effort: bool,
 ) -> int:
     """Cut .sic files (- for standard input), or folders of them, to a lower level.
 
@@ -43,7 +47,7 @@ def command(
     one_of(level=level, target_size=target_size, target_bpp=target_bpp)
     if level is None and target_size is None and target_bpp is None:
         raise UsageError("say how much to keep: --level, --target-size or --target-bpp")
-    task = TruncateTask(level, target_size, target_bpp)
+    task = TruncateTask(level, target_size, target_bpp, best_effort)
     at = "max" if level is None else str(level)
     command = Command("truncate", task, SUFFIXES, ".sic", at, detail, named_output=True)
     return process(command, io, inputs)

@@ -34,11 +34,12 @@ SAME_AS = {"MPO": "JPEG", "DIB": "BMP"}
 @dataclass(frozen=True, slots=True)
 class Guest:
     """A format that Pillow reads with a package of its own. module: what registers the reader;
-    marks: (place, bytes) by which a file is known."""
+    suffixes: of its files; marks: (place, bytes) by which a file is known."""
 
     format: str
     package: str
     module: str
+    suffixes: tuple[str, ...]
     marks: tuple[tuple[int, bytes], ...]
 
 
@@ -47,15 +48,20 @@ GUESTS = (
         "HEIF",
         "pillow-heif",
         "pillow_heif",
+        (".heic", ".heif", ".hif"),
         tuple((4, b"ftyp" + b) for b in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")),
     ),
     Guest(
         "JXL",
         "pillow-jxl-plugin",
         "pillow_jxl",
+        (".jxl",),
         ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")),
     ),
 )
+
+NAMES = {**SUFFIXES, **{guest.format: guest.suffixes for guest in GUESTS}}
+"""Suffixes of all formats that can be read."""
 
 STRANGERS = (
     ((0, b"%PDF"), "a PDF document"),

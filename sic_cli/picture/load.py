@@ -23,7 +23,7 @@ from . import colour, deep, tiff
 from .alpha import background_of, fill, flatten
 from .bands import channel, rgb
 from .choices import Choices
-from .kinds import FLOAT_MODES, GREY_MODES, GUESTS, READERS, SAME_AS, STRANGERS, SUFFIXES
+from .kinds import FLOAT_MODES, GREY_MODES, GUESTS, NAMES, READERS, SAME_AS, STRANGERS
 from .metadata import Metadata, from_info, hdr_notices, trailing_bytes
 from .quiet import QUIET
 
@@ -150,8 +150,8 @@ def _check_size(picture: Image.Image, name: str, max_side: int, max_pixels: int)
 def _named(picture: Image.Image, data: bytes, name: str) -> list[Notice]:
     out, format_ = [], str(picture.format)
     suffix = PurePath(name).suffix.lower()
-    known = {s for row in SUFFIXES.values() for s in row}
-    if suffix in known and suffix not in SUFFIXES.get(SAME_AS.get(format_, format_), (suffix,)):
+    known = {s for row in NAMES.values() for s in row}
+    if suffix in known and suffix not in NAMES.get(SAME_AS.get(format_, format_), (suffix,)):
         out.append(Notice(f"{name}: is a {format_} file in spite of its name", "W-ext"))
     if trailing := trailing_bytes(data):
         out.append(Notice(f"{name}: {trailing} bytes behind its end are ignored", "W-trailing"))

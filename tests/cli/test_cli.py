@@ -91,6 +91,31 @@ def test_grey_and_profile_come_back(tmp_path: Path, picture: np.ndarray) -> None
     assert b"some profile" not in stripped.read_bytes()
 
 
+def test_truncate_takes_what_there_is_where_that_will_do(sic_file: Path, tmp_path: Path) -> None:
+    whole = sic_file.read_bytes()
+    ends = parse(whole).ends
+    cut, source = tmp_path / "c.sic", tmp_path / "s.sic"
+    broken = bytearray(whole)
+    broken[ends[2] + 8] ^= 1
+    wanted = str(len(ends))
+    for data, level, code, said in (
+        (whole[: ends[1]], 2, 8, "2 whole levels"),  # an honest file of two levels
+        (whole[: ends[1] + 5], 2, 8, "2 whole levels"),  # cut inside the third
+        (bytes(broken), 3, 5, "layer 4"),
+    ):
+        source.write_bytes(data)
+        refused(run_main("truncate", str(source), "-o", str(cut), "-l", wanted), code, said)
+        assert not cut.exists()
+        got = run_main("truncate", str(source), "-o", str(cut), "-l", wanted, "--best-effort")
+        assert got.code == 0 and f"has {level} whole levels" in got.err, got.err
+        assert "[W-target-best-effort]" in got.err and ("layer 4" in got.err) == (code == 5)
+        assert cut.read_bytes() == whole[: ends[level - 1]]
+        cut.unlink()
+    arguments = ("truncate", str(sic_file), "-o", str(cut), "--best-effort")
+    assert run_main(*arguments, "-l", "1").err == ""
+    refused(run_main(*arguments, "--target-size", "20", "-f"), 8, "smallest")
+
+
 def test_truncate_is_encode_at_that_level_is_head(photo: Path, tmp_path: Path) -> None:
     whole, low, cut = (tmp_path / n for n in ("w.sic", "l.sic", "c.sic"))
     assert run_main("encode", "-m", "tiny", str(photo), "-o", str(whole)).code == 0

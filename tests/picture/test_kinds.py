@@ -251,7 +251,8 @@ def test_hdr_is_told_and_its_chunks_kept() -> None:
 
 def test_contents_decide_and_a_name_that_lies_is_told() -> None:
     data = file_of(RGB, "PNG")
-    assert codes(read(data, "a.jpg")) == ["W-ext"]
+    for name in ("a.jpg", "a.HEIC", "a.jxl"):
+        assert codes(read(data, name)) == ["W-ext"]
     assert codes(read(data, "a.png")) == codes(read(data, "a")) == codes(read(data, "a.xyz")) == []
     assert codes(read(data + b"x" * 10, "a.png")) == ["W-trailing"]
 

@@ -12,7 +12,7 @@ from .bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
 from .bitstream.reader import parse
 from .bitstream.truncate import level_within, truncate
 from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
-from .errors import CorruptError, ModelError, Notice
+from .errors import CorruptError, ModelError, Notice, TargetError
 from .files import shown
 from .limits import DEFAULT, Limits
 from .remote.either import Portion, read
@@ -174,16 +174,21 @@ class TruncateTask:
     def make(self, data: bytes, source: str, _: str) -> Made:
         parsed = open_sic(data, shown(source))
         notices: tuple[Notice, ...] = ()
-        missed = self.level is not None and self.level > parsed.level
+        fault = f"{shown(source)}: {parsed.fault}"
         if parsed.fault_kind == "damage":
-            fault = f"{shown(source)}: {parsed.fault}"
-            if missed and not self.best_effort:
-                raise CorruptError(fault, "--best-effort takes the levels before it")
             notices = (Notice(fault, "W-truncated"),)
         level = self.level or level_within(parsed, self.target_size, self.target_bpp)
-        if missed and self.best_effort:
-            text = f"{shown(source)}: has {parsed.level} whole levels, not {level}; all are taken"
-            level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
+        if level > parsed.level:
+            if self.best_effort:
+                text = (
+                    f"{shown(source)}: has {parsed.level} whole levels, not {level}; all are taken"
+                )
+                level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
+            elif notices:
+                raise CorruptError(fault, "--best-effort takes the levels before it")
+            else:
+                text = f"level {level} was asked for, and the file has {parsed.level} whole levels"
+                raise TargetError(text, "--best-effort takes all of them")
         made = truncate(data, level, parsed)
         width, height = parsed.header.width, parsed.header.height
         facts = {

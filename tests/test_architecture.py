@@ -58,7 +58,17 @@ ROOMS = {
     ),
     "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
     "convert": (
-        {"errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"},
+        {
+            "errors",
+            "bitstream",
+            "picture",
+            "codec",
+            "release",
+            "carry",
+            "targets",
+            "limits",
+            "memory",
+        },
         {"numpy"},
     ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),

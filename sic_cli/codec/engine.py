@@ -20,7 +20,7 @@ from ..model.exact import ContextRunner
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
-from .tiles import Strip, scaled, strips
+from .tiles import Strip, columns, scaled, strips
 from .walk import Classes, Walk
 
 Pixels = NDArray[np.uint8]
@@ -78,16 +78,19 @@ class Engine:
         """What `analyse` gives, by strips of rows."""
         height, width = pixels.shape[:2]
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        for strip in strips(rows, across, 2 * self.release.card.config.blocks):
+        halo = 2 * self.release.card.config.blocks
+        for strip in strips(rows, across, halo):
             part = pixels[scaled(strip.seen, STRIDE)]
             below = (strip.last - strip.first) * STRIDE - len(part)
             padded = np.pad(part, ((0, below), (0, -width % STRIDE), (0, 0)), mode="edge")
-            with repeatable(self.device):
-                tensor = torch.from_numpy(padded).to(self.device)
-                tensor = tensor.permute(2, 0, 1)[None].float() - 127.5
-                out = self.release.analysis(tensor)[0, :, strip.kept]
-                made: NDArray[np.float32] = out.float().cpu().contiguous().numpy()
-            yield strip, made
+            parts: list[NDArray[np.float32]] = []
+            for column in columns(across, halo):
+                with repeatable(self.device):
+                    tensor = torch.from_numpy(padded[:, scaled(column.seen, STRIDE)])
+                    tensor = tensor.to(self.device).permute(2, 0, 1)[None].float() - 127.5
+                    out = self.release.analysis(tensor)[0, :, strip.kept, column.kept]
+                    parts.append(out.float().cpu().contiguous().numpy())
+            yield strip, parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
 
     def cells(self, latent: NDArray[np.float32]) -> Cells:
         """Latent -> cells at the last level."""
@@ -144,13 +147,18 @@ class Engine:
         cell = torch.from_numpy(self.table.width(level))[None].to(self.device)
         pixels = np.empty((height, width, 3), np.uint8)
         depth = 2 * self.release.card.config.blocks + 1
+        rows, across = -(-height // STRIDE), -(-width // STRIDE)
         with repeatable(self.device):
-            for strip in strips(-(-height // STRIDE), -(-width // STRIDE), depth):
-                tensor = torch.from_numpy(latent(strip.seen)).to(self.device)[None]
-                out = network(tensor, cell, which)[0, :, scaled(strip.kept, STRIDE)] + 127.5
-                out = out.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
-                own = pixels[scaled(strip.own, STRIDE)]
-                own[:] = out[: len(own), :width].cpu().numpy()
+            for strip in strips(rows, across, depth, overlap=True):
+                places = latent(strip.seen)
+                for column in columns(across, depth):
+                    part = np.ascontiguousarray(places[:, :, column.seen])
+                    tensor = torch.from_numpy(part).to(self.device)[None]
+                    out = network(tensor, cell, which)[0]
+                    out = out[:, scaled(strip.kept, STRIDE), scaled(column.kept, STRIDE)] + 127.5
+                    out = out.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
+                    own = pixels[scaled(strip.own, STRIDE), scaled(column.own, STRIDE)]
+                    own[:] = out[: own.shape[0], : own.shape[1]].cpu().numpy()
         return pixels
 
 

@@ -266,6 +266,26 @@ def test_strips_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPat
     assert np.abs(strips - whole).max() <= 1 and strips.shape == whole.shape
 
 
+def test_columns_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = made_picture(60, 700, 9)
+    machine = engine(tiny)
+    latent = machine.analyse(pixels)
+    placed = machine.place(machine.cells(latent), 5, "mean", 0)
+    whole = machine.synthesise(placed, 5, 60, 700)
+    monkeypatch.setattr(tiles, "WIDE", 9)
+    assert len(list(tiles.columns(44, 3))) > 3
+    assert np.abs(machine.analyse(pixels) - latent).max() < 1e-2
+    parts = machine.synthesise(placed, 5, 60, 700).astype(int)
+    assert np.abs(parts - whole).max() <= 1 and parts.shape == whole.shape
+
+
+def test_no_strip_looks_at_much_more_than_it_may() -> None:
+    for rows, across in ((94, 375), (250, 375), (25, 4096), (4096, 25), (700, 700), (4096, 650)):
+        tall = max(s.last - s.first for s in tiles.strips(rows, across, 13, overlap=True))
+        wide = max(c.last - c.first for c in tiles.columns(across, 13))
+        assert tall * wide <= 1.6 * tiles.STRIP_LATENTS
+
+
 def test_a_device_that_is_not_there_is_a_resource_error() -> None:
     with pytest.raises(ResourceError, match="cuda:99"):
         engines.pick_device("cuda:99")

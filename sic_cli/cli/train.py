@@ -175,7 +175,6 @@ def run(**given: Any) -> None:
     type=click.Path(path_type=Path),
     help="Checkpoint of `--stage context`, whose context network is taken.",
 )
-@click.option("--base", help="Release whose numbers are not stored again where they are the same.")
 @global_options
 def export(
     checkpoint: Path,
@@ -185,7 +184,6 @@ def export(
     crops: int,
     vivid: Path | None,
     context: Path | None,
-    base: str | None,
 ) -> None:
     """Write the release OUT/NAME from a checkpoint.
 
@@ -197,13 +195,11 @@ def export(
         if path and not path.is_file():
             raise ModelError(f"{path}: no such checkpoint")
 
-    from ..release.locate import find
     from ..train.data import open_packed
     from ..train.export import export as export_release
 
     pictures, _ = open_packed(packed)
-    below = find(base) if base else None
-    card = export_release(checkpoint, pictures, out / name, name, crops, vivid, context, below)
+    card = export_release(checkpoint, pictures, out / name, name, crops, vivid, context)
     click.echo(f"{card.folder}: {card.id.hex()}")
     if re.fullmatch("sic-[0-9]+", card.name):
         from ..release.pinned import line_of

@@ -15,13 +15,10 @@ from ..errors import ModelError
 from ..model.context import ContextWeights
 from ..model.transforms import Analysis, Synthesis
 from .card import WEIGHTS, Card
-from .locate import releases
 from .pinned import read_weights
 
 VIVID = "vivid."
 """Prefix of the decoder at realism 1 in a weights file."""
-BASE = "base"
-"""Name of the tensor, uint8 (32,), that holds the SHA-256 of the weights file with all that is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,42 +67,11 @@ def _context(tensors: dict[str, Tensor], depth: int) -> ContextWeights:
     )
 
 
-def tensors_of(card: Card) -> dict[str, Tensor]:
-    """All tensors of a release by name: those of its file and, if that names a base, those that it
-    leaves to the base. Raises ModelError if a file is not what it should be, or the base is not here."""
-    tensors = stored(card)
-    if BASE not in tensors:
-        return tensors
-    digest = bytes(tensors.pop(BASE).to(torch.uint8).tolist()).hex()
-    for other in releases():
-        if other.digest == digest:
-            below = stored(other)
-            if BASE in below:
-                raise ModelError(f"{card.name}: its base {other.name} has a base of its own")
-            return below | tensors
-    raise ModelError(
-        f"{card.name} shares numbers with weights {digest[:16]}, which are not on this machine",
-        "install the sic release that has them, or set SIC_MODEL_PATH to a folder with them",
-    )
-
-
-def stored(card: Card) -> dict[str, Tensor]:
-    """The tensors of a release's own file. Raises ModelError if it is not what it should be."""
-    data = read_weights(card)
-    try:
-        return load_tensors(data)
-    except Exception as error:  # whatever safetensors raises
-        raise _broken(card, error) from None
-
-
-def _broken(card: Card, error: Exception) -> ModelError:
-    return ModelError(f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})")
-
-
 def load(card: Card) -> Loaded:
     """Read, check and build. Raises ModelError if digest or contents are wrong."""
-    tensors = tensors_of(card)
+    data = read_weights(card)
     try:
+        tensors = load_tensors(data)
         with torch.device("meta"):  # shapes only: nothing is drawn that the file replaces
             analysis, synthesis = Analysis(card.config), Synthesis(card.config)
         _network(analysis, tensors, "analysis.")
@@ -134,7 +100,9 @@ def load(card: Card) -> Loaded:
             psnr_fit=tensors["psnr_fit"].float().numpy(),
         )
     except (KeyError, ValueError, RuntimeError) as error:
-        raise _broken(card, error) from None
+        raise ModelError(
+            f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})"
+        ) from None
 
 
 def decoder_at(release: Loaded, realism: float) -> Synthesis:

@@ -23,7 +23,7 @@ from ..model.context import EXACT, ContextWeights
 from ..model.exact import largest_sums
 from ..model.transforms import Synthesis
 from ..release.card import CARD, WEIGHTS, Card, read_card
-from ..release.load import BASE, VIVID, Loaded, stored
+from ..release.load import VIVID, Loaded
 from .data import Crops
 from .fit_tables import fit, plain_arrays
 from .state import averaged, table_of
@@ -139,14 +139,13 @@ def export(
     count: int = 96,
     vivid: Path | None = None,
     context: Path | None = None,
-    base: Card | None = None,
 ) -> Card:
     """Write the release `out` from a checkpoint's averaged parameters.
 
     pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
     vivid: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
     decoders; context: a checkpoint of stage "context" behind the same transforms, whose context network
-    is taken; base: a release whose numbers are not stored again where they are the same. Raises ModelError if they do not belong together.
+    is taken. Raises ModelError if they do not belong together.
     """
     model, progress = averaged(checkpoint)
     second: Synthesis | None = model.vivid
@@ -174,7 +173,7 @@ def export(
         "hours": round(progress.hours, 3),
         "data_digest": progress.notes.get("data", ""),
     } | more
-    card = write_release(model, crops, out, name, facts, second, base)
+    card = write_release(model, crops, out, name, facts, second)
     curve = (vivid or checkpoint).parent / "training.jsonl"
     if curve.exists():
         shutil.copy(curve, out / "training.jsonl")
@@ -188,9 +187,8 @@ def write_release(
     name: str,
     facts: dict[str, Any],
     vivid: Synthesis | None = None,
-    base: Card | None = None,
 ) -> Card:
-    """Fit tables and estimates of a model to crops, and write its folder. base: see `export`."""
+    """Fit tables and estimates of a model to crops, and write its folder."""
     machine = build_engine(model, plain_arrays(), vivid)
     latents = [machine.analyse(c) for c in crops]
     arrays = fit(
@@ -212,7 +210,7 @@ def write_release(
         "spread": torch.from_numpy(spreads(machine, latents)).half(),
         "psnr_fit": torch.from_numpy(psnr_fit(machine, crops[:48], latents[:48])),
     }
-    data = save(over(base, tensors) if base else tensors)
+    data = save(tensors)
     facts = facts | {"largest_sum": max(largest_sums(machine.release.context).values())}
     digest = hashlib.sha256(data).hexdigest()
     others = [read_card(p.parent) for p in out.parent.glob(f"*/{CARD}") if p.parent != out]
@@ -225,22 +223,6 @@ def write_release(
     shutil.rmtree(out, ignore_errors=True)
     place.rename(out)
     return Card(name, out, digest, number, model.config, facts)
-
-
-def over(base: Card, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What of `tensors` the file must hold beside the release `base`. Raises ModelError if that is itself
-    stored so."""
-    known = stored(base)
-    if BASE in known:
-        raise ModelError(f"{base.name} cannot be a base: it has one itself")
-
-    def there(name: str, value: Tensor) -> bool:
-        other = known.get(name)
-        return other is not None and other.dtype == value.dtype and torch.equal(other, value)
-
-    own = {k: v for k, v in tensors.items() if not there(k, v)}
-    digest = torch.tensor(list(bytes.fromhex(base.digest)), dtype=torch.uint8)
-    return own | {BASE: digest}
 
 
 def card_text(name: str, digest: str, number: int, model: CodecModel, facts: dict[str, Any]) -> str:

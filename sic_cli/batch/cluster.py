@@ -35,13 +35,12 @@ KEPT = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
 with zeros: pictures took 1.7 times as long (docs/cluster.md). These are where glibc ends up by itself."""
 QUIET = {
     "distributed.worker.profile.enabled": False,
-    "distributed.worker.memory.monitor-interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.tick.interval": "200ms",
-    "distributed.scheduler.work-stealing-interval": "1s",
 }
-"""Dask looks after its workers ten to a hundred times a second, and what it sees nobody asks for: more
-than a third of the processor's time of a picture (docs/cluster.md)."""
+"""Dask profiles its workers a hundred times a second and measures itself, for a dashboard that nobody
+opens here: a quarter of the processor's time of a picture (ARCHITECTURE.md). How much memory workers
+have is still looked at ten times a second."""
 CONNECT_SECONDS = 30
 FIRST_SECONDS = 10
 """How long the first workers are waited for; a cluster that grows on demand has none before there is

@@ -115,7 +115,7 @@ def pack(pictures: Path, packed: Path, workers: int) -> None:
 @click.option("--vivid-start", help="Checkpoint whose decoder the second one begins with.")
 @click.option(
     "--context",
-    type=(int, int),
+    type=(click.IntRange(1, 512), click.IntRange(0, 16)),
     metavar="WIDTH BLOCKS",
     help="Begin with a new context network of this size.",
 )
@@ -141,6 +141,12 @@ def run(**given: Any) -> None:
         raise UsageError(f"--crop {given['crop']}: must be a multiple of {STRIDE}")
     if given["perceptual"] and not Path(given["backbones"] or "").is_file():
         raise UsageError("--perceptual needs --backbones FILE", "benchmarks/gpu_pack.py writes one")
+
+    if start := given["vivid_start"]:
+        if given["stage"] != "both":
+            raise UsageError("--vivid-start is for --stage both")
+        if not Path(start).is_file():
+            raise ModelError(f"{start}: no such checkpoint")
 
     from ..codec.engine import pick_device
     from ..train.loop import Run, train
@@ -168,7 +174,7 @@ def run(**given: Any) -> None:
 @click.option(
     "--vivid",
     type=click.Path(path_type=Path),
-    help="Checkpoint of `--stage decoder --perceptual`, for realism 1.",
+    help="Checkpoint of `--stage decoder --perceptual`, for realism 1, if CHECKPOINT has no second decoder.",
 )
 @click.option(
     "--context",

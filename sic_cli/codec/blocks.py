@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .coding_tables import BlockTables
-from .groups import ABSENT, Coder, Lane, Stream, Symbols, by_class, runs, taken
+from .groups import ABSENT, PIECE, Coder, Lane, Stream, Symbols, by_class, runs, taken
 
 Places = NDArray[np.intp]
 
@@ -37,9 +37,10 @@ def leaving(
     for index, start, end in found:
         table = tables[index]
         if table.flag is None or table.first is None:
-            run = stream[start:end]
-            told = None if known is None else run.astype(np.int32)
-            run[:] = coder.code(table.single, end - start, told)
+            for piece in range(start, end, PIECE):
+                run = stream[piece : min(end, piece + PIECE)]
+                told = None if known is None else run.astype(np.int32)
+                run[:] = coder.code(table.single, len(run), told)
             continue
         whole, tail = divmod(end - start, table.size)
         busy = int(np.count_nonzero(flags.code(table.flag, whole)))

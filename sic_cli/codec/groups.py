@@ -1,8 +1,8 @@
 """Symbols of one kind, class by class (FORMAT.md, section 6.3).
 
 Both directions run the same lines: a *lane* hands symbols to the coder in the order of the file, and knows
-them when encoding. What could need a 64-bit number for each symbol goes in pieces, so that a large picture
-takes bytes.
+them when encoding. Sorting and moving go in pieces, so that a large picture takes 4 to 8 bytes for each
+symbol of a step.
 """
 
 from __future__ import annotations

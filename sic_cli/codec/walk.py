@@ -72,8 +72,8 @@ class Walk:
     def _step(self, step: int, cells: Cells, coder: Coder, goal: Cells | None) -> None:
         """One step of the level table, in place.
 
-        Symbols stand in the flat order of (refined channel, row, column). A step holds bytes for them,
-        and larger numbers only for the places whose cell is not 0.
+        Symbols stand in the flat order of (refined channel, row, column). A step holds a few bytes for
+        each, and larger numbers only for the places whose cell is not 0.
         """
         before, after = self._table.steps[step], self._table.steps[step + 1]
         channels = np.flatnonzero(after > before)

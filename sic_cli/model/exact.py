@@ -186,7 +186,7 @@ class ContextRunner:
             skipped = top + own.start - begin
             part = part[:, :, skipped : skipped + there.shape[2]]
             flat = part[0].permute(1, 2, 0).reshape(-1, part.shape[1]).t()
-            places = torch.split(torch.addmm(bias, weights, flat), count)
+            places = torch.addmm(bias, weights, flat).view(len(RANGES), count, flat.shape[1])
             for kind, place, kinds in zip(RANGES, places, there, strict=True):
                 place.clamp_(0, kind.count - CLASS_WIDTH)
                 # what is left loses its fraction in 8 bits

@@ -155,7 +155,7 @@ def export(
         other, later = averaged(vivid)
         if not same_but(model, other, DECODERS):
             raise ModelError(f"{vivid} and {checkpoint} differ in more than their decoder")
-        second = other.synthesis
+        second = other.vivid or other.synthesis
         more = {"vivid_crops": later.crops, "vivid_hours": round(later.hours, 3)}
     if context:
         other, later = averaged(context)

@@ -50,8 +50,8 @@ class Run:
     start: release, or another run's checkpoint, to begin with if `out` holds none; without it, a
     KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
     the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
-    for never. vivid_start: checkpoint whose decoder the second one of stage "both" begins with (without
-    it: the release's vivid one, or the first one). context: width and blocks of a new context network, None: keep the old one."""
+    for never. vivid_start: checkpoint whose decoder (the vivid one of two) the second one of stage "both"
+    begins with; without it: the vivid one of the release or checkpoint, or the first one. context: width and blocks of a new context network, None: keep the old one."""
 
     packed: str
     out: str
@@ -279,6 +279,10 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         elif run.start:
             card = find(run.start)
             model = from_release(card, vivid=config.stage == "decoder")
+            if config.stage == "both":
+                model.add_vivid().load_state_dict(
+                    from_release(card, vivid=True).synthesis.state_dict()
+                )
             done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
             progress = Progress(**done, notes={"start": card.digest})
         else:
@@ -286,18 +290,21 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
             model = new_model(model_config, Crops(pictures, config.crop, config.seed))
         if run.context:
             model = beginning.new_context(model, *run.context)
-        if config.stage == "both" and model.vivid is None:
-            second = model.add_vivid()
+        if config.stage == "both":
+            second = model.vivid or model.add_vivid()
             if run.vivid_start:
                 other, _ = averaged(Path(run.vivid_start))
-                second.load_state_dict(other.synthesis.state_dict())
-            elif "start" in progress.notes:
-                other = from_release(find(progress.notes["start"]), vivid=True)
-                second.load_state_dict(other.synthesis.state_dict())
+                second.load_state_dict((other.vivid or other.synthesis).state_dict())
         progress.notes["begun"] = str(progress.crops)
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
         save(checkpoint, model, average, [], progress)
     known, _, progress = load_model(checkpoint)
+    if (config.stage == "both") != (known.vivid is not None):
+        raise UsageError(
+            f"{checkpoint} has {'two decoders' if known.vivid else 'one decoder'}, and --stage "
+            f"{config.stage} is not for that",
+            "begin a new run with --start",
+        )
     if config.only_level > known.config.levels:
         raise UsageError(f"--only-level {config.only_level}: the model has {known.config.levels}")
     if seen(progress, run.crops) >= 1:

@@ -1,7 +1,8 @@
 """What training minimises: all terms of a step, weighted as the configuration says.
 
 Per sample one level is drawn; `J = distortion + slope * rate`, each level divided by its own running
-mean, so that no level drowns another. LPIPS and statistics stand beside it, divided likewise.
+mean, so that no level drowns another. LPIPS and statistics stand beside it, divided likewise. Of two
+decoders the faithful one pays for J, the vivid one for the rest.
 """
 
 from __future__ import annotations

@@ -95,6 +95,12 @@ def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
         context_tensors(net.weights())
 
 
+def test_a_step_that_refines_nothing_has_no_classes(tiny: Card) -> None:
+    cells = np.zeros((8, 2, 3), np.int16)
+    none = context_runner(load(tiny)).classes(cells, 0, np.zeros(0, np.intp))
+    assert none.shape == (3, 0, 2, 3)
+
+
 def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
     release = load(tiny)
     runner, cells = (

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from sic_cli.errors import ModelError
+from sic_cli.errors import ModelError, UsageError
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.release.load import load
 from sic_cli.train.config import TrainConfig
 from sic_cli.train.data import Crops, pack
 from sic_cli.train.evaluate import evaluate
-from sic_cli.train.export import export
+from sic_cli.train.export import export, write_release
 from sic_cli.train.loop import Run, new_model, optimisers_for, train
 from sic_cli.train.objective import TERMS, Objective
 from sic_cli.train.start import new_context
@@ -120,28 +121,69 @@ def test_a_release_takes_the_context_network_of_another_checkpoint(
         export(first, pictures, tmp_path / "no", "no", count=2, context=third)
 
 
+def running(tmp_path: Path, start: Path | str, stage: str, **more: Any) -> CodecModel:
+    """The model of a run of two crops."""
+    pictures = tmp_path / "pictures"
+    if not pictures.exists():
+        pictures.mkdir()
+        for seed in range(3):
+            Image.fromarray(made_picture(100, 100, seed)).save(pictures / f"{seed}.png")
+        pack(pictures, tmp_path / "packed", workers=1)
+    out = str(more.pop("out", tmp_path / "run"))
+    run = Run(
+        str(tmp_path / "packed"), out, str(pictures), 60, start=str(start), evaluate_minutes=0,
+        crops=2, **more,
+    )  # fmt: skip
+    train(run, TrainConfig(stage=stage, batch=2, crop=64, statistics=1.0), CONFIG)
+    return load_model(Path(out) / "checkpoint.safetensors")[0]
+
+
+def test_from_a_release_both_decoders_go_on(
+    model: CodecModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model.vivid is not None
+    second = model.vivid
+    with torch.no_grad():
+        second.exit.bias += 1.0
+    model.vivid = None
+    pictures = [made_picture(128, 128, s) for s in range(4)]
+    write_release(model, pictures, tmp_path / "weights" / "own", "own", {}, second)
+    monkeypatch.setenv("SIC_MODEL_PATH", str(tmp_path / "weights"))
+    made = running(tmp_path, "own", "both")
+    assert made.vivid is not None and made.vivid.exit.bias.mean() > 0.5
+    assert made.synthesis.exit.bias.mean() < 0.5
+
+
+def test_decoders_are_not_dropped_or_doubled_without_a_word(
+    model: CodecModel, tmp_path: Path
+) -> None:
+    assert model.vivid is not None
+    with torch.no_grad():
+        model.vivid.exit.bias += 1.0
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    two = tmp_path / "two.safetensors"
+    save(two, model, average, [], Progress(crops=5))
+    with pytest.raises(UsageError, match="has two decoders, and --stage joint"):
+        running(tmp_path, two, "joint")
+    model.vivid = None
+    average = {n: p.detach().clone() for n, p in model.named_parameters()}
+    one = tmp_path / "one.safetensors"
+    save(one, model, average, [], Progress(crops=5))
+    running(tmp_path, one, "joint", out=tmp_path / "again")
+    with pytest.raises(UsageError, match="has one decoder, and --stage both"):
+        running(tmp_path, one, "both", out=tmp_path / "again")
+    made = running(tmp_path, one, "both", out=tmp_path / "third", vivid_start=str(two))
+    assert made.vivid is not None and made.vivid.exit.bias.mean() > 0.5
+    card = export(one, [made_picture(400, 400, 1)], tmp_path / "new", "new", 2, vivid=two)
+    assert load(card).vivid.exit.bias.mean() > 0.5
+
+
 def test_a_run_begins_with_two_decoders_and_a_new_context(
     model: CodecModel, tmp_path: Path
 ) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for seed in range(3):
-        Image.fromarray(made_picture(100, 100, seed)).save(pictures / f"{seed}.png")
-    pack(pictures, tmp_path / "packed", workers=1)
     model.vivid = None
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     save(tmp_path / "start.safetensors", model, average, [], Progress(crops=5))
-    run = Run(
-        packed=str(tmp_path / "packed"),
-        out=str(tmp_path / "run"),
-        validation=str(pictures),
-        minutes=60,
-        start=str(tmp_path / "start.safetensors"),
-        context=(4, 2),
-        crops=4,
-        evaluate_minutes=0,
-    )
-    train(run, TrainConfig(stage="both", batch=2, crop=64, statistics=1.0), CONFIG)
-    made, _, progress = load_model(tmp_path / "run" / "checkpoint.safetensors")
-    assert progress.crops == 9 and made.vivid is not None and made.config.context_width == 4
+    made = running(tmp_path, tmp_path / "start.safetensors", "both", context=(4, 2))
+    assert made.vivid is not None and made.config.context_width == 4
     assert not torch.equal(made.vivid.exit.weight, made.synthesis.exit.weight)

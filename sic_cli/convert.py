@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from .picture.load import Picture
     from .picture.metadata import Metadata
 
-LARGE = 12_000_000
-"""Samples of a picture for which it pays to tidy up between decoding and writing."""
 _CODEC = threading.Lock()
 """Held while networks are loaded and run: exact integers ask for settings of torch that hold for the
 whole process, and two threads would undo each other's."""
@@ -244,11 +242,8 @@ def decode_file(
     parsed = open_sic(data, name, options.strict)
     made = decode_parsed(parsed, name, options, limits)
 
-    from .memory import give_back
     from .picture.save import Output, write
 
-    if made.pixels.size > LARGE:
-        give_back()
     metadata, told = made.metadata.chosen(options.metadata, options.strip_gps, name)
     output = Output(options.background, options.output_quality, options.png_compression)
     picture, lost = write(made.pixels, made.alpha, format_, metadata, name, output)

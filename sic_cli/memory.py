@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 from pathlib import Path, PurePosixPath
 
@@ -15,13 +13,6 @@ def machine_memory() -> int | None:
     """Bytes of memory, or fewer where a control group of Linux allows fewer; None if unknown."""
     known = [*_built_in(), *_allowed()]
     return min(known) if known else None
-
-
-def give_back() -> None:
-    """Hand back to the machine what malloc keeps for later, where it can be told to: glibc alone. Of 24
-    megapixels 0.9 GB are kept after the networks ran."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _built_in() -> list[int]:

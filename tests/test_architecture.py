@@ -58,17 +58,7 @@ ROOMS = {
     ),
     "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
     "convert": (
-        {
-            "errors",
-            "bitstream",
-            "picture",
-            "codec",
-            "release",
-            "carry",
-            "targets",
-            "limits",
-            "memory",
-        },
+        {"errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"},
         {"numpy"},
     ),
     "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),

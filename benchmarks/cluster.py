@@ -35,7 +35,7 @@ from workers import served
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("speed", "requests", "killed", "memory")
-SMALL, LARGE = (256, 192), (512, 384)
+SMALL, LARGE = (256, 192), (768, 512)
 """Crops for comparing, and those for timing."""
 SIC = (sys.executable, "-m", "sic_cli")
 RUNS = {

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class TrainConfig:
     """batch is per process; lr is that of the decoder and context; the encoder learns slower.
 
-    stage: "joint" trains all; "both" trains all with two decoders behind one encoder; "decoder" freezes analysis and context; "context" freezes both
+    stage: "joint" trains all; "both" trains all with two decoders behind one encoder; "decoder" freezes
+    analysis and context; "context" freezes both
     transforms; "decoding" the analysis alone. decay: last part of a final run, in which the rate
     falls. favour: the first level is drawn e^favour times as often as the last. even: if above 0, a
     crop counts by log(even + its share of the level's mean), so that decibels count and not squared

@@ -51,7 +51,8 @@ class Run:
     KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
     the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
     for never. vivid_start: checkpoint whose decoder (the vivid one of two) the second one of stage "both"
-    begins with; without it: the vivid one of the release or checkpoint, or the first one. context: width and blocks of a new context network, None: keep the old one."""
+    begins with; without it: the vivid one of the release or checkpoint, or the first one. context: width
+    and blocks of a new context network, None: keep the old one."""
 
     packed: str
     out: str
@@ -299,7 +300,7 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
         save(checkpoint, model, average, [], progress)
     known, _, progress = load_model(checkpoint)
-    if (config.stage == "both") != (known.vivid is not None):
+    if config.stage != "context" and (config.stage == "both") != (known.vivid is not None):
         raise UsageError(
             f"{checkpoint} has {'two decoders' if known.vivid else 'one decoder'}, and --stage "
             f"{config.stage} is not for that",

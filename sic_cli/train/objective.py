@@ -100,9 +100,7 @@ class Objective:
         loss = self.squared(0, what.level, cost)
         if second is None:
             return loss + self.looks(what.level, made, original, shift)
-        if config.seams:
-            shown = expected(lambda one: seams(one - original, original), made)
-            loss = loss + config.seams * shown.mean()
+        loss = loss + self.edges(made, original)
         made = self.shown(what, second, draws)
         cost = expected(lambda one: mse(one, original), made)
         other = self.squared(3, what.level, cost) + self.looks(what.level, made, original, shift)
@@ -120,14 +118,19 @@ class Objective:
             share = torch.log(self.config.even + share)
         return share.mean()
 
+    def edges(self, made: list[Tensor], original: Tensor) -> Tensor:
+        """What steps over the edges of patches cost."""
+        if not self.config.seams:
+            return torch.zeros((), device=original.device)
+        found = expected(lambda one: seams(one - original, original), made)
+        return self.config.seams * found.mean()
+
     def looks(
         self, level: Tensor, made: list[Tensor], original: Tensor, shift: tuple[int, int]
     ) -> Tensor:
         """What a decoder pays for beside squared errors."""
         config, loss = self.config, torch.zeros((), device=original.device)
-        if config.seams:
-            shown = expected(lambda one: seams(one - original, original), made)
-            loss = loss + config.seams * shown.mean()
+        loss = loss + self.edges(made, original)
         if self.perceptual is not None:
             look, (dy, dx) = self.perceptual, shift
             distance = expected(lambda one: look.shifted(one, original, dy, dx), made)

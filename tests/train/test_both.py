@@ -165,6 +165,9 @@ def test_decoders_are_not_dropped_or_doubled_without_a_word(
     save(two, model, average, [], Progress(crops=5))
     with pytest.raises(UsageError, match="has two decoders, and --stage joint"):
         running(tmp_path, two, "joint")
+    kept = running(tmp_path, two, "context", out=tmp_path / "context")
+    assert kept.vivid is not None
+    assert torch.equal(kept.vivid.exit.bias, model.vivid.exit.bias), "the context stage freezes it"
     model.vivid = None
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     one = tmp_path / "one.safetensors"

@@ -189,7 +189,7 @@ class Codec:
     """`encode` and `decode` with one model on one device, loaded when this is made.
 
     Threads may share it: the codec takes one picture at a time, files are read and written side by
-    side. threads: CPU threads of torch, for the whole process; 0 leaves them. Networks stay in the
+    side. threads: CPU threads, for the whole process; 0 leaves them. Networks stay in the
     process when it is closed.
     """
 
@@ -200,9 +200,9 @@ class Codec:
         self._device = _device(device)
         self._closed = False
         if threads:
-            import torch
+            from .model import bands
 
-            torch.set_num_threads(threads)
+            bands.set_threads(threads)
         prepare(self._model, self._device)
 
     def encode(self, image: ImageLike, **options: Unpack[EncodeKw]) -> Encoded:

@@ -28,11 +28,11 @@ def _digest(*parts: object) -> str:
 
 
 def set_threads(threads: int) -> None:
-    """Tell torch how many threads to use; 0: as many as it likes."""
+    """Use so many threads; 0: as many as there are cores."""
     if threads:
-        import torch
+        from .model import bands
 
-        torch.set_num_threads(threads)
+        bands.set_threads(threads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,11 +131,11 @@ def one_device(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 def set_threads(threads: int) -> None:
-    """Tell torch how many threads to use."""
+    """Use so many threads; 0: as many as there are cores."""
     if threads:
-        import torch
+        from ..model import bands
 
-        torch.set_num_threads(threads)
+        bands.set_threads(threads)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]

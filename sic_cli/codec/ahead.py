@@ -8,22 +8,20 @@ would have asked for: the same call on the same integers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..cells.quantise import Cells, at_octaves
-from ..model.bands import side_by_side
-from ..model.exact import exact
+from ..model.bands import alone, threads
 from .engine import Engine
 from .walk import Walk
 
 LARGE = 1 << 15
 """Positions beyond which steps are not computed ahead: 8 megapixels. Each would hold its own cells, and
-torch finds enough to share among threads in one step."""
+one step alone has enough bands for many threads."""
 MOST = 4
 """Steps computed side by side, at most."""
 
@@ -31,8 +29,8 @@ MOST = 4
 @contextmanager
 def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
     """A walk to `level`, whose steps are to be asked for in their order. goal: cells at the last level."""
-    threads = min(MOST, torch.get_num_threads())
-    if threads == 1 or goal[0].size > LARGE:
+    count = min(MOST, threads())
+    if count == 1 or goal[0].size > LARGE:
         yield machine.walk
         return
     table = machine.table
@@ -40,16 +38,15 @@ def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
 
     def work(step: int) -> NDArray[np.uint8]:
         before, after = table.steps[step], table.steps[step + 1]
-        return machine.classes(
-            at_octaves(goal, table, before), step, np.flatnonzero(after > before)
-        )
+        cells, channels = at_octaves(goal, table, before), np.flatnonzero(after > before)
+        return machine.runner.classes(cells, step, channels, 1)
 
-    # `exact` holds here too: its switch is the process's, and no thread may set it back for another
-    with exact(), side_by_side(threads) as pool:
+    # `alone` holds here too: its switch is the process's, and no thread may set it back for another
+    with alone(), ThreadPoolExecutor(count, "sic") as pool:
         coming: dict[int, Future[NDArray[np.uint8]]] = {}
 
         def classes(cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
-            for later in range(step, min(steps, step + threads + 1)):
+            for later in range(step, min(steps, step + count + 1)):
                 if later not in coming:
                     coming[later] = pool.submit(work, later)
             return coming.pop(step).result()

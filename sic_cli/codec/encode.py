@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, Chunk, Header, Layer
@@ -15,11 +13,13 @@ from ..cells.levels import NOT_SENT
 from ..cells.quantise import Cells
 from ..entropy import new_encoder
 from ..errors import ResourceError, TargetError
+from ..model.bands import bands, crew
 from ..model.config import STRIDE
-from ..model.transforms import patches
+from ..model.runners import patches_of
 from ..release.card import Card
 from .ahead import walk_ahead
-from .engine import Engine, Pixels, engine, repeatable
+from .engine import Engine, Pixels, engine
+from .tiles import scaled
 from .walk import Walk, Writing, digest
 
 PSNR_UNIT = 4
@@ -27,8 +27,6 @@ PSNR_UNIT = 4
 
 LATENTS = 1 << 20
 """How many are looked at together in `level_errors`: some 30 MB, if all say something."""
-PATCHES = 4096
-"""How many are looked at together in `unseen`: 13 MB of them."""
 
 
 def encode(
@@ -121,29 +119,23 @@ def told(
     return lowered
 
 
-@lru_cache(maxsize=2)
-def span(filters: torch.Tensor) -> torch.Tensor:
-    """float32 (768, C): orthonormal vectors that span the linear filters (C, 3, 16, 16)."""
-    vectors: torch.Tensor = torch.linalg.qr(filters.detach().double().cpu().flatten(1).T)[0]
-    return vectors.float()
-
-
 def unseen(machine: Engine, pixels: Pixels) -> float:
     """Sum of the squares of what no channel can say: the part of all patches that is at right angles to
     the linear filters of the analysis. Little of a photograph, two thirds of noise."""
-    total, across = 0.0, -(-pixels.shape[1] // STRIDE)
-    step = STRIDE * max(1, PATCHES // across)
-    with repeatable(machine.device):
-        seen = span(machine.release.analysis.linear).to(machine.device)
-        for top in range(0, len(pixels), step):
-            part = pixels[top : top + step]
-            edges = ((0, -len(part) % STRIDE), (0, -pixels.shape[1] % STRIDE), (0, 0))
-            padded = torch.from_numpy(np.pad(part, edges, mode="edge")).to(machine.device)
-            pieces = patches(padded.permute(2, 0, 1)[None].float() - 127.5)
-            rows = pieces.permute(0, 2, 3, 1).flatten(0, 2)
-            rest = torch.addmm(rows, rows @ seen, seen.T, alpha=-1)
-            total += float(rest.square_().sum(1).sum(dtype=torch.float64))
-    return total
+    rows, across = (-(-side // STRIDE) for side in pixels.shape[:2])
+    total, seen = np.zeros(rows), machine.networks.span
+
+    def work(band: slice) -> None:
+        part = pixels[scaled(band, STRIDE)]
+        edges = ((0, -len(part) % STRIDE), (0, -pixels.shape[1] % STRIDE), (0, 0))
+        padded = np.pad(part, edges, mode="edge")
+        for _, patches in patches_of(padded, slice(0, band.stop - band.start)):
+            patches -= (patches @ seen) @ seen.T
+            total[band.start] += np.square(patches, out=patches).sum(1).sum(dtype=np.float64)
+
+    with crew() as each:
+        each(work, bands(rows, across))
+    return float(total.sum())
 
 
 def expected_psnr(machine: Engine, latent: NDArray[np.float64], outside: float) -> list[int]:

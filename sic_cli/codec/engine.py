@@ -2,58 +2,90 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..cells import details, quantise
 from ..cells.levels import LevelTable, build
 from ..cells.quantise import Cells
 from ..errors import ResourceError
-from ..model.bands import cut_in_bands
 from ..model.config import STRIDE
+from ..model.convolution import Array
 from ..model.exact import ContextRunner
+from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from .coding_tables import CodingTables
 from .tiles import Strip, columns, scaled, strips
-from .walk import Classes, Walk
+from .walk import Walk
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
 REALISM = 1.0
 """Which decoder is used where nobody says: the vivid one."""
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
+"""One of these is where CUDA can be: Linux, its guest in Windows, Windows."""
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N`. Raises ResourceError for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise ResourceError(
-                f"--device {name}: {count or 'no'} CUDA device{'s' if count > 1 else ''} here",
-                "use --device cpu or auto",
-            )
-    return device
+def pick_device(name: str) -> str:
+    """`cpu` or `cuda:N` for `auto`, `cpu`, `cuda` or `cuda:N`. torch is loaded only where there is a
+    driver or CUDA was asked for. Raises ResourceError for a device that is not there."""
+    if name == "cpu" or (name == "auto" and not any(Path(p).exists() for p in DRIVERS)):
+        return "cpu"
+    if importlib.util.find_spec("torch") is None:
+        if name == "auto":
+            return "cpu"
+        raise ResourceError(f"--device {name}: torch is not installed", "pip install 'sic[cuda]'")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto" and not count:
+        return "cpu"
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        raise ResourceError(
+            f"--device {name}: {count or 'no'} CUDA device{'s' if count > 1 else ''} here",
+            "use --device cpu or auto",
+        )
+    return f"cuda:{index}"
 
 
-@contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """Inside, the transforms give the same floats whatever the caller has set, and on a CPU whatever
-    the number of threads (`model/bands.py`)."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        stack.enter_context(torch.autocast(device.type, enabled=False))
-        if device.type == "cpu":
-            stack.enter_context(cut_in_bands(torch.get_num_threads()))
-        yield
+class Networks:
+    """The transforms of a release on a device; each is made when it is first asked for."""
+
+    def __init__(self, release: Loaded, device: str) -> None:
+        self._release, self._config, self._device = release, release.card.config, device
+        self.synthesis = lru_cache(2)(self._synthesis)
+
+    @cached_property
+    def analysis(self) -> Callable[[Pixels], Array]:
+        """Pixels, sides multiples of 16 -> latent."""
+        if self._device == "cpu":
+            return AnalysisRunner(self._release.analysis, self._config)
+        from ..model.on_gpu import TorchAnalysis
+
+        return TorchAnalysis(self._release.analysis, self._config, self._device)
+
+    @cached_property
+    def span(self) -> Array:
+        """float32 (768, C): orthonormal vectors that span the linear filters of the analysis."""
+        filters = in_reading_order(self._release.analysis["linear"].astype(np.float32))
+        return np.linalg.qr(filters.astype(np.float64))[0].astype(np.float32)
+
+    def _synthesis(self, realism: float) -> Callable[[Array, Array, int], Pixels]:
+        """Latent, cell widths and level -> pixels. realism: see `decoder_at`."""
+        arrays = decoder_at(self._release, realism)
+        if self._device == "cpu":
+            return SynthesisRunner(arrays, self._config)
+        from ..model.on_gpu import TorchSynthesis
+
+        return TorchSynthesis(arrays, self._config, self._device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +95,8 @@ class Engine:
     release: Loaded
     table: LevelTable
     walk: Walk
-    classes: Classes
-    device: torch.device
+    runner: ContextRunner
+    networks: Networks
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
         """Pixels -> latent float32 (C, ceil(H / 16), ceil(W / 16)); edges are repeated outwards."""
@@ -83,13 +115,10 @@ class Engine:
             part = pixels[scaled(strip.seen, STRIDE)]
             below = (strip.last - strip.first) * STRIDE - len(part)
             padded = np.pad(part, ((0, below), (0, -width % STRIDE), (0, 0)), mode="edge")
-            parts: list[NDArray[np.float32]] = []
+            parts: list[Array] = []
             for column in columns(across, halo):
-                with repeatable(self.device):
-                    tensor = torch.from_numpy(padded[:, scaled(column.seen, STRIDE)])
-                    tensor = tensor.to(self.device).permute(2, 0, 1)[None].float() - 127.5
-                    out = self.release.analysis(tensor)[0, :, strip.kept, column.kept]
-                    parts.append(out.float().cpu().contiguous().numpy())
+                seen = np.ascontiguousarray(padded[:, scaled(column.seen, STRIDE)])
+                parts.append(self.networks.analysis(seen)[:, strip.kept, column.kept])
             yield strip, parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
 
     def cells(self, latent: NDArray[np.float32]) -> Cells:
@@ -142,23 +171,17 @@ class Engine:
         realism: float,
     ) -> Pixels:
         """Pixels of a latent that comes by rows."""
-        network = decoder_at(self.release, realism)
-        which = torch.tensor([level - 1], device=self.device)
-        cell = torch.from_numpy(self.table.width(level))[None].to(self.device)
+        network, cell = self.networks.synthesis(realism), self.table.width(level)
         pixels = np.empty((height, width, 3), np.uint8)
         depth = 2 * self.release.card.config.blocks + 1
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        with repeatable(self.device):
-            for strip in strips(rows, across, depth, overlap=True):
-                places = latent(strip.seen)
-                for column in columns(across, depth):
-                    part = np.ascontiguousarray(places[:, :, column.seen])
-                    tensor = torch.from_numpy(part).to(self.device)[None]
-                    out = network(tensor, cell, which)[0]
-                    out = out[:, scaled(strip.kept, STRIDE), scaled(column.kept, STRIDE)] + 127.5
-                    out = out.round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
-                    own = pixels[scaled(strip.own, STRIDE), scaled(column.own, STRIDE)]
-                    own[:] = out[: own.shape[0], : own.shape[1]].cpu().numpy()
+        for strip in strips(rows, across, depth, overlap=True):
+            places = latent(strip.seen)
+            for column in columns(across, depth):
+                out = network(np.ascontiguousarray(places[:, :, column.seen]), cell, level)
+                out = out[scaled(strip.kept, STRIDE), scaled(column.kept, STRIDE)]
+                own = pixels[scaled(strip.own, STRIDE), scaled(column.own, STRIDE)]
+                own[:] = out[: own.shape[0], : own.shape[1]]
         return pixels
 
 
@@ -168,30 +191,18 @@ _ENGINES: dict[tuple[str, str], Engine] = {}
 def engine(card: Card, device: str = "cpu") -> Engine:
     """A release on a device; built once per process."""
     where = pick_device(device)
-    key = (card.digest, str(where))
+    key = (card.digest, where)
     if key not in _ENGINES:
-        release = load(card)
-        release.analysis.to(where)
-        release.synthesis.to(where)
-        release.vivid.to(where)
-        _ENGINES[key] = assembled(release, where)
+        _ENGINES[key] = assembled(load(card), where)
     return _ENGINES[key]
 
 
-def assembled(release: Loaded, device: torch.device) -> Engine:
-    """The engine of a release whose networks are on `device`."""
-    table, tables = table_of(release), CodingTables.from_arrays(release.arrays)
-    classes = context_runner(release).classes
-    return Engine(release, table, Walk(table, tables, classes), classes, device)
-
-
-def table_of(release: Loaded) -> LevelTable:
-    """The level table of a release."""
+def assembled(release: Loaded, device: str = "cpu") -> Engine:
+    """The engine of a release. Symbols come from the CPU, whatever the device."""
     config = release.card.config
-    return build(release.unit, release.octaves, config.groups, config.lead)
-
-
-def context_runner(release: Loaded) -> ContextRunner:
-    """The context network of a release; always on the CPU."""
-    steps = torch.from_numpy(table_of(release).steps)
-    return ContextRunner(release.context, release.reach, release.logs, steps)
+    table = build(release.unit, release.octaves, config.groups, config.lead)
+    tables = CodingTables.from_arrays(release.arrays)
+    runner = ContextRunner(release.context, release.reach, release.logs, table.steps)
+    return Engine(
+        release, table, Walk(table, tables, runner.classes), runner, Networks(release, device)
+    )

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..cells.quantise import Cells, at_octaves
-from ..model.context import LOGIT_ONE, features, logits, trunk
-from ..model.exact import exact
+from ..model.context import exact, features, logits, trunk
+from ..model.exact import LOGIT_ONE
 from .engine import Engine
 
 
@@ -26,15 +26,17 @@ def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
 def information(machine: Engine, cells: Cells) -> NDArray[np.float64]:
     """(K,) bits of all layers up to each level. cells: at the last level, as a file has them."""
     table, release = machine.table, machine.release
+    weights = release.context.map(torch.from_numpy)
+    reach, logs = torch.from_numpy(release.reach), torch.from_numpy(release.logs)
     total = np.zeros(machine.table.levels)
     for step, level in enumerate(table.step_level):
         before, after = table.steps[step].astype(int), table.steps[step + 1].astype(int)
         parent, child = (at_octaves(cells, table, table.steps[i]) for i in (step, step + 1))
         with exact():
             now, octave = torch.from_numpy(parent).float(), torch.from_numpy(before).float()
-            seen = features(now[None], octave[None], release.reach, release.logs)
+            seen = features(now[None], octave[None], reach, logs)
             which = torch.tensor([step])
-            out = logits(release.context, trunk(release.context, seen, which), which)[0]
+            out = logits(weights, trunk(weights, seen, which), which)[0]
         zero, sign, inner = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))
         refined = (after > before)[:, None, None]
         leaving, split = refined & (parent == 0), refined & (parent != 0)

@@ -1,101 +1,88 @@
-"""Pictures cut into bands of rows, so that a convolution uses several cores and gives the same floats.
+"""Threads, and pictures cut into bands of rows for them.
 
-Told to use two threads, torch halves the sums of 1x1 convolutions and so adds them in another order.
-Here the cut depends on the picture's size alone: every band is computed by one thread, side by side or
-one after another, and the number of threads changes no bit. Outside of `cut_in_bands`, in training and
-on a GPU, there is one band and nothing is cut.
+The cut depends on the picture's size alone and every band is computed by one thread, side by side or one
+after another, so that the number of threads changes no bit of any float. The library behind NumPy's
+products is told to use one thread itself: it would halve sums as it likes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
-import torch
-from torch import Tensor
+from threadpoolctl import ThreadpoolController
 
-Work = Callable[[int], Tensor]
-"""The number of a band -> what is made of it."""
+Each = Callable[[Callable[[slice], None], Sequence[slice]], None]
+"""Does some work for each of several slices of rows."""
 
 BAND_ROWS = 16
-"""A band has at least so many rows: each computes up to two rows too many in every 3x3 convolution."""
+"""A band has at least so many rows: each reads a row above and one below its own."""
 MOST = 16
 """Bands, at most; a power of two, as most numbers of cores are."""
 SMALL = 1024
 """Smaller pictures, in positions, are not cut."""
 
-_RUN: ContextVar[Callable[[Work, int], list[Tensor]] | None] = ContextVar("_RUN", default=None)
+_CHOSEN = 0
+
+
+def threads() -> int:
+    """How many are used: what `set_threads` said, else OMP_NUM_THREADS, else one for each core that this
+    process may use."""
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if _CHOSEN or (told.isdecimal() and int(told)):
+        return _CHOSEN or int(told)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads(count: int) -> None:
+    """Use `count` threads from now on, torch (for metrics) as well; 0: as if nothing had been said."""
+    global _CHOSEN
+    _CHOSEN = count
+    if count:
+        os.environ["OMP_NUM_THREADS"] = str(count)  # read by torch when it is loaded
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(count)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @contextmanager
-def side_by_side(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """So many threads, each of which torch uses as one; the caller's own is one as well."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, "sic", torch.set_num_threads, (1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)
+def alone() -> Iterator[None]:
+    """Inside, a product of matrices uses the thread that asks for it and no other."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
 
 
 @contextmanager
-def cut_in_bands(threads: int) -> Iterator[None]:
-    """Inside, pictures are cut, and so many bands are computed at a time."""
+def crew(count: int = 0) -> Iterator[Each]:
+    """So many threads (0: `threads`) that take slices from each other. What they do gives nothing back:
+    it writes into its rows of some array."""
+    count = count or threads()
+    with alone(), ThreadPoolExecutor(count, "sic") as pool:  # it starts threads as they are needed
 
-    def quietly(work: Work, index: int) -> Tensor:
-        with torch.inference_mode():
-            return work(index)
+        def each(work: Callable[[slice], None], parts: Sequence[slice]) -> None:
+            some = pool.map if min(count, len(parts)) > 1 else map
+            for _ in some(work, parts):
+                pass
 
-    with side_by_side(threads) as pool:
-
-        def run(work: Work, count: int) -> list[Tensor]:
-            if threads == 1:
-                return [work(index) for index in range(count)]
-            return list(pool.map(quietly, [work] * count, range(count)))
-
-        token = _RUN.set(run)
-        try:
-            yield
-        finally:
-            _RUN.reset(token)
+        yield each
 
 
-@dataclass(frozen=True, slots=True)
-class Bands:
-    """A picture (1, C, h, w), from top to bottom."""
-
-    parts: tuple[Tensor, ...]
-
-    @classmethod
-    def of(cls, x: Tensor) -> Bands:
-        """x: (B, C, h, w); cut if `cut_in_bands` says so."""
-        rows, across = x.shape[-2:]
-        count = 1
-        if _RUN.get():
-            while count < MOST and rows >= 2 * count * BAND_ROWS and rows * across >= SMALL:
-                count *= 2
-        return cls(x.tensor_split(count, 2))
-
-    def made(self, work: Work) -> Bands:
-        """What `work` makes of each band."""
-        run, count = _RUN.get(), len(self.parts)
-        return Bands(tuple(run(work, count) if run and count > 1 else map(work, range(count))))
-
-    def convolved(self, layer: Callable[[Tensor], Tensor], index: int) -> Tensor:
-        """Rows of one band of `layer(whole)`. layer: a convolution of 3x3 with padding 1."""
-        above, below = index > 0, index + 1 < len(self.parts)
-        seen = [self.parts[index]]
-        if above:
-            seen.insert(0, self.parts[index - 1][:, :, -1:])
-        if below:
-            seen.append(self.parts[index + 1][:, :, :1])
-        out = layer(torch.cat(seen, 2) if len(seen) > 1 else seen[0])
-        return out[:, :, int(above) : out.shape[2] - int(below)]
-
-    def joined(self) -> Tensor:
-        """(B, C, h, w)."""
-        return torch.cat(self.parts, 2) if len(self.parts) > 1 else self.parts[0]
+def bands(rows: int, across: int) -> list[slice]:
+    """A picture of so many positions, from top to bottom."""
+    count = 1
+    if rows * across >= SMALL:
+        while count < MOST and rows >= 2 * count * BAND_ROWS:
+            count *= 2
+    edges = [rows * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]

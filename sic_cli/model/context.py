@@ -3,7 +3,8 @@
 It runs in integers, held in float32: activations are 0..255, weights -127..127, every sum stays
 below 2**24 and every rescaling is a shift, so any order of summation gives the same result on every
 machine (ARCHITECTURE.md, invariant 5). Training uses the very same code, with gradients passed
-straight through the rounding, so nothing is lost by the step from training to coding.
+straight through the rounding, so nothing is lost by the step from training to coding: `exact.py` runs
+the same network with NumPy.
 
 For each channel and position it gives three logits, in units of `LOGIT_ONE`:
   0  zero: stays in cell 0, given that it is in cell 0 now (or is not yet cut)
@@ -15,23 +16,36 @@ For a Laplace source the first and the third are simply width / scale (see ARCHI
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import ModelConfig
+from .exact import (
+    ACTIVATION_MAX,
+    FEATURE_MAX,
+    LOGIT_ONE,
+    MAGNITUDES,
+    WEIGHT_SHIFT,
+    ContextWeights,
+)
 
-WEIGHT_SHIFT = 7
-"""Weights are integers / 2**7."""
-LOGIT_ONE = 2048
-"""Integer value of a logit of 1: 16 (activations) times 128 (weights)."""
 ACTIVATION_ONE = 16
-FEATURE_MAX = 127
-ACTIVATION_MAX = 255
-EXACT = 2**24
-MAGNITUDES = 256
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Inside, torch computes what it is told, in float32, without gradients. NNPACK's kernels were
+    measured inexact."""
+    with (
+        torch.inference_mode(),
+        torch.autocast("cpu", enabled=False),
+        torch.backends.nnpack.flags(enabled=False),
+    ):
+        yield
 
 
 def magnitude_logs() -> Tensor:
@@ -60,25 +74,12 @@ def features(cells: Tensor, octave: Tensor, reach: Tensor, logs: Tensor) -> Tens
     return torch.cat([torch.where(alive, value * cells.sign(), 0), torch.where(alive, log, 0)], 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ContextWeights:
-    """Whole numbers in float32. Convolutions: weights (out, in, k, k); biases (steps, out)."""
-
-    entry: Tensor
-    entry_bias: Tensor
-    mid: tuple[Tensor, ...]
-    mid_bias: tuple[Tensor, ...]
-    back: tuple[Tensor, ...]
-    exit: Tensor
-    exit_bias: Tensor
-
-
 def rescale(x: Tensor) -> Tensor:
     """Whole numbers in units of 1/LOGIT_ONE to units of 1/16, rounded to nearest."""
     return floor_through(x * 2.0**-WEIGHT_SHIFT + 0.5)
 
 
-def trunk(weights: ContextWeights, seen: Tensor, step: Tensor) -> Tensor:
+def trunk(weights: ContextWeights[Tensor], seen: Tensor, step: Tensor) -> Tensor:
     """seen: from `features`; step: int64 (B,) -> activations 0..255 (B, context_width, h, w)."""
     x = rescale(F.conv2d(seen, weights.entry) + weights.entry_bias[step][:, :, None, None])
     for mid, bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
@@ -88,7 +89,7 @@ def trunk(weights: ContextWeights, seen: Tensor, step: Tensor) -> Tensor:
     return x.clamp(0, ACTIVATION_MAX)
 
 
-def logits(weights: ContextWeights, active: Tensor, step: Tensor) -> Tensor:
+def logits(weights: ContextWeights[Tensor], active: Tensor, step: Tensor) -> Tensor:
     """active: from `trunk` -> whole numbers (B, 3 C, h, w) in units of 1/LOGIT_ONE."""
     return F.conv2d(active, weights.exit) + weights.exit_bias[step][:, :, None, None]
 
@@ -113,7 +114,7 @@ class ContextNet(nn.Module):
         self.exit = conv(wide, 3 * c, 1, 0.1)
         self.exit_bias = nn.Parameter(torch.zeros(steps, 3 * c))
 
-    def weights(self) -> ContextWeights:
+    def weights(self) -> ContextWeights[Tensor]:
         """The integer network that these parameters stand for."""
 
         def whole(parameter: Tensor, one: int, most: float) -> Tensor:

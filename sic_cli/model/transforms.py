@@ -2,6 +2,8 @@
 
 Both work on patches of 16x16 pixels (stride 16), where convolutions are cheap. Pixels are in
 [-127.5, 127.5]; latents have the scale of an orthonormal transform of such pixels.
+
+These are the networks for training and for a GPU; `runners.py` runs them on a CPU with NumPy.
 """
 
 from __future__ import annotations
@@ -10,12 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bands import Bands
-from .blocks import Block, zero
+from .block import Block, zero
 from .config import PATCH, STRIDE, ModelConfig
-
-PIXEL_SCALE = 64.0
-"""Networks see pixels and give corrections in units of this many grey levels."""
+from .runners import PIXEL_SCALE
 
 
 class Analysis(nn.Module):
@@ -35,17 +34,13 @@ class Analysis(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels: float (B, 3, H, W), sides multiples of 16 -> latent (B, C, H/16, W/16)."""
         only = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
-        seen = Bands.of(patches(pixels))
-        h = seen.made(lambda i: self.entry(seen.parts[i] / PIXEL_SCALE))
+        seen = patches(pixels)
+        h = self.entry(seen / PIXEL_SCALE)
         for block in self.blocks:
             h = block(h, only)
-
-        def leave(i: int) -> Tensor:
-            straight = F.conv2d(seen.parts[i], self.linear[:, :, None, None])
-            out: Tensor = straight + self.exit(h.parts[i]) * self.scale[None, :, None, None]
-            return out
-
-        return h.made(leave).joined()
+        straight = F.conv2d(seen, self.linear[:, :, None, None])
+        out: Tensor = straight + self.exit(h) * self.scale[None, :, None, None]
+        return out
 
 
 class Synthesis(nn.Module):
@@ -80,37 +75,19 @@ class Synthesis(nn.Module):
         """latent: float (B, C, h, w), 0 where not sent; width: float (B, C), cell widths (may be
         infinite); level: int64 (B,) from 0 -> pixels float (B, 3, 16 h, 16 w), not clipped.
         """
-        places = Bands.of(latent)
-
-        def enter(i: int) -> Tensor:
-            part = places.parts[i]
-            relative = (part / width[:, :, None, None]).clamp(-3, 3)
-            seen = torch.cat([part / self.scale[None, :, None, None], relative], 1)
-            out: Tensor = self.entry(channels_last(seen))
-            return out + self.entry_level[level][:, :, None, None]
-
-        h = places.made(enter)
+        relative = (latent / width[:, :, None, None]).clamp(-3, 3)
+        seen = torch.cat([latent / self.scale[None, :, None, None], relative], 1)
+        h = self.entry(channels_last(seen)) + self.entry_level[level][:, :, None, None]
         for block in self.blocks:
             h = block(h, level)
-
-        def refine(i: int) -> Tensor:
-            out = self.exit(h.parts[i])
-            straight = F.conv2d(places.parts[i], self.linear[:, :, None, None])
-            pixels = F.pixel_shuffle(straight + out[:, :PATCH] * PIXEL_SCALE, STRIDE)
-            features = F.pixel_shuffle(out[:, PATCH:], 4)
-            return channels_last(
-                torch.cat([F.pixel_unshuffle(pixels, 4) / PIXEL_SCALE, features], 1)
-            )
-
-        fine = h.made(refine)
-        gain = self.head_gain[level][:, :, None, None]
-        head = fine.made(lambda i: F.relu(fine.convolved(self.head_in, i) * gain))
-
-        def paint(i: int) -> Tensor:
-            pixels = fine.parts[i][:, :48] + head.convolved(self.head_out, i)
-            return F.pixel_shuffle(pixels * PIXEL_SCALE, 4)
-
-        return head.made(paint).joined()
+        out = self.exit(h)
+        straight = F.conv2d(latent, self.linear[:, :, None, None])
+        pixels = F.pixel_shuffle(straight + out[:, :PATCH] * PIXEL_SCALE, STRIDE)
+        features = F.pixel_shuffle(out[:, PATCH:], 4)
+        pixels = F.pixel_unshuffle(pixels, 4) / PIXEL_SCALE
+        fine = channels_last(torch.cat([pixels, features], 1))
+        head = F.relu(self.head_in(fine) * self.head_gain[level][:, :, None, None])
+        return F.pixel_shuffle((fine[:, :48] + self.head_out(head)) * PIXEL_SCALE, 4)
 
 
 def patches(pixels: Tensor) -> Tensor:

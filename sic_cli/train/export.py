@@ -13,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
+from torch.nn import Module
 
 from ..cells import quantise
 from ..codec.encode import latent_psnr
-from ..codec.engine import Engine, assembled, context_runner
+from ..codec.engine import Engine, assembled
 from ..errors import ModelError
 from ..model.codec_model import CodecModel
-from ..model.context import EXACT, ContextWeights
-from ..model.exact import largest_sums
+from ..model.convolution import Array
+from ..model.exact import EXACT, ContextWeights, largest_sums
+from ..model.runners import Arrays
 from ..model.transforms import Synthesis
 from ..release.card import CARD, WEIGHTS, Card, read_card
 from ..release.load import VIVID, Loaded
@@ -29,7 +31,7 @@ from .fit_tables import fit, plain_arrays
 from .state import averaged, table_of
 
 
-def context_tensors(weights: ContextWeights) -> dict[str, Tensor]:
+def context_tensors(weights: ContextWeights[Array]) -> dict[str, Tensor]:
     """int8 weights and int32 biases by name. Raises ModelError if a sum could reach 2**24."""
     sums = largest_sums(weights)
     worst = max(sums, key=lambda k: sums[k])
@@ -46,7 +48,12 @@ def context_tensors(weights: ContextWeights) -> dict[str, Tensor]:
     ):
         named |= {f"mid.{i}": mid, f"mid_bias.{i}": bias, f"back.{i}": back}
     kinds = {k: torch.int32 if "bias" in k else torch.int8 for k in named}
-    return {f"context.{k}": v.detach().to(kinds[k]).contiguous() for k, v in named.items()}
+    return {f"context.{k}": torch.from_numpy(v).to(kinds[k]).contiguous() for k, v in named.items()}
+
+
+def arrays_of(network: Module) -> Arrays:
+    """The parameters of a network, as a release holds them."""
+    return {name: value.detach().numpy() for name, value in network.state_dict().items()}
 
 
 def build_engine(
@@ -56,26 +63,25 @@ def build_engine(
 
     vivid: the decoder at realism 1, if there is a second one.
     """
-    vivid = vivid or model.synthesis
     table, levels, channels = table_of(model), model.config.levels, model.config.channels
     with torch.no_grad():
         for p in (
             *model.analysis.parameters(),
             *model.synthesis.parameters(),
-            *vivid.parameters(),
+            *(vivid.parameters() if vivid else ()),
             model.centre,
         ):
             p.copy_(p.half().float())
-        weights = model.context.weights()
+        weights = model.context.weights().map(lambda v: v.numpy())
     card = Card("in-memory", Path(), "0" * 64, 0, model.config, {})
     release = Loaded(
         card=card,
-        analysis=model.analysis.eval().requires_grad_(False),
-        synthesis=model.synthesis.eval().requires_grad_(False),
-        vivid=vivid.eval().requires_grad_(False),
+        analysis=arrays_of(model.analysis),
+        synthesis=arrays_of(model.synthesis),
+        vivid=arrays_of(vivid or model.synthesis),
         context=weights,
-        reach=model.reach,
-        logs=model.logs,
+        reach=model.reach.numpy(),
+        logs=model.logs.numpy(),
         arrays=arrays,
         unit=model.unit.numpy(),
         octaves=table.octaves,
@@ -83,7 +89,7 @@ def build_engine(
         spread=np.full((levels, channels), 0.3, np.float32),
         psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
     )
-    return assembled(release, torch.device("cpu"))
+    return assembled(release)
 
 
 def spreads(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -191,9 +197,7 @@ def write_release(
     """Fit tables and estimates of a model to crops, and write its folder."""
     machine = build_engine(model, plain_arrays(), vivid)
     latents = [machine.analyse(c) for c in crops]
-    arrays = fit(
-        machine.table, context_runner(machine.release).classes, (machine.cells(v) for v in latents)
-    )
+    arrays = fit(machine.table, machine.runner.classes, (machine.cells(v) for v in latents))
     tensors: dict[str, Tensor] = {}
     parts = {"analysis.": model.analysis, "synthesis.": model.synthesis}
     for prefix, part in (parts | ({VIVID: vivid} if vivid else {})).items():

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save as serialise
@@ -17,7 +18,8 @@ from ..cells.levels import LevelTable, build
 from ..files import replace_file
 from ..model.codec_model import CodecModel
 from ..model.config import ModelConfig
-from ..model.context import LOGIT_ONE, WEIGHT_SHIFT
+from ..model.exact import LOGIT_ONE, WEIGHT_SHIFT
+from ..model.runners import Arrays
 from ..release.card import Card
 from ..release.load import load
 
@@ -115,18 +117,23 @@ def from_release(card: Card, vivid: bool = False) -> CodecModel:
     release = load(card)
     config = card.config
     model = CodecModel(config, build(release.unit, release.octaves, config.groups, config.lead))
-    model.analysis.load_state_dict(release.analysis.state_dict())
-    model.synthesis.load_state_dict((release.vivid if vivid else release.synthesis).state_dict())
-    known = release.context
+    model.analysis.load_state_dict(tensors_of(release.analysis))
+    model.synthesis.load_state_dict(tensors_of(release.vivid if vivid else release.synthesis))
+    known = release.context.map(torch.from_numpy)
     with torch.no_grad():
         model.centre.copy_(torch.from_numpy(release.centre))
-        model.reach.copy_(release.reach)
-        model.logs.copy_(release.logs)
+        model.reach.copy_(torch.from_numpy(release.reach))
+        model.logs.copy_(torch.from_numpy(release.logs))
         for name in ("entry", "mid", "back", "exit"):
             _fill(getattr(model.context, name), getattr(known, name), 2**WEIGHT_SHIFT)
         for name in ("entry_bias", "mid_bias", "exit_bias"):
             _fill(getattr(model.context, name), getattr(known, name), LOGIT_ONE)
     return model
+
+
+def tensors_of(arrays: Arrays) -> dict[str, Tensor]:
+    """float32."""
+    return {name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()}
 
 
 def _fill(own: Tensor | nn.ParameterList, known: Tensor | tuple[Tensor, ...], one: int) -> None:

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bands import Bands
-
 
 class Block(nn.Module):
     """x + conv(gelu(gain[level] * conv(x))). The second convolution starts at zero.
@@ -22,11 +20,11 @@ class Block(nn.Module):
         self.gain = nn.Parameter(torch.ones(gains, width))
         zero(self.second)
 
-    def forward(self, x: Bands, level: Tensor) -> Bands:
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
         """x: float (B, width, h, w); level: int64 (B,), row of `gain`."""
-        gain = self.gain[level][:, :, None, None]
-        h = x.made(lambda i: F.gelu(x.convolved(self.first, i) * gain, approximate="tanh"))
-        return x.made(lambda i: x.parts[i] + h.convolved(self.second, i))
+        h = F.gelu(self.first(x) * self.gain[level][:, :, None, None], approximate="tanh")
+        out: Tensor = x + self.second(h)
+        return out
 
 
 def zero(layer: nn.Conv2d) -> None:

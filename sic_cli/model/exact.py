@@ -104,7 +104,7 @@ class ContextRunner:
         self._back = [np.ascontiguousarray(w.reshape(wide, wide).T) for w in own.back]
         self._exit = own.exit.reshape(len(RANGES), count, wide)
         self._exit_bias = own.exit_bias.reshape(-1, len(RANGES), count)
-        self._reach, self._logs, self._steps = reach.astype(np.int32), logs, steps.astype(np.int32)
+        self._reach, self._logs, self._steps = (v.astype(np.int32) for v in (reach, logs, steps))
         self._features: dict[int, tuple[Array, Array]] = {}
 
     def classes(
@@ -142,7 +142,7 @@ class ContextRunner:
         """Features of cells (C, rows, w) -> the first activations. Channels that are 0 everywhere
         say nothing; features come from a table."""
         busy = np.flatnonzero(cells.any((1, 2)))
-        value, log = (table[busy].reshape(-1) for table in self.features(step))
+        value, log = (table[busy].reshape(-1) for table in self._looked_up(step))
         first = np.arange(len(busy))[:, None] * (2 * MAGNITUDES - 1) + MAGNITUDES - 1
         weights = self._entry[np.concatenate([busy, busy + len(cells)])]
 
@@ -202,18 +202,23 @@ class ContextRunner:
 
         return work
 
-    def features(self, step: int) -> tuple[Array, Array]:
-        """What `context.features` makes of every cell -255..255: value and logarithm, each (C, 511)."""
+    def _looked_up(self, step: int) -> tuple[Array, Array]:
         if step not in self._features:
-            cell = np.arange(1 - MAGNITUDES, MAGNITUDES)
-            lift = (self._reach - self._steps[step])[:, None]
-            odd, up = 2 * np.abs(cell) + 1, np.clip(lift, -32, 32)
-            value = np.where(up < 0, odd >> np.maximum(-up, 0), odd << np.maximum(up, 0))
-            value = np.sign(cell) * np.minimum(value, FEATURE_MAX)
-            log = self._logs.astype(np.int32)[np.abs(cell)] + 16 * lift
-            log = np.where(cell == 0, 0, np.clip(log, 1, FEATURE_MAX))
-            self._features[step] = value.astype(np.float32), log.astype(np.float32)
+            self._features[step] = feature_table(self._reach, self._steps[step], self._logs)
         return self._features[step]
+
+
+def feature_table(
+    reach: NDArray[np.int32], octave: NDArray[np.int32], logs: NDArray[np.int32]
+) -> tuple[Array, Array]:
+    """What `context.features` makes of the cells -255..255 of every channel: value and logarithm, each
+    (C, 511), by shifts of whole numbers."""
+    cell, lift = np.arange(1 - MAGNITUDES, MAGNITUDES), (reach - octave)[:, None]
+    odd, up = 2 * np.abs(cell) + 1, np.clip(lift, -32, 32)
+    value = np.where(up < 0, odd >> np.maximum(-up, 0), odd << np.maximum(up, 0))
+    value = np.sign(cell) * np.minimum(value, FEATURE_MAX)
+    log = np.clip(logs[np.abs(cell)] + 16 * lift, 1, FEATURE_MAX)
+    return value.astype(np.float32), np.where(cell == 0, 0, log).astype(np.float32)
 
 
 def scaled(weights: ContextWeights[Array]) -> ContextWeights[Array]:

@@ -20,17 +20,17 @@ os.environ["SIC_MODEL_PATH"] = str(ROOT / "tests" / "weights")
 for _folder in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):  # what this user set or imported is not tested
     os.environ[_folder] = str(ROOT / "tests" / "no-such-folder")
 
-import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from sic_cli.codec.encode import encode  # noqa: E402
+from sic_cli.model.bands import set_threads  # noqa: E402
 from sic_cli.release.card import CARD, WEIGHTS, Card, read_card  # noqa: E402
 from sic_cli.release.load import VIVID  # noqa: E402
 from sic_cli.release.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
-torch.set_num_threads(1)
+set_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells set it for what runs with `&`
     signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("sic", deadline=None)  # a busy machine is no failure

@@ -23,9 +23,9 @@ ROOMS = {
     "tasks": (
         {
             *("errors", "files", "remote", "batch", "bitstream", "convert", "codec", "release"),
-            *("picture", "limits"),
+            *("picture", "limits", "model"),
         },
-        {"torch"},
+        set(),
     ),
     "many": ({"errors", "remote", "batch", "convert", "release", "picture", "tasks"}, set()),
     "limits": ({"errors", "bitstream", "memory"}, set()),
@@ -36,8 +36,8 @@ ROOMS = {
     "entropy": ({"errors"}, {"numpy", "constriction"}),
     "cells": ({"errors"}, {"numpy"}),
     "picture": ({"errors"}, {"numpy", "PIL"}),
-    "model": ({"errors", "cells"}, {"torch", "numpy"}),
-    "release": ({"errors", "model", "files", "places"}, {"torch", "numpy", "safetensors"}),
+    "model": ({"errors", "cells"}, {"torch", "numpy", "threadpoolctl"}),
+    "release": ({"errors", "model", "files", "places"}, {"numpy", "safetensors"}),
     "codec": (
         {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},
@@ -48,9 +48,9 @@ ROOMS = {
     "api": (
         {
             *("errors", "files", "bitstream", "convert", "facts", "limits", "picture", "targets"),
-            "codec",
+            *("codec", "model"),
         },
-        {"numpy", "PIL", "torch"},
+        {"numpy", "PIL"},
     ),
     "pillow": (
         {"errors", "bitstream", "carry", "convert", "limits", "picture", "api"},
@@ -141,6 +141,35 @@ def test_constriction_is_imported_in_one_place() -> None:
         "__init__.py",
         "range_coder.py",
     ]  # the first only looks whether it is there
+
+
+TORCH = {  # training, CUDA and metrics; nothing that a CPU codes with
+    *("model/block.py", "model/codec_model.py", "model/context.py", "model/on_gpu.py"),
+    *("model/transforms.py", "codec/engine.py", "codec/information.py", "doctor/environment.py"),
+}
+
+
+def test_torch_is_for_training_cuda_and_metrics() -> None:
+    users = {
+        str(p.relative_to(PACKAGE)) for p in PACKAGE.rglob("*.py") if "torch" in imports_of(p)[1]
+    }
+    assert {name for name in users if not name.startswith(("train/", "measure/"))} == TORCH
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_a_cpu_codes_without_torch(command: str, coded: bytes, tmp_path: Path) -> None:
+    picture, out = ROOT / "tests" / "pictures" / "parrots.png", tmp_path / "out.png"
+    (tmp_path / "a.sic").write_bytes(coded)
+    arguments = {
+        "encode": ["encode", str(picture), "-m", "tiny", "-o", str(tmp_path / "b.sic")],
+        "decode": ["decode", str(tmp_path / "a.sic"), "-o", str(out)],
+    }[command]
+    code = (
+        "import sys\nsys.modules['torch'] = None\nfrom sic_cli.cli.main import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as e:\n    assert not e.code, e.code\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

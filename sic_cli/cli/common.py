@@ -108,8 +108,7 @@ def run_options(function: F) -> F:
             "--threads",
             type=click.IntRange(0, 1024),
             default=0,
-            help="CPU threads; 0: as many as torch takes, one a core unless OMP_NUM_THREADS says "
-            "otherwise.",
+            help="CPU threads; 0: one for each core unless OMP_NUM_THREADS says otherwise.",
         ),
         click.option(
             "-d",

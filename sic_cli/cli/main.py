@@ -90,16 +90,16 @@ class ClosedPipe(Exception):
 
 
 def version_line() -> str:
-    """`sic 0.1.0 (format 1, torch 2.13.0)`, without importing torch."""
+    """`sic 0.1.0 (format 1, numpy 2.4.6)`, without importing NumPy."""
     from importlib.metadata import PackageNotFoundError, version
 
     from ..bitstream.fields import VERSION
 
     try:
-        torch = version("torch")
+        numpy = version("numpy")
     except PackageNotFoundError:
-        torch = "missing"
-    return f"sic {__version__} (format {VERSION}, torch {torch})"
+        numpy = "missing"
+    return f"sic {__version__} (format {VERSION}, numpy {numpy})"
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -116,7 +116,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     is_eager=True,
     expose_value=False,
     callback=_show_version,
-    help="Show version, format and torch.",
+    help="Show version, format and NumPy.",
 )
 @global_options
 def cli() -> None:

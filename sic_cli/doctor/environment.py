@@ -23,8 +23,8 @@ from ..release.pinned import PINNED, read_weights
 
 Status = Literal["ok", "missing", "failed", "skipped"]
 NEEDED = {
-    "torch": "2.6",
     "numpy": "1.26",
+    "threadpoolctl": "3.5",
     "pillow": "13",
     "click": "8.2",
     "platformdirs": "4",
@@ -36,6 +36,7 @@ NEEDED = {
 """Package -> oldest version, as pyproject.toml has them (a test compares)."""
 
 OPTIONAL = {
+    "torch": "a GPU, training, and measuring MS-SSIM and LPIPS",
     "constriction": "entropy coding some times faster; the bytes are the same",
     "distributed": "work on a Dask cluster (--cluster)",
     "fsspec": "files by URL",
@@ -116,23 +117,36 @@ def packages() -> Iterator[Finding]:
 def devices() -> tuple[list[Device], list[Finding]]:
     """Where sic can compute, and whether whole numbers are computed exactly there."""
     try:
-        import torch
-
+        from ..model.bands import library, threads
         from ..model.exact import check_machine
     except Exception as error:  # a broken installation raises whatever its libraries raise
-        text = f"torch does not load: {type(error).__name__}: {error}"
-        return [], [Finding("device cpu", "failed", text, install_line("--force-reinstall torch"))]
-    best = torch.backends.cpu.get_cpu_capability()
-    found = [Device("cpu", platform.machine(), None, best)]
-    told = [Finding("device cpu", "ok", f"{torch.get_num_threads()} threads, {best}")]
+        text = f"NumPy does not load: {type(error).__name__}: {error}"
+        return [], [Finding("device cpu", "failed", text, install_line("--force-reinstall numpy"))]
+    found = [Device("cpu", platform.machine(), None, library())]
+    told = [Finding("device cpu", "ok", f"{threads()} threads, {library()}")]
     try:
         check_machine()
         told.append(Finding("arithmetic", "ok", "whole numbers are computed exactly"))
     except SicError as error:
         told.append(Finding("arithmetic", "failed", str(error), error.hint))
-    if not torch.cuda.is_available():
-        told.append(Finding("device cuda", "skipped", "no CUDA device that torch can use"))
-    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    gpus, finding = _gpus()
+    return found + gpus, told + finding
+
+
+def _gpus() -> tuple[list[Device], list[Finding]]:
+    if _version("torch") is None:
+        return [], [Finding("device cuda", "skipped", "torch is not installed")]
+    try:
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    except Exception as error:
+        text = f"torch does not load: {type(error).__name__}: {error}"
+        return [], [Finding("device cuda", "failed", text, install_line("--force-reinstall torch"))]
+    if not count:
+        return [], [Finding("device cuda", "skipped", "no CUDA device that torch can use")]
+    found, told = [], []
+    for index in range(count):
         gpu = torch.cuda.get_device_properties(index)
         name, memory = f"cuda:{index}", gpu.total_memory >> 20
         found.append(Device(name, gpu.name, memory, f"{gpu.major}.{gpu.minor}"))

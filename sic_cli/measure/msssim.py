@@ -7,10 +7,7 @@ The values are those of the package `pytorch-msssim`, which is too little code t
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, SIGMA = 11, 1.5
@@ -18,23 +15,31 @@ LEAST = (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1
 """Pixels that the shorter side needs: 161."""
 
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-CENTRE = 128.0
+Plane = NDArray[np.float32]
+"""One channel, (h, w)."""
+CENTRE = np.float32(128)
 """Taken off the samples: variances then lose nothing in 32-bit floats."""
 
 
-def _window() -> Tensor:
-    at = torch.arange(WINDOW, dtype=torch.float32) - WINDOW // 2
-    weight = torch.exp(-(at**2) / (2 * SIGMA**2))
+def _window() -> Plane:
+    at = np.arange(WINDOW, dtype=np.float32) - WINDOW // 2
+    weight = np.exp(-(at**2) / np.float32(2 * SIGMA**2))
     return weight / weight.sum()
 
 
-def _blur(x: Tensor, window: Tensor) -> Tensor:
-    """(C, 1, H, W): channels as a batch, which is faster than as groups."""
-    return F.conv2d(F.conv2d(x, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
+def _blur(x: Plane, window: Plane) -> Plane:
+    """(h, w) -> (h - 10, w - 10), by rows and then by columns; the window is symmetric."""
+    for _ in range(2):
+        count, half = len(x) - WINDOW + 1, WINDOW // 2
+        total = window[half] * x[half : half + count]
+        for tap in range(half):
+            total += window[tap] * (x[tap : tap + count] + x[WINDOW - 1 - tap :][:count])
+        x = np.ascontiguousarray(total.T)
+    return x
 
 
-def _similarity(a: Tensor, b: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-    """(SSIM, contrast and structure alone), each (C, 1): means over positions."""
+def _similarity(a: Plane, b: Plane, window: Plane) -> tuple[float, float]:
+    """(SSIM, contrast and structure alone): means over positions."""
     mean_a, mean_b = _blur(a, window), _blur(b, window)
     var_a = _blur(a * a, window) - mean_a**2
     var_b = _blur(b * b, window) - mean_b**2
@@ -42,24 +47,31 @@ def _similarity(a: Tensor, b: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
     structure = (2 * both + C2) / (var_a + var_b + C2)
     mean_a, mean_b = mean_a + CENTRE, mean_b + CENTRE
     light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    return (light * structure).mean((2, 3)), structure.mean((2, 3))
+    return float((light * structure).mean()), float(structure.mean())
+
+
+def _halved(x: Plane) -> Plane:
+    """Means of 2x2 samples; an odd side gets a row of black before and behind it."""
+    rows, columns = (side % 2 for side in x.shape)
+    padded = np.pad(x + CENTRE, ((rows, rows), (columns, columns)))
+    padded = padded[: len(padded) // 2 * 2, : padded.shape[1] // 2 * 2]
+    half = padded.reshape(len(padded) // 2, 2, -1, 2).mean((1, 3), dtype=np.float32) - CENTRE
+    return half
 
 
 def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | None:
     """1 for equal pictures uint8 (H, W, 3); None if a side is shorter than `LEAST`."""
     if min(a.shape[:2]) < LEAST:
         return None
-    window = _window()
-    x, y = (
-        torch.from_numpy(np.array(p)).permute(2, 0, 1)[:, None].float() - CENTRE for p in (a, b)
-    )
-    parts = []
-    for scale in range(len(WEIGHTS)):
-        whole, structure = _similarity(x, y, window)
-        last = scale == len(WEIGHTS) - 1
-        parts.append(torch.relu(whole if last else structure))
-        if not last:
-            spare = [side % 2 for side in x.shape[2:]]
-            x, y = (F.avg_pool2d(p + CENTRE, 2, padding=spare) - CENTRE for p in (x, y))
-    weights = torch.tensor(WEIGHTS, dtype=torch.float64).view(-1, 1, 1)
-    return float((torch.stack(parts) ** weights).prod(0).mean())
+    window, found = _window(), []
+    for channel in range(3):
+        x, y = (p[:, :, channel].astype(np.float32) - CENTRE for p in (a, b))
+        product = 1.0
+        for scale, weight in enumerate(WEIGHTS, 1):
+            whole, structure = _similarity(x, y, window)
+            last = scale == len(WEIGHTS)
+            product *= max(0.0, whole if last else structure) ** weight
+            if not last:
+                x, y = _halved(x), _halved(y)
+        found.append(product)
+    return float(np.mean(found))

@@ -56,6 +56,17 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def library() -> str:
+    """What multiplies matrices here, and the kind of processor that it does so for."""
+    import numpy  # noqa: F401  the library comes with it
+
+    rows = [row for row in ThreadpoolController().info() if row["user_api"] == "blas"]
+    if not rows:
+        return "a library that threadpoolctl does not know"
+    words = (rows[0]["internal_api"], rows[0]["version"], rows[0].get("architecture"))
+    return " ".join(word for word in words if word)
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Inside, a product of matrices uses the thread that asks for it and no other."""

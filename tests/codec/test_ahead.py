@@ -6,24 +6,23 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
+import threadpoolctl
 
 from sic_cli.codec import ahead
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.groups import Symbols
 from sic_cli.entropy.tables import FrequencyTable
+from sic_cli.model import bands
 from sic_cli.release.card import Card
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (75, 90, 3)).astype(np.uint8)
 
 
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(bands, "_CHOSEN", 3)
     yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("level", [1, 3, 5])
@@ -41,13 +40,13 @@ def test_the_file_is_that_of_one_step_after_another(
 
 
 def test_a_failure_leaves_the_settings(tiny: Card) -> None:
+    before = threadpoolctl.threadpool_info()
     with (
         pytest.raises(ZeroDivisionError),
         ahead.walk_ahead(engine(tiny), np.zeros((8, 2, 2), np.int16), 5) as walk,
     ):
         walk.layer(1, np.zeros((8, 2, 2), np.int16), _Failing())
-    assert torch.get_num_threads() == 3
-    assert not torch.is_inference_mode_enabled()
+    assert threadpoolctl.threadpool_info() == before
 
 
 class _Failing:

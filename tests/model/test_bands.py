@@ -2,52 +2,75 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
-import torch
-from torch import nn
+import threadpoolctl
 
-from sic_cli.model.bands import Bands, cut_in_bands
-
-
-def twice(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Two convolutions, so that the second needs its neighbours' results."""
-    first = Bands.of(x)
-    second = first.made(lambda i: first.convolved(layer, i))
-    return second.made(lambda i: second.convolved(layer, i)).joined()
+from sic_cli.model import bands
+from sic_cli.model.bands import crew, set_threads
+from sic_cli.model.convolution import convolved, kernel
 
 
-@pytest.mark.parametrize("mode", ["zeros", "replicate"])
-@pytest.mark.parametrize(("rows", "across", "bands"), [(31, 40, 1), (32, 33, 2), (67, 20, 4)])
-def test_bands_meet_without_a_seam(mode: str, rows: int, across: int, bands: int) -> None:
-    torch.manual_seed(0)
-    layer = nn.Conv2d(3, 3, 3, padding=1, padding_mode=mode)
-    x = torch.randn(1, 3, rows, across)
-    with torch.inference_mode():
-        whole = twice(x, layer)
-        with cut_in_bands(1):
-            assert len(Bands.of(x).parts) == bands
-            assert torch.allclose(twice(x, layer), whole, atol=1e-5)
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(bands, "_CHOSEN", 0)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    yield
+
+
+def library_threads() -> set[int]:
+    info = threadpoolctl.threadpool_info()
+    return {row["num_threads"] for row in info if row["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "across", "count"), [(31, 40, 1), (32, 33, 2), (67, 20, 4), (9000, 1, 16), (25, 25, 1)]
+)
+def test_a_picture_is_cut_by_its_size_alone(rows: int, across: int, count: int) -> None:
+    parts = bands.bands(rows, across)
+    assert len(parts) == count
+    assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:
-    torch.manual_seed(0)
-    layer, x = nn.Conv2d(64, 64, 3, padding=1), torch.randn(1, 64, 70, 40)
-    made, before = [], torch.get_num_threads()
-    with torch.inference_mode():
-        for threads in (1, 2, 5):
-            with cut_in_bands(threads):
-                made.append(twice(x, layer))
-            assert torch.get_num_threads() == before
-    assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((70, 40, 64)).astype(np.float32)
+    by, made = kernel(rng.standard_normal((64, 64, 3, 3)).astype(np.float32)), []
+    for threads in (1, 2, 5):
+        out = np.empty_like(x)
+
+        def work(rows: slice, out: np.ndarray = out) -> None:
+            for block, h in convolved(x, by, rows):
+                out[block] = h.reshape(-1, 40, 64)
+
+        with crew(threads) as each:
+            each(work, bands.bands(70, 40))
+        made.append(out.tobytes())
+    assert made[0] == made[1] == made[2]
 
 
-def test_training_is_not_cut() -> None:
-    assert len(Bands.of(torch.zeros(2, 3, 64, 64)).parts) == 1
+def test_the_library_uses_one_thread_inside_and_what_it_did_outside() -> None:
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = library_threads()
+        with crew(3):
+            assert library_threads() == {1}
+        assert library_threads() == before
+        with pytest.raises(ZeroDivisionError), crew(2) as each:
+            each(lambda rows: print(1 // 0), [slice(0, 1), slice(1, 2)])
+        assert library_threads() == before
 
 
-def test_a_failure_in_a_band_comes_out_and_leaves_the_settings() -> None:
-    before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError), cut_in_bands(2):
-        Bands.of(torch.zeros(1, 1, 64, 64)).made(lambda i: torch.zeros(1) * (1 // 0))
-    assert torch.get_num_threads() == before
-    assert len(Bands.of(torch.zeros(1, 1, 64, 64)).parts) == 1
+def test_who_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = bands.threads()
+    assert own >= 1
+    for text, count in (("3", 3), ("5,2", 5), ("", own), ("0", own), ("many", own)):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert bands.threads() == count, text
+    set_threads(2)
+    assert bands.threads() == 2
+    if "torch" in sys.modules:
+        assert sys.modules["torch"].get_num_threads() == 2
+    sys.modules["torch"].set_num_threads(1) if "torch" in sys.modules else None

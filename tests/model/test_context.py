@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from sic_cli.codec.engine import context_runner, table_of
+from sic_cli.codec.engine import assembled
 from sic_cli.errors import ModelError
-from sic_cli.model.context import EXACT, ContextNet, features, logits, magnitude_logs, trunk
-from sic_cli.model.exact import check_machine, exact, largest_sums
+from sic_cli.model.context import ContextNet, exact, features, logits, magnitude_logs, trunk
+from sic_cli.model.exact import EXACT, check_machine, feature_table, largest_sums
 from sic_cli.release.card import Card
 from sic_cli.release.load import load
 from sic_cli.train.export import context_tensors
@@ -20,18 +20,18 @@ from tests.tiny import CONFIG
 
 def integer_context(release, cells: np.ndarray, step: int) -> np.ndarray:  # type: ignore[no-untyped-def]
     """FORMAT.md section 6.4 in numpy int64: an independent count of the same logits."""
-    w, table = release.context, table_of(release)
-    reach = release.reach.numpy().astype(int)
+    w, table = release.context, assembled(release).table
+    reach = release.reach.astype(int)
     lift = reach - table.steps[step].astype(int)
     m = np.minimum(np.abs(cells), 255)
     value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(
         int
     ) * np.sign(cells)
-    log = np.clip(release.logs.numpy().astype(int)[m] + 16 * lift[:, None, None], 1, 127)
+    log = np.clip(release.logs.astype(int)[m] + 16 * lift[:, None, None], 1, 127)
     seen = np.concatenate([value, np.where(cells != 0, log, 0)])
 
-    def conv(kernel: torch.Tensor, x: np.ndarray) -> np.ndarray:
-        k = kernel.numpy().astype(np.int64)
+    def conv(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
+        k = kernel.astype(np.int64)
         pad = k.shape[2] // 2
         padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
         view = np.lib.stride_tricks.sliding_window_view(padded, k.shape[2:], axis=(1, 2))
@@ -40,8 +40,8 @@ def integer_context(release, cells: np.ndarray, step: int) -> np.ndarray:  # typ
     def r(v: np.ndarray) -> np.ndarray:
         return (v + 64) >> 7
 
-    def bias(b: torch.Tensor) -> np.ndarray:
-        return b[step].numpy().astype(np.int64)[:, None, None]
+    def bias(b: np.ndarray) -> np.ndarray:
+        return b[step].astype(np.int64)[:, None, None]
 
     x = r(conv(w.entry, seen) + bias(w.entry_bias))
     for mid, mid_bias, back in zip(w.mid, w.mid_bias, w.back, strict=True):
@@ -55,13 +55,14 @@ def test_the_network_is_the_one_that_the_format_describes(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     release = load(request.getfixturevalue(which))
-    table, rng = table_of(release), np.random.default_rng(2)
+    machine, rng = assembled(release), np.random.default_rng(2)
+    table = machine.table
     for step in range(0, len(table.step_level), 3):
         cells = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
         cells[table.steps[step] < 0] = 0
         want = integer_context(release, cells, step)
         channels = np.arange(table.channels)
-        got = context_runner(release).classes(cells, step, channels)
+        got = machine.runner.classes(cells, step, channels)
         zero, sign, inner = (want >> 9).reshape(3, table.channels, 6, 5)
         assert np.array_equal(got[0], np.clip(zero + 8, 0, 55))
         assert np.array_equal(got[1], np.clip(sign + 16, 0, 31))
@@ -92,19 +93,19 @@ def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
     with torch.no_grad():
         net.exit.fill_(1.0)
     with pytest.raises(ModelError, match="exit may reach"):
-        context_tensors(net.weights())
+        context_tensors(net.weights().map(lambda v: v.detach().numpy()))
 
 
 def test_a_step_that_refines_nothing_has_no_classes(tiny: Card) -> None:
     cells = np.zeros((8, 2, 3), np.int16)
-    none = context_runner(load(tiny)).classes(cells, 0, np.zeros(0, np.intp))
+    none = assembled(load(tiny)).runner.classes(cells, 0, np.zeros(0, np.intp))
     assert none.shape == (3, 0, 2, 3)
 
 
 def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
     release = load(tiny)
     runner, cells = (
-        context_runner(release),
+        assembled(release).runner,
         np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32),
     )
     channels = np.arange(8)
@@ -128,7 +129,8 @@ def test_strips_of_any_height_give_the_same_classes(
     shipped: Card, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = load(shipped)
-    runner, table = context_runner(release), table_of(release)
+    machine = assembled(release)
+    runner, table = machine.runner, machine.table
     rng = np.random.default_rng(4)
     cells = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
     channels = np.flatnonzero(table.steps[8] > table.steps[7])
@@ -137,16 +139,29 @@ def test_strips_of_any_height_give_the_same_classes(
     assert np.array_equal(runner.classes(cells, 7, channels), whole)
 
 
-def test_the_entry_by_look_up_is_the_formulas_convolution(shipped: Card) -> None:
-    release = load(shipped)
-    runner, table = context_runner(release), table_of(release)
-    rng = np.random.default_rng(4)
-    cells = np.round(rng.laplace(0, 30, (table.channels, 9, 7))).astype(np.int32)
-    cells[rng.random(cells.shape) < 0.6] = 0
-    cells[0, 0, :3] = 256, -512, 100_000
-    for step in range(len(table.step_level)):
-        octave = torch.from_numpy(table.steps[step]).float()[None]
-        now = torch.from_numpy(cells).float()[None]
-        formula = features(now, octave, release.reach, release.logs)
-        want = torch.nn.functional.conv2d(formula, release.context.entry)
-        assert torch.equal(runner.entry(cells, step) * 2**7, want)
+@pytest.mark.parametrize("which", ["tiny", "shipped"])
+def test_features_by_look_up_are_those_of_the_formula(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    release = load(request.getfixturevalue(which))
+    table = assembled(release).table
+    cells = torch.arange(-255, 256).float().expand(1, table.channels, 1, 511)
+    whole = [v.astype(np.int32) for v in (release.reach, release.logs)]
+    for octave in table.steps:
+        tensors = (torch.from_numpy(v).float() for v in (octave[None], *whole))
+        want = features(cells, *tensors).reshape(2, table.channels, 511).numpy()
+        value, log = feature_table(whole[0], octave.astype(np.int32), whole[1])
+        sent = octave >= 0
+        assert np.array_equal(value[sent], want[0][sent]) and np.array_equal(
+            log[sent], want[1][sent]
+        )
+
+
+def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
+    machine = assembled(load(shipped))
+    cells = np.zeros((machine.table.channels, 2, 3), np.int32)
+    channels, several = np.arange(machine.table.channels), []
+    for most in (255, 256, 100_000):
+        cells[:5, 1, 1] = most, -most, most, -most, most
+        several.append(machine.runner.classes(cells, 9, channels))
+    assert np.array_equal(several[0], several[1]) and np.array_equal(several[0], several[2])

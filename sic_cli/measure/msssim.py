@@ -23,8 +23,9 @@ CENTRE = np.float32(128)
 
 def _window() -> Plane:
     at = np.arange(WINDOW, dtype=np.float32) - WINDOW // 2
-    weight = np.exp(-(at**2) / np.float32(2 * SIGMA**2))
-    return weight / weight.sum()
+    weight: Plane = np.exp(-(at**2) / np.float32(2 * SIGMA**2))
+    weight /= weight.sum()
+    return weight
 
 
 def _blur(x: Plane, window: Plane) -> Plane:
@@ -55,8 +56,8 @@ def _halved(x: Plane) -> Plane:
     rows, columns = (side % 2 for side in x.shape)
     padded = np.pad(x + CENTRE, ((rows, rows), (columns, columns)))
     padded = padded[: len(padded) // 2 * 2, : padded.shape[1] // 2 * 2]
-    half = padded.reshape(len(padded) // 2, 2, -1, 2).mean((1, 3), dtype=np.float32) - CENTRE
-    return half
+    half: Plane = padded.reshape(len(padded) // 2, 2, -1, 2).mean((1, 3), dtype=np.float32)
+    return half - CENTRE
 
 
 def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | None:

@@ -194,7 +194,7 @@ class ContextRunner:
                 places = scratch("places", kinds * count, len(flat))
                 np.matmul(weights, flat.T, out=places)
                 places += bias
-                by_kind = places.reshape(kinds, count, -1)
+                by_kind = places.reshape(kinds, count, len(flat))
                 for kind, place, there in zip(RANGES, by_kind, out[:, :, block], strict=True):
                     np.clip(place, 0, kind.count - CLASS_WIDTH, out=place)
                     # what is left loses its fraction in 8 bits

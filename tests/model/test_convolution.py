@@ -30,9 +30,7 @@ def test_it_is_the_convolution_of_torch(
     weight = rng.integers(-9, 10, (4, 5, 3, 3)).astype(np.float32)
     want = by_torch(x, weight, edge)
     for rows in (slice(0, shape[0]), slice(shape[0] // 2, shape[0])):
-        parts = list(
-            (block, h.copy()) for block, h in convolved(x, kernel(weight), rows, edge=edge)
-        )
+        parts = [(block, h.copy()) for block, h in convolved(x, kernel(weight), rows, edge=edge)]
         assert [r for block, _ in parts for r in range(block.start, block.stop)] == list(
             range(rows.start, rows.stop)
         )

@@ -185,10 +185,12 @@ def test_weights_that_travelled_in_half_precision_go_on(model: CodecModel, tmp_p
 
 def test_training_goes_on_from_a_release(tiny: Card) -> None:
     model, release = from_release(tiny), load(tiny)
-    known, again = release.context, model.context.weights()
+    known = release.context
+    with torch.no_grad():
+        again = model.context.weights().map(lambda v: v.numpy())
     for name in ("entry", "entry_bias", "exit", "exit_bias"):
-        assert torch.equal(getattr(known, name), getattr(again, name)), name
-    assert all(torch.equal(a, b) for a, b in zip(known.mid, again.mid, strict=True))
+        assert np.array_equal(getattr(known, name), getattr(again, name)), name
+    assert all(np.array_equal(a, b) for a, b in zip(known.mid, again.mid, strict=True))
     picture = made_picture(64, 80, 3)
     cells = engine(tiny).cells(engine(tiny).analyse(picture))
     here = build_engine(model, release.arrays)
@@ -259,9 +261,9 @@ def test_a_release_of_two_decoders_mixes_them_and_keeps_the_symbols(
     one, two = parse(encode(picture, alone)), parse(data)
     assert [x.payload for x in one.layers] == [x.payload for x in two.layers]
     release = load(card)
-    shift = release.vivid.exit.bias - release.synthesis.exit.bias
-    half = decoder_at(release, 0.5)
-    assert torch.allclose(half.exit.bias, release.synthesis.exit.bias + shift / 2, atol=1e-3)
+    own, end = release.synthesis["exit.bias"], release.vivid["exit.bias"]
+    half = decoder_at(release, 0.5)["exit.bias"]
+    assert np.abs(end - own).max() > 0.1 and np.allclose(half, (own + end) / 2, atol=1e-3)
     machine = engine(card)
     cells = machine.cells(machine.analyse(picture))
     seen = [

@@ -103,7 +103,6 @@ def processes(picture: Path, runs: int) -> None:
 
 def inside(picture: Path, runs: int) -> None:
     import numpy as np
-    import torch
     from PIL import Image
 
     from sic_cli.bitstream.reader import parse
@@ -111,7 +110,7 @@ def inside(picture: Path, runs: int) -> None:
     from sic_cli.codec.encode import encode
     from sic_cli.codec.engine import engine
     from sic_cli.entropy import coder_name
-    from sic_cli.model.exact import exact
+    from sic_cli.model.bands import threads
     from sic_cli.release.locate import find
 
     pixels = np.array(Image.open(picture).convert("RGB"))
@@ -122,11 +121,10 @@ def inside(picture: Path, runs: int) -> None:
     refined = [np.flatnonzero(b > a) for a, b in zip(table.steps, table.steps[1:], strict=False)]
 
     def context() -> None:
-        with exact():
-            for step, channels in enumerate(refined):
-                machine.walk._classes(cells, step, channels)
+        for step, channels in enumerate(refined):
+            machine.runner.classes(cells, step, channels)
 
-    head(f"after load, {width}x{height}, {torch.get_num_threads()} threads, coder {coder_name()}")
+    head(f"after load, {width}x{height}, {threads()} threads, coder {coder_name()}")
     line("encode, 16 levels", timed(lambda: encode(pixels, card), runs), "250", "80")
     whole = timed(lambda: decode(parsed), runs)
     line("decode, level 16", whole, "150", "50")
@@ -146,13 +144,13 @@ def inside(picture: Path, runs: int) -> None:
 def against_peers(folder: Path, count: int) -> None:
     """Pictures per second, side by side. AVIF through Pillow at speed 6, the hyperprior untrained."""
     import numpy as np
-    import torch
     from hyperprior import Hyperprior
     from PIL import Image, features
 
     from sic_cli.bitstream.reader import parse
     from sic_cli.codec.decode import decode
     from sic_cli.codec.encode import encode
+    from sic_cli.model.bands import threads
     from sic_cli.release.locate import find
 
     card, peer = find(), Hyperprior()
@@ -181,7 +179,7 @@ def against_peers(folder: Path, count: int) -> None:
     for path in paths:
         one(Image.open(path).convert("RGB"), times)
     head(
-        f"{len(paths)} pictures of {folder.name}, one after another; {torch.get_num_threads()} threads "
+        f"{len(paths)} pictures of {folder.name}, one after another; {threads()} threads "
         f"for both; the hyperprior's coder: {peer.coder.name}"
     )
     for name, row in times.items():
@@ -228,9 +226,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 runs, 4 pictures, nothing large")
     options = parser.parse_args()
     if options.threads:
-        import torch
+        from sic_cli.model.bands import set_threads
 
-        torch.set_num_threads(options.threads)
+        set_threads(options.threads)
     runs = 3 if options.quick else options.runs
     processes(PICTURE, runs)
     inside(PICTURE, runs)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .picture.metadata import Metadata
 
 _CODEC = threading.Lock()
-"""Held while networks are loaded and run: exact integers ask for settings of torch that hold for the
-whole process, and two threads would undo each other's."""
+"""Held while networks are loaded and run: how many threads a product of matrices takes is a setting of
+the whole process, and two threads would undo each other's."""
 
 
 def _new_lock() -> None:

@@ -91,11 +91,13 @@ def limits_of(options: Any) -> tuple[Limits, dict[str, Any]]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Python's own error, or one of torch's two, which are known by their words."""
+    """Python's own errors for memory and for the stack of a thread, or torch's two, which are known by
+    their words."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in str(error)
+        or "can't start new thread" in str(error)
     )
 
 

@@ -81,6 +81,21 @@ def plan(found: Iterable[Found], layout: Layout) -> Plan:
     return made
 
 
+def in_place(found: Iterable[Found]) -> Plan:
+    """Jobs that replace each file by what is made of it; links lead to what they name, and a file that
+    comes twice is worked on once."""
+    made, seen = Plan(), set[str]()
+    for index, file in enumerate(found, 1):
+        target = os.path.realpath(file.source)
+        if file.fault is None and target in seen:
+            continue
+        seen.add(target)
+        output = None if file.fault else target
+        job = Job(index, file.source, output, file.size, file.mtime_ns, file.fault, replace=True)
+        made.jobs.append(job)
+    return made
+
+
 def check_naming(naming: str) -> None:
     """Raise UsageError for a template with fields that are not known."""
     if naming in ("replace", "append"):

@@ -122,7 +122,9 @@ class Work:
         read = time.perf_counter()
         made = self.task.make(data, job.source, output)
         ended = time.perf_counter()
-        if self.mirrored:
+        if data == made.data and job.output == os.path.realpath(job.source):
+            pass  # in place, and as it should be
+        elif self.mirrored:
             either.write(output, made.data, replace=job.replace, sync=self.sync)
         else:
             either.write_named(output, made.data, source)

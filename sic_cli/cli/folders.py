@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from ..batch.find import Rules, find, names_from
-from ..batch.plan import Job, Layout, Plan, plan
+from ..batch.plan import Job, Layout, Plan, in_place, plan
 from ..batch.report import JOURNAL, Known, key_of, remembered
 from ..batch.work import Order, Work
 from ..errors import InputError, Notice, OutputError, SicError, UsageError
@@ -34,6 +34,8 @@ def many(inputs: tuple[str, ...], io: Io) -> bool:
 def process(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
     """The exit code. Raises SicError for what is wrong before any work, and for a single input."""
     io.check(inputs)
+    if command.in_place:
+        _check_in_place(io, inputs)
     return _many(command, io, inputs) if many(inputs, io) else _one(command, io, inputs[0])
 
 
@@ -41,14 +43,15 @@ def _one(command: Command, io: Io, source: str) -> int:
     """A single input: its errors are raised, its output may be standard output."""
     if io.cluster is not None:
         MESSAGES.detail("--cluster is for several files; a single one is worked on here")
-    if io.output is None and command.named_output:
+    if io.output is None and command.named_output and not command.in_place:
         raise UsageError("say where the result goes: -o FILE")
     if (is_url(source) and source.endswith("/")) or os.path.isdir(source):
         raise UsageError(f"{shown(source)}: is a folder, not a file", "use -r for what is in it")
-    output = _output(command, io, source)
+    output = os.path.realpath(source) if command.in_place else _output(command, io, source)
     if io.resume and io.report is None:
         raise UsageError("--resume needs --report FILE for a single input")
-    either.check_output(output, source, io.existing != "fail")
+    if not command.in_place:
+        either.check_output(output, source, io.existing != "fail")
     if command.suffix == ".sic" and suffix(output) in NAMES_OF_PICTURES:
         text = (
             f"{shown(output)}: gets a .sic file, whatever its name says; sic decode writes pictures"
@@ -56,7 +59,8 @@ def _one(command: Command, io: Io, source: str) -> int:
         MESSAGES.notice(Notice(text, "W-ext"))
     job = Job(1, source, output, *_size_and_time(source), replace=True)
     job = replace(job, skip=_stays(job, io))
-    work = Work(command.task, False, io.fsync, io.preserve, command.task.options_sha256)
+    sync = io.fsync or command.in_place
+    work = Work(command.task, command.in_place, sync, io.preserve, command.task.options_sha256)
     if io.preserve and "-" in (source, output):
         raise UsageError("--preserve needs files, not standard input or output")
     if io.dry_run:
@@ -123,7 +127,8 @@ def _time(job: Job) -> int:
 
 def _many(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
     made = _planned(command, io, inputs)
-    work = Work(command.task, True, io.fsync, io.preserve, command.task.options_sha256)
+    sync = io.fsync or command.in_place
+    work = Work(command.task, True, sync, io.preserve, command.task.options_sha256)
     if io.dry_run:
         for job in made.jobs:
             _tell_planned(command, io, work, job)
@@ -149,7 +154,8 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
     if "-" in names:
         raise UsageError("standard input cannot be one of several inputs")
     roots = sum(_is_root(name, command) for name in names)
-    _check_folder(io, command, roots > 0)
+    if not command.in_place:
+        _check_folder(io, command, roots > 0)
     rules = Rules(
         command.suffixes,
         io.recursive,
@@ -168,7 +174,8 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
         io.existing,
         roots,
     )
-    made = plan(find(names, rules, MESSAGES.notice), layout)
+    found = find(names, rules, MESSAGES.notice)
+    made = in_place(found) if command.in_place else plan(found, layout)
     if not made.jobs:
         raise InputError("no input matched", "folders are searched with -r, by suffix")
     if made.collisions:
@@ -185,6 +192,17 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
         )
     _check_report(io, made)
     return made
+
+
+def _check_in_place(io: Io, inputs: tuple[str, ...]) -> None:
+    """Raise UsageError for what cannot be combined with --in-place."""
+    if io.output is not None or io.naming is not None or io.on_existing is not None:
+        raise UsageError("--in-place goes without --output, --name and --on-existing")
+    if io.resume or io.preserve:
+        raise UsageError("--in-place goes without --resume and --preserve")
+    for name in inputs:
+        if name == "-" or is_url(name):
+            raise UsageError(f"{shown(name)}: --in-place is for files of this machine")
 
 
 def _is_root(name: str, command: Command) -> bool:

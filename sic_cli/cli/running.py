@@ -32,7 +32,7 @@ MOST_NAMES = 32
 class Command:
     """What a command is beyond its task. suffixes: of the files it takes from folders; suffix: of its
     outputs; level: for `--name`; detail: its line with -v; named_output: whether
-    the output must be named."""
+    the output must be named; in_place: files are replaced by what is made of them."""
 
     name: str
     task: Task
@@ -42,6 +42,7 @@ class Command:
     detail: Callable[[Record], str]
     device: str = "cpu"
     named_output: bool = False
+    in_place: bool = False
 
 
 def report_at(path: str | None) -> contextlib.AbstractContextManager[Lines | None]:

@@ -24,6 +24,9 @@ SUFFIXES = frozenset([".sic"])
 @click.option(
     "--best-effort", is_flag=True, help="Of a file with fewer levels than --level take all."
 )
+@click.option(
+    "--in-place", is_flag=True, help="Replace each file by what is kept of it, whole or not at all."
+)
 @io_options
 @global_options
 def command(
@@ -33,6 +36,7 @@ def command(
     target_size: int | None,
     target_bpp: float | None,
     best_effort: bool,
+    in_place: bool,
 ) -> int:
     """Cut .sic files (- for standard input), or folders of them, to a lower level.
 
@@ -42,6 +46,7 @@ def command(
     Examples:
       sic truncate photo.sic -o small.sic -l 4
       sic truncate photo.sic -o small.sic --target-size 40k
+      sic truncate -r archive --in-place -l 8 --best-effort
       cat photo.sic | sic truncate - -o - -l 4 | sic info -
     """
     one_of(level=level, target_size=target_size, target_bpp=target_bpp)
@@ -49,7 +54,9 @@ def command(
         raise UsageError("say how much to keep: --level, --target-size or --target-bpp")
     task = TruncateTask(level, target_size, target_bpp, best_effort)
     at = "max" if level is None else str(level)
-    command = Command("truncate", task, SUFFIXES, ".sic", at, detail, named_output=True)
+    command = Command(
+        "truncate", task, SUFFIXES, ".sic", at, detail, named_output=True, in_place=in_place
+    )
     return process(command, io, inputs)
 
 

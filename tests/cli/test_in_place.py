@@ -10,7 +10,8 @@ import pytest
 from sic_cli import files
 from sic_cli.bitstream.reader import parse
 from sic_cli.bitstream.truncate import truncate
-from tests.conftest import documents, run_main
+from tests.cli.test_documents import documents
+from tests.conftest import run_main
 
 
 @pytest.fixture

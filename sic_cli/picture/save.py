@@ -55,11 +55,11 @@ class Output:
 def format_for(output: str, wanted: str | None) -> str:
     """Pillow's name of the format: `wanted` (a suffix without dot), else by the output's suffix,
     else PNG. Raises UsageError for one that Pillow does not write."""
-    Image.init()
+    Image.preinit()  # the usual five; loading all takes longer than a small picture
     suffix = f".{wanted.lower()}" if wanted else PurePath(output).suffix.lower()
     if not suffix:
         return "PNG"
-    name = Image.registered_extensions().get(suffix)
+    name = Image.EXTENSION.get(suffix) or Image.registered_extensions().get(suffix)
     if name is None or name not in Image.SAVE or name in OTHER_SIZES or name == "SIC":
         raise UsageError(
             f"cannot write a picture as {suffix}", "use .png, .jpg, .webp, .avif, .tiff or .ppm"

@@ -54,7 +54,7 @@ $(VENV)-oldest/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "torch==2.6.0" "numpy==1.26.4" \
 	  "pillow==13.0.0" "click==8.2.0" "platformdirs==4.0.0" "safetensors==0.4.3" "constriction==0.4.0" \
-	  "rich==13.0.0" "pathspec==0.12.1" "jinja2==3.1.6" pytest hypothesis
+	  "threadpoolctl==3.5.0" "rich==13.0.0" "pathspec==0.12.1" "jinja2==3.1.6" pytest hypothesis
 	touch $@
 
 $(VENV)-newest/ready: pyproject.toml

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "sic_cli"
 ROOMS = {
     "errors": (set(), set()),
+    "extras": (set(), set()),
     "files": ({"errors"}, set()),
     "remote": ({"errors", "files", "bitstream"}, {"fsspec"}),
     "batch": (
@@ -39,7 +40,7 @@ ROOMS = {
     "model": ({"errors", "cells"}, {"torch", "numpy", "threadpoolctl"}),
     "release": ({"errors", "model", "files", "places"}, {"numpy", "safetensors"}),
     "codec": (
-        {"errors", "picture", "model", "cells", "entropy", "bitstream", "release"},
+        {"errors", "extras", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},
     ),
     "documents": ({"errors"}, set()),
@@ -61,7 +62,7 @@ ROOMS = {
         {"errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"},
         {"numpy"},
     ),
-    "measure": ({"errors", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),
+    "measure": ({"errors", "extras", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),
     "evaluation": (
         {
             *("errors", "files", "remote", "batch", "documents", "bitstream", "picture", "codec"),
@@ -81,7 +82,7 @@ ROOMS = {
         {"numpy"},
     ),
     "doctor": (
-        {"errors", "bitstream", "picture", "codec", "release", "model", "measure"},
+        {"errors", "extras", "bitstream", "picture", "codec", "release", "model", "measure"},
         {"torch"},
     ),
     "train": (

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import InputError, ModelError, UsageError
+from ..errors import InputError, ModelError, ResourceError, UsageError
+from ..extras import has_torch, install_hint
 from ..model.config import STRIDE, ModelConfig
 from ..train.config import TrainConfig
 from .common import Number, global_options, one_device
@@ -51,6 +52,8 @@ def command() -> None:
       sic train run --packed packed --validation holdout --out runs/a --minutes 90
       sic train export runs/a/checkpoint.safetensors --packed packed --name my-weights
     """
+    if not has_torch():
+        raise ResourceError("training needs torch, which is not installed", install_hint("train"))
 
 
 @command.command()

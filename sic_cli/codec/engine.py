@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,6 +14,7 @@ from ..cells import details, quantise
 from ..cells.levels import LevelTable, build
 from ..cells.quantise import Cells
 from ..errors import ResourceError
+from ..extras import has_torch, install_hint
 from ..model.config import STRIDE
 from ..model.convolution import Array
 from ..model.exact import ContextRunner
@@ -38,10 +38,10 @@ def pick_device(name: str) -> str:
     driver or CUDA was asked for. Raises ResourceError for a device that is not there."""
     if name == "cpu" or (name == "auto" and not any(Path(p).exists() for p in DRIVERS)):
         return "cpu"
-    if importlib.util.find_spec("torch") is None:
+    if not has_torch():
         if name == "auto":
             return "cpu"
-        raise ResourceError(f"--device {name}: torch is not installed", "pip install 'sic[cuda]'")
+        raise ResourceError(f"--device {name}: torch is not installed", install_hint("cuda"))
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

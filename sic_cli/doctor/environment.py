@@ -17,6 +17,7 @@ from typing import Literal
 from .. import __version__
 from ..bitstream.fields import VERSION
 from ..errors import ModelError, SicError
+from ..extras import has_torch
 from ..release.card import CARD, Card, read_card
 from ..release.locate import folders, releases
 from ..release.pinned import PINNED, read_weights
@@ -36,7 +37,7 @@ NEEDED = {
 """Package -> oldest version, as pyproject.toml has them (a test compares)."""
 
 OPTIONAL = {
-    "torch": "a GPU, training, and measuring MS-SSIM and LPIPS",
+    "torch": "a GPU, training, and measuring LPIPS",
     "constriction": "entropy coding some times faster; the bytes are the same",
     "distributed": "work on a Dask cluster (--cluster)",
     "fsspec": "files by URL",
@@ -134,7 +135,7 @@ def devices() -> tuple[list[Device], list[Finding]]:
 
 
 def _gpus() -> tuple[list[Device], list[Finding]]:
-    if _version("torch") is None:
+    if not has_torch():
         return [], [Finding("device cuda", "skipped", "torch is not installed")]
     try:
         import torch

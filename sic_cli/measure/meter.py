@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ModelError, UsageError
+from ..extras import has_torch, install_hint
 from .names import METRICS
 from .psnr import psnr
 
@@ -80,8 +81,14 @@ def _ms_ssim(reference: Pixels) -> Measure:
     return lambda other: ms_ssim(reference, other)
 
 
+def _need_torch(metric: str) -> None:
+    if not has_torch():
+        raise ModelError(f"{metric} needs torch, which is not installed", install_hint("measure"))
+
+
 @functools.cache
 def _load_lpips() -> Callable[[Pixels, Pixels], float]:
+    _need_torch("LPIPS")
     from .backbones import alexnet
     from .lpips import Lpips
 
@@ -100,6 +107,7 @@ def _lpips(reference: Pixels) -> Measure:
 
 @functools.cache
 def _load_st_lpips() -> StLpips:
+    _need_torch("ST-LPIPS")
     from .backbones import shift_tolerant
     from .stlpips import StLpips
 

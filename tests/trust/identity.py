@@ -169,7 +169,7 @@ HOSTS: dict[str, Callable[[], Any]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "default dtype float64": _default_double,
     "denormals flushed": _flushed,
-    "numpy raises on every warning": lambda: np.errstate(divide="raise", invalid="raise"),
+    "numpy raises on every warning": lambda: np.errstate(all="raise"),
     "numpy converts 16 numbers at a time": lambda: _buffers(16),
     "library told to use 1 thread": lambda: threadpool_limits(1),
     "library told to use 2 threads": lambda: threadpool_limits(2),

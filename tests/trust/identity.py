@@ -165,6 +165,23 @@ def _buffers(size: int) -> Iterator[None]:
         np.setbufsize(before)
 
 
+@contextlib.contextmanager
+def _patched(module: Any, name: str, value: Any) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, value)
+        yield
+
+
+@contextlib.contextmanager
+def _finely() -> Iterator[None]:
+    with (
+        _patched(bands, "SMALL", 1),
+        _patched(bands, "BAND_ROWS", 1),
+        _threads(2),
+    ):
+        yield
+
+
 HOSTS: dict[str, Callable[[], Any]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "default dtype float64": _default_double,
@@ -180,7 +197,7 @@ HOSTS: dict[str, Callable[[], Any]] = {
     "8 threads that take turns": _impatient,
     "strips of 7 positions": lambda: _patched(exact, "STRIP_POSITIONS", 7),
     "strips of 100 positions": lambda: _patched(exact, "STRIP_POSITIONS", 100),
-    "bands of one row": lambda: _finely(),
+    "bands of one row": _finely,
     "pixel strips of 20": lambda: _patched(tiles, "STRIP_LATENTS", 20),
 }
 ONLY_SYMBOLS: dict[str, Callable[[], Any]] = {
@@ -189,23 +206,6 @@ ONLY_SYMBOLS: dict[str, Callable[[], Any]] = {
     if sys.platform == "linux" and platform.machine() == "x86_64"
 }
 """Hosts under which pixels may differ, as no float is then what it was."""
-
-
-@contextlib.contextmanager
-def _finely() -> Iterator[None]:
-    with (
-        _patched(bands, "SMALL", 1),
-        _patched(bands, "BAND_ROWS", 1),
-        _threads(2),
-    ):
-        yield
-
-
-@contextlib.contextmanager
-def _patched(module: Any, name: str, value: int) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, name, value)
-        yield
 
 
 @trial("T14b", "a host program that changes NumPy, its library or torch changes no symbol", 4)
@@ -249,7 +249,9 @@ def feature_tables() -> None:
     lifts, logs = torch.tensor(list(LIFTS)), context.magnitude_logs()
     several = cells.expand(1, len(lifts), 1, -1)
     with context.exact():
-        got = context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[0, :, 0]
+        got = context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[
+            0, :, 0
+        ]
     octaves = np.full(len(lifts), 5, np.int32)
     reach, whole_logs = (v.numpy().astype(np.int32) for v in (lifts + 5, logs))
     want = np.concatenate(exact.feature_table(reach, octaves, whole_logs))
@@ -274,17 +276,21 @@ def _controls(run: Run) -> None:
         a = np.full((1, 4801), 255.0, np.float32)
         b = np.full((4801, 1), 127.0, np.float32)
         assert int((a @ b)[0, 0]) != 255 * 127 * 4801  # which is odd
-    with run.case("control: a machine that adds wrongly is refused"), fresh_engines():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(convolution, "np", Wrong())
-            with pytest.raises(ResourceError, match="exactly"):
-                symbols("tiny")
-    with run.case("control: wrong sums give other symbols"), fresh_engines():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exact, "check_machine", lambda: None)
-            patch.setattr(convolution, "np", Wrong())
-            with pytest.raises((CheckError, AssertionError)):
-                symbols("tiny")
+    with (
+        run.case("control: a machine that adds wrongly is refused"),
+        fresh_engines(),
+        _patched(convolution, "np", Wrong()),
+        pytest.raises(ResourceError, match="exactly"),
+    ):
+        symbols("tiny")
+    with (
+        run.case("control: wrong sums give other symbols"),
+        fresh_engines(),
+        _patched(convolution, "np", Wrong()),
+        _patched(exact, "check_machine", lambda: None),
+        pytest.raises((CheckError, AssertionError)),
+    ):
+        symbols("tiny")
     if ONLY_SYMBOLS:
         with run.case("control: the rounding of this process can be changed"), _rounding("up"):
             ten = np.full(8, 10, np.float32)

@@ -87,12 +87,10 @@ def settings(scale: str) -> list[dict[str, str]]:
 
 def missing(setting: dict[str, str]) -> str:
     """What this processor or NumPy lacks for a setting; libraries then quietly take less, or stop."""
-    if kernel := setting.get("OPENBLAS_CORETYPE"):
-        if lacking := KERNELS[kernel].flags - processor_flags():
-            return f"this processor has no {', '.join(sorted(lacking))}"
-    if lacking := set(setting.get(DISPATCH, "").split()) - set(loops()[0]):
-        return f"this processor has no {', '.join(sorted(lacking))}"
-    return ""
+    kernel = setting.get("OPENBLAS_CORETYPE")
+    wanted: set[str] = set(KERNELS[kernel].flags) - processor_flags() if kernel else set()
+    wanted |= set(setting.get(DISPATCH, "").split()) - set(loops()[0])
+    return f"this processor has no {', '.join(sorted(wanted))}" if wanted else ""
 
 
 def name_of(setting: dict[str, str]) -> str:

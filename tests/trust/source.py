@@ -195,9 +195,7 @@ def nothing_else_runs(run: Run) -> None:
                 sys.setprofile(watch)
                 try:
                     parsed = parse(data)
-                    ContextRunner(
-                        release.context, release.reach, release.logs, machine.table.steps
-                    )
+                    ContextRunner(release.context, release.reach, release.logs, machine.table.steps)
                     decode_cells(machine, parsed, parsed.level)
                 finally:
                     sys.setprofile(None)

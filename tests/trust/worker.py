@@ -82,8 +82,6 @@ def products(rng: np.random.Generator) -> Whole:
     return want
 
 
-
-
 def convolution(rng: np.random.Generator) -> Whole:
     """`convolved` for a random shape, in one piece or two, against sums of windows."""
     height, across = (int(v) for v in rng.integers(1, 40, 2))
@@ -130,6 +128,11 @@ def library() -> dict[str, Any]:
     """The BLAS that NumPy computes with; {} where threadpoolctl knows none."""
     found = [lib for lib in threadpool_info() if lib["user_api"] == "blas"]
     return found[0] if found else {}
+
+
+def kernels() -> str:
+    """What multiplies matrices here, and the instruction sets for which NumPy has loops: `Haswell X86_V3`."""
+    return f"{library().get('architecture', 'unknown')} {'+'.join(loops()[0]) or 'plain'}"
 
 
 def proved() -> None:
@@ -195,7 +198,7 @@ def main() -> None:
             "coder": coder_name(),
         },
         "blas": library().get("internal_api", "unknown"),
-        "capability": f"{library().get('architecture', 'unknown')} {'+'.join(loops()[0]) or 'plain'}",
+        "capability": kernels(),
         "threads": threads(),
         "operations": operations({"PR": 24, "N": 200, "R": 3000}[scale]),
         "features": features(),

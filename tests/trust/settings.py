@@ -6,9 +6,11 @@ processor and cuts products for its threads, and NumPy's own loops, which pick i
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 DISPATCH = "NPY_DISABLE_CPU_FEATURES"
 
@@ -52,10 +54,8 @@ def processor_flags() -> set[str]:
 def loops() -> tuple[list[str], list[str]]:
     """The instruction sets for which this NumPy has loops beside its plain ones: those that this
     processor has, and those that it lacks."""
-    try:
-        from numpy._core import _multiarray_umath as inner
-    except ImportError:  # NumPy 1
-        from numpy.core import _multiarray_umath as inner  # type: ignore[no-redef]
+    name = "numpy._core" if find_spec("numpy._core") else "numpy.core"  # NumPy 1
+    inner = importlib.import_module(f"{name}._multiarray_umath")
     there = inner.__cpu_features__
     known: list[str] = list(inner.__cpu_dispatch__)
     return [n for n in known if there.get(n)], [n for n in known if not there.get(n)]

@@ -29,7 +29,7 @@ EXACT = 2**24
 MAGNITUDES = 256
 CLASS_SHIFT = 9
 """Logits of 2**11 per unit become classes a quarter of a unit wide."""
-CLASS_WIDTH = 2.0**-CLASS_SHIFT
+CLASS_WIDTH = 1 / 2**CLASS_SHIFT
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -226,7 +226,7 @@ def scaled(weights: ContextWeights[Array]) -> ContextWeights[Array]:
     rounds, or division by the width of a class. Products and sums are whole numbers of a power of two,
     as large in its units as they were before, and therefore exact as well; what is left is `floor`.
     """
-    unit, half = np.float32(2.0**-WEIGHT_SHIFT), np.float32(0.5)
+    unit, half = np.float32(1 / 2**WEIGHT_SHIFT), np.float32(0.5)
     width = np.float32(CLASS_WIDTH)
     return ContextWeights(
         weights.entry * unit,

@@ -22,10 +22,11 @@ def machine() -> str:
     import torch
 
     from sic_cli.entropy import coder_name
+    from tests.trust.worker import kernels
 
     return (
-        f"Python {platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}, "
-        f"coder {coder_name()}, {platform.machine()} {torch.backends.cpu.get_cpu_capability()}, "
+        f"Python {platform.python_version()}, numpy {numpy.__version__} with {kernels()}, "
+        f"torch {torch.__version__}, coder {coder_name()}, {platform.machine()}, "
         f"{os.cpu_count()} cores"
     )
 

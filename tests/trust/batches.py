@@ -1,12 +1,15 @@
-"""The context network computed in other batches, memory formats and strips: the same classes.
+"""The context network computed in other batches, memory formats, strips, bands and blocks: the same classes.
 
-sic itself runs one picture at a time, in strips of its own choice. A rewrite for speed may choose
-otherwise, and must not change a symbol.
+sic itself runs one picture at a time with NumPy, in pieces of its own choice. A rewrite for speed may
+choose otherwise, and must not change a symbol. The other batches are of the network in torch, which
+trains: it must be the same network.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,23 +18,61 @@ import torch
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells, file_engine
-from sic_cli.codec.engine import Engine, context_runner
-from sic_cli.model import context, exact
+from sic_cli.codec.engine import Engine
+from sic_cli.model import bands, context, convolution, exact
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
 BATCHES = (1, 2, 3, 8, 15, 16, 33)
 STRIPS = (1, 7, 100, 1 << 12, 1 << 20)
+BLOCKS = (1, 3000, 1 << 24)
+"""Numbers that a convolution copies together: one row, a few, the whole band."""
+EXITS = (1, 17, 1 << 20)
+"""Positions whose classes are computed at once: a row at least."""
+BANDS = (1, 2, 3)
+"""Rows of a band, where any picture is cut into bands."""
 LAST = {False: torch.contiguous_format, True: torch.channels_last}
 
 
+@contextmanager
+def pieces(
+    strip: int | None = None,
+    block: int | None = None,
+    exits: int | None = None,
+    band: int | None = None,
+) -> Iterator[None]:
+    """Inside, the runner cuts its work otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        if strip:
+            patch.setattr(exact, "STRIP_POSITIONS", strip)
+        if block:
+            assert convolution.blocks.__defaults__ == (convolution.BLOCK,)
+            patch.setattr(convolution.blocks, "__defaults__", (block,))
+        if exits:
+            patch.setattr(exact, "EXIT_POSITIONS", exits)
+        if band:
+            patch.setattr(bands, "BAND_ROWS", band)
+            patch.setattr(bands, "SMALL", 1)
+        yield
+
+
+OTHERWISE: dict[str, Callable[[], Any]] = {
+    **{f"strips of {n} positions": lambda n=n: pieces(strip=n) for n in STRIPS},  # type: ignore[misc]
+    **{f"blocks of {n} numbers": lambda n=n: pieces(block=n) for n in BLOCKS},  # type: ignore[misc]
+    **{f"{n} positions at the exit": lambda n=n: pieces(exits=n) for n in EXITS},  # type: ignore[misc]
+    **{f"bands of {n} rows": lambda n=n: pieces(band=n) for n in BANDS},  # type: ignore[misc]
+    "all at once": lambda: pieces(strip=20, block=1, exits=1, band=1),
+}
+
+
 def together(machine: Engine, several: list[Any], step: int, channels_last: bool) -> np.ndarray:
-    """uint8 (B, 3, C, h, w): classes of all channels for several cells at once."""
-    weights = machine.release.context
-    with exact.exact():
+    """uint8 (B, 3, C, h, w): classes of all channels for several cells at once, from torch."""
+    weights = machine.release.context.map(torch.from_numpy)
+    reach, logs = (torch.from_numpy(a) for a in (machine.release.reach, machine.release.logs))
+    with context.exact():
         now = torch.from_numpy(np.stack(several)).float()
         octave = torch.from_numpy(machine.table.steps[step]).float().expand(len(several), -1)
-        seen = context.features(now, octave, machine.release.reach, machine.release.logs)
+        seen = context.features(now, octave, reach, logs)
         seen = seen.contiguous(memory_format=LAST[channels_last])
         which = torch.full((len(several),), step)
         whole = context.logits(weights, context.trunk(weights, seen, which), which)
@@ -44,14 +85,14 @@ def together(machine: Engine, several: list[Any], step: int, channels_last: bool
     return out
 
 
-@trial("T14f", "the context network in batches of 1 to 33, two memory formats, five strips", 4)
-def batches_and_strips(run: Run) -> None:
+@trial("T14f", "the context network in other batches, memory formats, strips, bands and blocks", 4)
+def batches_and_pieces(run: Run) -> None:
     names = ["tiny-photo.sic", "sic-2-one-pixel.sic"] if run.scale == "PR" else list(good())
     compared = 0
     for name in names:
         parsed = parse(good()[name])
         machine = file_engine(parsed, "cpu")
-        runner = context_runner(machine.release)
+        runner = machine.runner
         levels = (1, parsed.level) if run.scale == "PR" else range(1, parsed.level + 1)
         for level in levels:
             cells = decode_cells(machine, parsed, level)[0]
@@ -68,16 +109,22 @@ def batches_and_strips(run: Run) -> None:
                     if size == 2:  # the other one: the same cells
                         assert np.array_equal(got[0], want)
                     compared += want.size
-            for positions in STRIPS:
-                with run.case(f"{name}, level {level}, strips of {positions} positions"):
-                    with pytest.MonkeyPatch.context() as patch:
-                        patch.setattr(exact, "STRIP_POSITIONS", positions)
-                        assert np.array_equal(runner.classes(cells, step, channels), want)
+            for what, cut in OTHERWISE.items():
+                for threads in (1, 3):
+                    with run.case(f"{name}, level {level}, {what}, {threads} threads"), cut():
+                        assert np.array_equal(runner.classes(cells, step, channels, threads), want)
                     compared += want.size
     run.note(f"{compared} classes compared")
+    machine = file_engine(parse(good()["tiny-photo.sic"]), "cpu")
+    cells = decode_cells(machine, parse(good()["tiny-photo.sic"]), 5)[0]
     with run.case("control: other cells give other classes"):
-        machine = file_engine(parse(good()["tiny-photo.sic"]), "cpu")
-        cells = decode_cells(machine, parse(good()["tiny-photo.sic"]), 5)[0]
         step = machine.table.steps_of(5)[-1]
         two = together(machine, [cells, np.roll(cells, 1, 2)], step, False)
         assert not np.array_equal(two[0], two[1])
+    with run.case("control: the pieces are others"):
+        high, across = cells.shape[1:]
+        whole = len(bands.bands(high, across)), len(list(convolution.blocks(slice(0, high), 1)))
+        assert whole == (1, 1)
+        with pieces(block=1, band=1):
+            assert len(bands.bands(high, across)) > 1
+            assert len(list(convolution.blocks(slice(0, high), 1))) == high

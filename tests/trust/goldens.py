@@ -74,13 +74,13 @@ def without_constriction(run: Run) -> None:
             assert (level, fault) == (parsed.level, None) and np.array_equal(got, want)
 
 
-@trial("T13b", "other Pythons and torches: the same symbols, pixels within 1", 4, 5)
+@trial("T13b", "other Pythons and NumPys: the same symbols, pixels within 1", 4, 5)
 def other_versions(run: Run) -> None:
     """SIC_TRUST_PYTHONS names interpreters (os.pathsep between them) of other environments, as
-    `make trust-release` builds them: the oldest supported torch and the newest."""
+    `make trust-release` builds them: the oldest supported NumPy and the newest."""
     named = [p for p in os.environ.get("SIC_TRUST_PYTHONS", "").split(os.pathsep) if p]
     if run.scale == "PR" or not named:
-        run.not_run("other versions of Python, torch and numpy: SIC_TRUST_PYTHONS names none")
+        run.not_run("other versions of Python and NumPy: SIC_TRUST_PYTHONS names none")
         return
     here = worker({"OMP_NUM_THREADS": "1"}, run.scale)
     for python in named:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT
-
-GOLDEN = ROOT / "tests" / "golden"
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"  # by no fixture: workers load no torch
 
 
 def manifest() -> dict[str, Any]:

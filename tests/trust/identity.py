@@ -1,17 +1,17 @@
 """The same symbols whatever the machine: instruction sets, libraries, threads, strips, hostile hosts.
 
-Settings that only a fresh process takes (environment variables) run `tests.trust.worker`; those that
-a host program could have switched on in ours run here. Every worker first proves that its setting took
-hold, as far as torch tells, and prints digests of operations, of symbols and of pixels.
+Settings that only a fresh process takes (`settings.py`) run `tests.trust.worker`; those that a host
+program could have switched on in ours run here. Every worker proves that its setting took hold, and
+prints digests of operations, of symbols and of pixels.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import itertools
+import ctypes
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,69 +20,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec import engine as engines
 from sic_cli.codec import tiles
 from sic_cli.codec.decode import decode, decode_cells, file_engine
-from sic_cli.errors import ResourceError
-from sic_cli.model import context, exact
+from sic_cli.errors import CheckError, ResourceError
+from sic_cli.model import bands, context, convolution, exact
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
-
-ATEN = ("default", "avx2", "avx512")
-ISA = ("SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_BF16", None)
-FLAG_OF = {"avx2": "avx2", "avx512": "avx512f", "AVX2": "avx2", "AVX512_CORE": "avx512dq"}
-FLAG_OF["AVX512_CORE_BF16"] = "avx512_bf16"
-
-
-def processor_flags() -> set[str]:
-    """What this processor can do, by the names of /proc/cpuinfo; empty if unknown."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            lines = [line for line in file if line.startswith("flags")]
-        return set(lines[0].split(":")[1].split()) if lines else set()
-    except OSError:
-        return set()
-
-
-def settings(scale: str) -> list[dict[str, str]]:
-    """Environments to try. PR: what tests/cli/test_machines.py does not already do."""
-    if scale == "PR":
-        return [{"SIC_TRUST_MKLDNN": "0", "OMP_NUM_THREADS": "2"}]
-    rows = []
-    for aten, isa, threads in itertools.product(ATEN, ISA, ("1", "2", "8")):
-        if scale == "N" and threads == "8" and isa is not None:
-            continue
-        row = {"ATEN_CPU_CAPABILITY": aten, "OMP_NUM_THREADS": threads}
-        rows.append({**row, "ONEDNN_MAX_CPU_ISA": isa} if isa else row)
-    for aten in ATEN:
-        rows.append({"ATEN_CPU_CAPABILITY": aten, "SIC_TRUST_MKLDNN": "0"})
-    rows += [
-        {"MKL_CBWR": "COMPATIBLE"},
-        {"MKL_DEBUG_CPU_TYPE": "5"},
-        {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
-        {"ONEDNN_DEFAULT_FPMATH_MODE": "ANY"},
-        {"LC_ALL": "tr_TR.UTF-8", "TZ": "Pacific/Chatham", "PYTHONHASHSEED": "77"},
-        {"PYTHONOPTIMIZE": "2"},
-        {"SIC_TRUST_CHANNELS_LAST": "1"},
-        {"OMP_DYNAMIC": "TRUE", "OMP_NUM_THREADS": "3", "OMP_SCHEDULE": "dynamic"},
-    ]
-    return rows
-
-
-def known_here(setting: dict[str, str]) -> bool:
-    """False if the processor lacks what a setting asks for: libraries then quietly take less."""
-    flags = processor_flags()
-    return all(FLAG_OF[v] in flags for v in setting.values() if v in FLAG_OF)
+from tests.trust.settings import KERNELS, missing, name_of, settings
+from tests.trust.worker import LIFTS, library, proved, symbols
 
 
 def worker(setting: dict[str, str], scale: str, python: str = sys.executable) -> dict[str, Any]:
     """What a process under this setting finds (tests/trust/worker.py)."""
     done = subprocess.run(
         [python, "-m", "tests.trust.worker", scale],
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **setting},  # waiting takes no time
+        env={**os.environ, **setting},
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -97,19 +54,28 @@ def identity(run: Run) -> None:
     here = worker({"OMP_NUM_THREADS": "1"}, run.scale)
     seen = {here["capability"]}
     for setting in settings(run.scale):
-        name = " ".join(f"{k}={v}" for k, v in setting.items())
-        if not known_here(setting):
-            run.not_run(f"{name}: this processor has no such instructions")
+        name = name_of(setting)
+        if lacking := missing(setting):
+            run.not_run(f"{name}: {lacking}")
             continue
-        facts = worker(setting, run.scale)
-        seen.add(facts["capability"])
-        for key in ("operations", "features", "symbols"):
-            with run.case(f"{name}: {key}"):
-                assert facts[key] == here[key], "differs from the process without the setting"
-        with run.case(f"{name}: pixels"):
-            most, share = far_apart(here["pixels"], facts["pixels"])
-            assert most <= 1 and share < 1e-3, (most, share)
-    run.note(f"instruction sets that torch reported: {', '.join(sorted(seen))}")
+        if "OPENBLAS_CORETYPE" in setting and here["blas"] != "openblas":
+            run.not_run(f"{name}: the library of this NumPy is {here['blas']}")
+            continue
+        with run.case(f"{name}: takes hold, computes whole numbers exactly"):
+            facts = worker(setting, run.scale)
+            seen.add(facts["capability"])
+            for key in ("operations", "features", "symbols"):
+                with run.case(f"{name}: {key}"):
+                    assert facts[key] == here[key], "differs from the process without the setting"
+            with run.case(f"{name}: pixels"):
+                most, share = far_apart(here["pixels"], facts["pixels"])
+                assert most <= 1 and share < 1e-3, (most, share)
+    run.note(f"kernels of the library, and loops of NumPy: {', '.join(sorted(seen))}")
+    with run.case("control: a setting that did not take hold is told"):
+        other = next(k for k, v in KERNELS.items() if library().get("architecture") not in v.names)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="took"):
+            patch.setenv("OPENBLAS_CORETYPE", other)
+            proved()
     if not torch.cuda.is_available():
         run.not_run("CUDA: no GPU on this machine")
 
@@ -128,17 +94,6 @@ def far_apart(a: dict[str, str], b: dict[str, str]) -> tuple[int, float]:
     return most, differ / max(1, count)
 
 
-def symbols(prefix: str) -> str:
-    """SHA-256 of all cells of all golden files at their highest level."""
-    total = hashlib.sha256()
-    for data in good(prefix).values():
-        parsed = parse(data)
-        cells, level, fault = decode_cells(file_engine(parsed, "cpu"), parsed, parsed.level)
-        assert (level, fault) == (parsed.level, None), fault
-        total.update(np.ascontiguousarray(cells, "<i4").tobytes())
-    return total.hexdigest()
-
-
 @contextlib.contextmanager
 def _default_double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
@@ -149,16 +104,9 @@ def _default_double() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _precision() -> Iterator[None]:
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision("highest")
-
-
-@contextlib.contextmanager
 def _flushed() -> Iterator[None]:
+    """Numbers below 2**-126 are taken as 0: a switch of the processor, in this thread and in those that
+    it starts."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -166,133 +114,189 @@ def _flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+ROUNDINGS = {"down": 0x400, "up": 0x800, "towards zero": 0xC00}
+"""Of fenv.h on x86."""
+
+
+@contextlib.contextmanager
+def _rounding(how: str) -> Iterator[None]:
+    """Another switch of the processor: what does not fit is rounded otherwise. Whole numbers fit."""
+    library = ctypes.CDLL(None)
+    assert library.fesetround(ROUNDINGS[how]) == 0
+    try:
+        yield
+    finally:
+        library.fesetround(0)
+
+
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
+    """What `set_threads` says."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(bands, "_CHOSEN", bands._CHOSEN)
+        bands.set_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Python goes from thread to thread as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with _threads(8):
+            yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextlib.contextmanager
+def _buffers(size: int) -> Iterator[None]:
+    """NumPy converts so many numbers at a time."""
+    before = np.setbufsize(size)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        np.setbufsize(before)
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-HOSTS: dict[str, Callable[[], Any]] = {
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "inference mode": torch.inference_mode,
-    "default dtype float64": _default_double,
-    "matmul precision medium": _precision,
-    "denormals flushed": _flushed,
-    "deterministic algorithms": _deterministic,
-    "oneDNN off": lambda: _without_onednn(),
-    "NNPACK on, oneDNN off": lambda: _nnpack_alone(),
-    "1 thread": lambda: _threads(1),
-    "2 threads": lambda: _threads(2),
-    "8 threads": lambda: _threads(8),
-    "strips of 7 positions": lambda: _patched(exact, "STRIP_POSITIONS", 7),
-    "strips of 100 positions": lambda: _patched(exact, "STRIP_POSITIONS", 100),
-    "pixel strips of 20": lambda: _patched(tiles, "STRIP_LATENTS", 20),
-    "numpy raises on every warning": lambda: np.errstate(divide="raise", invalid="raise"),
-}
-
-
-@contextlib.contextmanager
-def _without_onednn() -> Iterator[None]:
-    torch.backends.mkldnn.enabled = False
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = True
-
-
-@contextlib.contextmanager
-def _nnpack_alone() -> Iterator[None]:
-    with _without_onednn(), torch.backends.nnpack.flags(enabled=True):
-        yield
-
-
-@contextlib.contextmanager
-def _patched(module: Any, name: str, value: int) -> Iterator[None]:
+def _patched(module: Any, name: str, value: Any) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, name, value)
         yield
 
 
-@trial("T14b", "a host program that changes torch's settings changes no symbol", 4)
+@contextlib.contextmanager
+def _finely() -> Iterator[None]:
+    with (
+        _patched(bands, "SMALL", 1),
+        _patched(bands, "BAND_ROWS", 1),
+        _threads(2),
+    ):
+        yield
+
+
+HOSTS: dict[str, Callable[[], Any]] = {
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default dtype float64": _default_double,
+    "denormals flushed": _flushed,
+    "numpy raises on every warning": lambda: np.errstate(all="raise"),
+    "numpy converts 16 numbers at a time": lambda: _buffers(16),
+    "library told to use 1 thread": lambda: threadpool_limits(1),
+    "library told to use 2 threads": lambda: threadpool_limits(2),
+    "library told to use 8 threads": lambda: threadpool_limits(8),
+    "1 thread": lambda: _threads(1),
+    "2 threads": lambda: _threads(2),
+    "8 threads": lambda: _threads(8),
+    "8 threads that take turns": _impatient,
+    "strips of 7 positions": lambda: _patched(exact, "STRIP_POSITIONS", 7),
+    "strips of 100 positions": lambda: _patched(exact, "STRIP_POSITIONS", 100),
+    "bands of one row": _finely,
+    "pixel strips of 20": lambda: _patched(tiles, "STRIP_LATENTS", 20),
+}
+ONLY_SYMBOLS: dict[str, Callable[[], Any]] = {
+    f"rounding {how}": lambda how=how: _rounding(how)  # type: ignore[misc]
+    for how in ROUNDINGS
+    if sys.platform == "linux" and platform.machine() == "x86_64"
+}
+"""Hosts under which pixels may differ, as no float is then what it was."""
+
+
+@trial("T14b", "a host program that changes NumPy, its library or torch changes no symbol", 4)
 def hostile_hosts(run: Run) -> None:
     prefix = "tiny" if run.scale == "PR" else ""
     want = symbols(prefix)
     whole = {n: decode(parse(d)).pixels.astype(int) for n, d in good(prefix).items()}
-    for name, host in HOSTS.items():
+    for name, host in {**HOSTS, **ONLY_SYMBOLS}.items():
         with run.case(f"{name}: symbols"), host():
             assert symbols(prefix) == want
-
+        with run.case(f"{name}: symbols, by an engine made inside"), fresh_engines(), host():
+            assert symbols(prefix) == want
+        if name not in HOSTS:
+            continue
         with run.case(f"{name}: pixels"), host():
             for file, data in good(prefix).items():
                 far = np.abs(decode(parse(data)).pixels - whole[file])
                 assert far.max() <= 1 and (far > 0).mean() < 1e-3, (file, int(far.max()))
-    with run.case("weights loaded under default dtype float64"):
-        _loaded_as_double(prefix, want)
-    with run.case("powers of two are exact for every lift"):
-        feature_table()
+    with run.case("features of training and of coding are the same for every lift"):
+        feature_tables()
     _controls(run)
 
 
-def _loaded_as_double(prefix: str, want: str) -> None:
-    """A host that works in float64 and uses sic for the first time: the carrier stays float32."""
+@contextlib.contextmanager
+def fresh_engines() -> Iterator[None]:
+    """A host that uses sic for the first time: weights are loaded, the machine is checked."""
     kept = dict(engines._ENGINES)
     engines._ENGINES.clear()
+    exact.check_machine.cache_clear()
     try:
-        with _default_double():
-            assert symbols(prefix) == want
-            for data in good(prefix).values():
-                assert decode(parse(data)).pixels.dtype == np.uint8
+        yield
     finally:
         engines._ENGINES.clear()
         engines._ENGINES.update(kept)
 
 
-def feature_table() -> str:
-    """Every value that `features` can make, against shifts of integers; -> their SHA-256."""
-    cells = torch.arange(-300, 301, dtype=torch.float32)[None, None, None]
-    total = hashlib.sha256()
-    for lift in range(-12, 13):
-        reach, octave = torch.tensor([float(lift + 5)]), torch.tensor([[5.0]])
-        with exact.exact():
-            got = context.features(cells, octave, reach, context.magnitude_logs())[0, :, 0]
-        number = torch.arange(-300, 301)
-        odd = 2 * number.abs().clamp_max(255) + 1
-        shifted = (odd << lift if lift >= 0 else odd >> -lift).clamp_max(127)
-        want = torch.where(number != 0, shifted * number.sign(), 0)
-        assert torch.equal(got[0].to(torch.int64), want), f"lift {lift}"
-        total.update(got.numpy().tobytes())
-    return total.hexdigest()
+def feature_tables() -> None:
+    """What `context.features` makes of every cell, in torch, against the table of shifts that the worker
+    compares with Python's whole numbers."""
+    cells = torch.arange(1 - exact.MAGNITUDES, exact.MAGNITUDES, dtype=torch.float32)
+    lifts, logs = torch.tensor(list(LIFTS)), context.magnitude_logs()
+    several = cells.expand(1, len(lifts), 1, -1)
+    with context.exact():
+        got = context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[
+            0, :, 0
+        ]
+    octaves = np.full(len(lifts), 5, np.int32)
+    reach, whole_logs = (v.numpy().astype(np.int32) for v in (lifts + 5, logs))
+    want = np.concatenate(exact.feature_table(reach, octaves, whole_logs))
+    assert want.any() and np.array_equal(got.numpy(), want)
+
+
+class Wrong:
+    """NumPy on a machine that multiplies wrongly."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def matmul(a: Any, b: Any, out: Any) -> None:
+        np.matmul(a, b, out=out)
+        out += 1
 
 
 def _controls(run: Run) -> None:
     """The tests above can fail, and the guard of the program does refuse."""
     with run.case("control: sums beyond 2**24 are not exact"):
-        x = torch.full((1, 192, 9, 9), 255.0)
-        w = torch.full((1, 192, 5, 5), 127.0)
-        w[:, ::2] -= 1
-        got = torch.nn.functional.conv2d(x, w)[0, 0, 0, 0].double().item()
-        assert got != float((x[0, :, 0, 0].double() * w[0].double().sum((1, 2))).sum())
-    with run.case("control: a machine that adds wrongly is refused"):
-        real = torch.nn.functional.conv2d
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch.nn.functional, "conv2d", lambda *a, **k: real(*a, **k) + 1)
-            exact.check_machine.cache_clear()
-            with pytest.raises(ResourceError, match="exactly"):
-                exact.check_machine()
-        exact.check_machine.cache_clear()
+        a = np.full((1, 4801), 255.0, np.float32)
+        b = np.full((4801, 1), 127.0, np.float32)
+        assert int((a @ b)[0, 0]) != 255 * 127 * 4801  # which is odd
+    with (
+        run.case("control: a machine that adds wrongly is refused"),
+        fresh_engines(),
+        _patched(convolution, "np", Wrong()),
+        pytest.raises(ResourceError, match="exactly"),
+    ):
+        symbols("tiny")
+    with (
+        run.case("control: wrong sums give other symbols"),
+        fresh_engines(),
+        _patched(convolution, "np", Wrong()),
+        _patched(exact, "check_machine", lambda: None),
+        pytest.raises((CheckError, AssertionError)),
+    ):
+        symbols("tiny")
+    if ONLY_SYMBOLS:
+        with run.case("control: the rounding of this process can be changed"), _rounding("up"):
+            ten = np.full(8, 10, np.float32)
+            assert ((1 / ten) * ten > 1).all()
+    with run.case("control: so can what it takes for 0"), _flushed():
+        assert not (np.full(8, 2.0**-126, np.float32) / 2).any()
 
 
 @trial("T21", "CUDA and CPU decode to the same symbols", 4)

@@ -1,13 +1,14 @@
-"""No float between bytes and table index: looked for at run time in every tensor.
+"""No float between bytes and table index: looked for at run time in every array.
 
-The context network carries whole numbers in float32, which is exact below 2**24. Every tensor that is
+The context network carries whole numbers in float32, which is exact below 2**24. Every float that is
 computed while golden files decode is a whole number of 128th or 512th parts, which is as exact, and a
-float64 carrier gives the same. Controls make sure that a float would be seen. The source is looked
-through in `source.py`.
+float64 carrier gives the same. Controls make sure that a float would be seen (`watch.py`). The source is
+looked through in `source.py`.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,53 +18,23 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from sic_cli.bitstream.reader import Parsed, parse
+from sic_cli.codec import blocks, groups, walk
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.codec.engine import Engine
 from sic_cli.codec.walk import Reading, Walk, digest
-from sic_cli.entropy import new_decoder
+from sic_cli.entropy import new_decoder, plain_coder, range_coder
 from sic_cli.entropy.tables import FrequencyTable
-from sic_cli.model import context
-from sic_cli.model.exact import RANGES, exact, largest_sums
+from sic_cli.model import bands, context, convolution
+from sic_cli.model import exact as network
+from sic_cli.model.exact import RANGES, ContextWeights, largest_sums
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
+from tests.trust.watch import EXACT, Watch
 
-EXACT = 2**24
-FRACTIONS = (128, 512)
-"""Weights are divided by what their sums are divided by (`model.exact.scaled`). Below 2**24 of such parts
-are exact."""
-
-
-class WholeNumbers(TorchDispatchMode):
-    """Raises as soon as torch computes a number that float32 need not hold exactly."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen = 0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, arguments: Any = (), named: Any = None
-    ) -> Any:
-        out = function(*arguments, **(named or {}))
-        for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel():
-                self.seen += tensor.numel()
-                self._check(str(function), tensor)
-        return out
-
-    @staticmethod
-    def _check(name: str, tensor: Tensor) -> None:
-        if "empty" in name:
-            return
-        for parts in FRACTIONS:
-            whole = tensor.to(torch.float64) * parts
-            if torch.equal(whole, whole.floor()):
-                break
-        else:
-            raise AssertionError(f"{name}: not whole")
-        assert float(whole.abs().max()) < EXACT, f"{name}: beyond 2**24"
+LOOKED_THROUGH = (convolution, network, walk, groups, blocks, range_coder, plain_coder)
+"""Modules on the path that call NumPy."""
 
 
 @dataclass(slots=True)
@@ -79,94 +50,87 @@ class OnlyIntegers:
         return out
 
 
-def watched(machine: Engine, parsed: Parsed) -> int:
-    """Decode all layers under watch; -> how many numbers were looked at."""
-    classes = machine.walk._classes
+def watched(machine: Engine, parsed: Parsed) -> Watch:
+    """Decode all layers under watch; -> what was looked at."""
 
     def checked(*arguments: Any) -> Any:
-        out = classes(*arguments)
+        out = machine.runner.classes(*arguments)
         assert out.dtype == np.uint8 and arguments[0].dtype == np.int32
         return out
 
     true = machine.walk._table
     table = replace(true, unit=np.full_like(true.unit, np.nan))  # widths of cells decide nothing
-    walk = Walk(table, machine.walk._tables, checked)
+    path = Walk(table, machine.walk._tables, checked)
     shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
     cells, digests = np.zeros(shape, np.int32), 0
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the watch sees its own thread only
-    try:
-        with WholeNumbers() as watch:
-            for layer in parsed.layers:
-                coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
-                cells = walk.layer(layer.level, cells, coder)
-                digests = digest(table, layer.level, cells, digests)
-                assert digests == layer.digest, "other cells without the widths"
-    finally:
-        torch.set_num_threads(threads)
-    return watch.seen
+    watch = Watch()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in LOOKED_THROUGH:
+            patch.setattr(module, "np", watch)
+        patch.setattr(convolution, "_OWN", threading.local())  # memory that the watch sees
+        patch.setattr(machine.runner, "_features", {})
+        patch.setattr(bands, "_CHOSEN", 1)
+        for layer in parsed.layers:
+            coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
+            cells = path.layer(layer.level, cells, coder)
+            digests = digest(table, layer.level, cells, digests)
+            assert digests == layer.digest, "other cells without the widths"
+    return watch
 
 
-@trial("T14d", "every tensor between bytes and table index is whole and below 2**24", 4)
+@trial("T14d", "every array between bytes and table index is whole and below 2**24", 4)
 def no_float_at_run_time(run: Run) -> None:
-    numbers = 0
+    numbers, called = 0, set[str]()
     for name, data in good("tiny" if run.scale == "PR" else "").items():
         with run.case(name):
             parsed = parse(data)
-            numbers += watched(file_engine(parsed, "cpu"), parsed)
-    run.note(f"{numbers} numbers looked at")
+            watch = watched(file_engine(parsed, "cpu"), parsed)
+            numbers, called = numbers + watch.seen, called | watch.called
+    run.note(f"{numbers} numbers looked at in {len(called)} functions of NumPy and in operators")
+    with run.case("control: the functions that compute are among those looked at"):
+        assert called >= {"matmul", "take", "clip", "floor", "copyto", "empty"}, called
     parsed = parse(good("tiny")["tiny-made.sic"])
     for what, break_it in CONTROLS.items():
         with (
             run.case(f"control: {what} is seen"),
             break_it(file_engine(parsed, "cpu")),
-            pytest.raises(AssertionError, match=r"not whole|beyond"),
+            pytest.raises(AssertionError, match=r"not whole|beyond|not float32"),
         ):
             watched(file_engine(parsed, "cpu"), parsed)
 
 
-@contextmanager
-def _changed(machine: Engine, name: str, change: Callable[[Any], Any]) -> Iterator[None]:
+def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Engine], Any]:
     """One attribute of the context runner is another."""
-    runner: Any = machine.walk._classes.__self__  # type: ignore[attr-defined]
-    whole = getattr(runner, name)
-    setattr(runner, name, change(whole))
-    try:
-        yield
-    finally:
-        setattr(runner, name, whole)
+
+    @contextmanager
+    def inside(machine: Engine) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(machine.runner, name, change(getattr(machine.runner, name)))
+            yield
+
+    return inside
 
 
-def _float_scale(machine: Engine) -> Any:
-    return _changed(machine, "_weights", lambda w: replace(w, mid=tuple(m * 1.0001 for m in w.mid)))
-
-
-def _float_weight(machine: Engine) -> Any:
-    return _changed(machine, "_weights", lambda w: replace(w, entry_bias=w.entry_bias + 1e-3))
-
-
-def _large_weight(machine: Engine) -> Any:
-    return _changed(machine, "_exit_bias", lambda bias: bias + 2.0**24)
+def _each(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """For what there is one of for each block of the network."""
+    return lambda several: [change(one) for one in several]
 
 
 CONTROLS: dict[str, Callable[[Engine], Any]] = {
-    "a scale that is no power of two": _float_scale,
-    "a bias with a fraction": _float_weight,
-    "a sum beyond 2**24": _large_weight,
+    "a scale that is no power of two": _changed("_mid", _each(lambda w: w * np.float32(1.0001))),
+    "a bias with a fraction": _changed("_entry_bias", lambda bias: bias + np.float32(1e-3)),
+    "a bias with a fraction in a block": _changed(
+        "_mid_bias", _each(lambda bias: bias + np.float32(1e-3))
+    ),
+    "a sum beyond 2**24": _changed("_exit_bias", lambda bias: bias + np.float32(2.0**24)),
+    "a float64 matrix": _changed("_back", _each(lambda w: w.astype(np.float64))),
+    "a float64 bias, added in place": _changed(
+        "_mid_bias", _each(lambda bias: bias.astype(np.float64))
+    ),
+    "a table of features in float64": _changed(
+        "_looked_up", lambda real: lambda step: tuple(t.astype(np.float64) for t in real(step))
+    ),
 }
-
-
-def doubled(weights: context.ContextWeights, kind: torch.dtype) -> context.ContextWeights:
-    """The same network in another carrier."""
-    return context.ContextWeights(
-        weights.entry.to(kind),
-        weights.entry_bias.to(kind),
-        tuple(w.to(kind) for w in weights.mid),
-        tuple(w.to(kind) for w in weights.mid_bias),
-        tuple(w.to(kind) for w in weights.back),
-        weights.exit.to(kind),
-        weights.exit_bias.to(kind),
-    )
 
 
 @trial("T14e", "a float64 carrier gives the same classes at every step of real files", 4)
@@ -177,7 +141,7 @@ def float64_carrier(run: Run) -> None:
         parsed = parse(good()[name])
         machine = file_engine(parsed, "cpu")
         release, table = machine.release, machine.table
-        wide = doubled(release.context, torch.float64)
+        wide = release.context.map(lambda array: torch.from_numpy(array).double())
         cells: np.ndarray = np.zeros((1,), np.int32)
         for level in range(0, parsed.level):
             cells = (
@@ -200,14 +164,15 @@ def float64_carrier(run: Run) -> None:
     run.note(f"{compared} classes compared")
 
 
-def _compare(machine: Engine, wide: context.ContextWeights, cells: np.ndarray, step: int) -> int:
+def _compare(machine: Engine, wide: ContextWeights[Tensor], cells: np.ndarray, step: int) -> int:
     release, table = machine.release, machine.table
     channels = np.flatnonzero(table.steps[step + 1] > table.steps[step])
-    got = machine.walk._classes(cells, step, channels)
-    with exact():
+    got = machine.runner.classes(cells, step, channels)
+    reach, logs = (torch.from_numpy(array).double() for array in (release.reach, release.logs))
+    with context.exact():
         now = torch.from_numpy(cells).to(torch.float64)[None]
         octave = torch.from_numpy(table.steps[step]).to(torch.float64)[None]
-        seen = context.features(now, octave, release.reach.double(), release.logs.double())
+        seen = context.features(now, octave, reach, logs)
         which = torch.tensor([step])
         logit = context.logits(wide, context.trunk(wide, seen, which), which)[0]
     whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *cells.shape[1:])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sic_cli.convert import DecodeOptions, decode_file
 from sic_cli.errors import SicError
+from sic_cli.model.bands import set_threads
 from tests.trust.goldens_at_hand import good
 
 
@@ -46,9 +47,7 @@ def measure(data: bytes) -> dict[str, object]:
 
 
 def main() -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    set_threads(1)
     for _ in range(2):
         measure(good("tiny")["tiny-made.sic"])
     for path in sorted(Path(sys.argv[1]).iterdir()):

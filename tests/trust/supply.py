@@ -13,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from sic_cli.errors import ModelError
 from sic_cli.release.card import read_card
@@ -27,17 +28,20 @@ forbidden = {FORBIDDEN}
 def guard(event, arguments):
     if event in forbidden or event.split(".")[0] in ("urllib", "ftplib", "smtplib"):
         raise RuntimeError("forbidden: " + event)
-import torch, numpy, PIL.Image, pickle, _pickle, click, safetensors.torch, constriction
+import numpy, PIL.Image, pickle, _pickle, click, safetensors.numpy, constriction, threadpoolctl
 import sic_cli.codec.decode, sic_cli.codec.encode, sic_cli.picture.load, sic_cli.picture.save
 if {GUARD_PICKLE}:
     def refuse(*a, **k):
         raise RuntimeError("forbidden: pickle")
     for module in (pickle, _pickle):
         module.load = module.loads = module.Unpickler = refuse
-    torch.load = refuse
 sys.addaudithook(guard)
 from sic_cli.cli.main import main
-main(sys.argv[1:])
+try:
+    main(sys.argv[1:])
+finally:
+    if "torch" in sys.modules:
+        raise RuntimeError("torch was loaded")
 """
 NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.bind", "socket.sendto"}
 PROCESSES = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"}
@@ -65,6 +69,16 @@ def no_network(run: Run) -> None:
                 with run.case(f"{arguments[0]}, unpickling forbidden: {pickle}"):
                     done = guarded(pickle, *arguments)
                     assert done.returncode == 0, done.stderr[-300:]
+    with run.case("control: torch would be seen"):
+        source = GUARDED.replace("{FORBIDDEN}", "()").replace("{GUARD_PICKLE}", "False")
+        source = source.replace("from sic_cli.cli.main import main", "import torch")
+        done = subprocess.run(
+            [sys.executable, "-c", source.replace("main(sys", "len(sys")],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert "torch was loaded" in done.stderr
     with run.case("control: the guard does raise"):
         source = GUARDED.replace("{FORBIDDEN}", repr(NETWORK)).replace("{GUARD_PICKLE}", "False")
         source = (
@@ -75,6 +89,79 @@ def no_network(run: Run) -> None:
             [sys.executable, "-c", source], capture_output=True, text=True, cwd=ROOT
         )
         assert "forbidden: socket" in done.stderr
+
+
+WITHOUT = """
+import sys
+sys.modules["torch"] = None  # as where it is not installed: any import of it raises ImportError
+"""
+COMMANDS = """
+import json, sys
+from sic_cli.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+PROGRAM = """
+import json, numpy, sic_cli, sys
+from PIL import Image
+import sic_cli.pillow
+source, coded, back = json.loads(sys.argv[1])
+made = sic_cli.encode(numpy.asarray(Image.open(source).convert("RGB")), model="tiny")
+made.save(coded)
+sic_cli.decode(made.data).save(back)
+assert sic_cli.verify(coded).ok
+Image.open(coded).load()
+"""
+
+
+def python(source: str, arguments: list[Any]) -> subprocess.CompletedProcess[str]:
+    """Run some source, which finds the arguments as JSON."""
+    return subprocess.run(
+        [sys.executable, "-c", source, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+@trial("T22c", "on the CPU, encoding and decoding need no torch, and do the same beside it", 4, 9)
+def no_torch(run: Run) -> None:
+    """T22 sees that they load none."""
+    photo = str(ROOT / "tests" / "pictures" / "parrots.png")
+    with TemporaryDirectory() as name:
+        made: dict[bool, list[bytes]] = {}
+        for there in (False, True):
+            start = "import torch\n" if there else WITHOUT
+            what = f"torch {'loaded' if there else 'not installed'}"
+            folder = Path(name, str(there))
+            folder.mkdir()
+            coded = str(folder / "a.sic")
+            rows = [
+                ["encode", photo, "-m", "tiny", "-o", coded, "-d", "cpu"],
+                ["decode", coded, "-o", str(folder / "a.png"), "-d", "cpu"],
+                ["decode", coded, "-o", str(folder / "b.png"), "--details", "sample"],
+                ["verify", "--deep", coded],
+            ]
+            for row in [rows] if run.scale == "PR" else [[row] for row in rows]:
+                with run.case(f"{', '.join(r[0] for r in row)}: {what}"):
+                    done = python(start + COMMANDS, row)
+                    assert done.returncode == 0, done.stderr[-300:]
+            with run.case(f"Python and Pillow: {what}"):
+                done = python(
+                    start + PROGRAM, [photo, str(folder / "c.sic"), str(folder / "c.png")]
+                )
+                assert done.returncode == 0, done.stderr[-300:]
+            made[there] = [p.read_bytes() for p in sorted(folder.iterdir())]
+        with run.case("the same files and pictures with torch and without"):
+            assert len(made[True]) == 5 and made[True] == made[False]
+        with run.case("control: torch is not there, and what needs it says so"):
+            done = python(WITHOUT + COMMANDS, [["decode", coded, "-d", "cuda", "-o", "-"]])
+            assert done.returncode and "torch" in done.stderr, done.stderr[-300:]
+            assert "Traceback" not in done.stderr, done.stderr[-300:]
 
 
 DANGEROUS = {
@@ -153,7 +240,7 @@ def _audit(run: Run) -> None:
         run.not_run(f"pip-audit: {done.stderr.strip()[-150:]}")
         return
     ours = {"torch", "numpy", "pillow", "click", "safetensors", "constriction", "rich"}
-    ours |= {"jinja2", "pathspec", "platformdirs", "markupsafe"}
+    ours |= {"jinja2", "pathspec", "platformdirs", "markupsafe", "threadpoolctl"}
     for package in found:
         if package["name"].lower() in ours:
             if "skip_reason" in package:

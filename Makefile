@@ -52,14 +52,14 @@ trust: setup  ## the trust campaign, half an hour (SCALE=PR, ONLY="T3 T5", SEED=
 
 $(VENV)-oldest/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-oldest
-	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "torch==2.6.0" "numpy==1.26.4" \
+	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check "numpy==1.26.4" \
 	  "pillow==13.0.0" "click==8.2.0" "platformdirs==4.0.0" "safetensors==0.4.3" "constriction==0.4.0" \
 	  "threadpoolctl==3.5.0" "rich==13.0.0" "pathspec==0.12.1" "jinja2==3.1.6" pytest hypothesis
 	touch $@
 
 $(VENV)-newest/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-newest
-	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check -U torch numpy -e ".[dev]"
+	$(VENV)-newest/bin/python -m pip install -q --disable-pip-version-check -U -e . pytest hypothesis
 	touch $@
 
 trust-release: setup $(VENV)-oldest/ready $(VENV)-newest/ready  ## the same before a release, hours (ONLY="T3 T5", SEED=1)

@@ -22,7 +22,8 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def library_threads() -> set[int]:
-    info = threadpoolctl.threadpool_info()
+    """Of the libraries that were there when sic first looked: what others load later is theirs."""
+    info = bands._libraries().info()
     return {row["num_threads"] for row in info if row["user_api"] == "blas"}
 
 

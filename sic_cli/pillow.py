@@ -2,7 +2,7 @@
 
     with Image.open("photo.sic") as picture:    # header and metadata alone are read
         picture.level = 4                       # or draft(), which thumbnail() calls
-        picture.load()                          # decodes; torch is imported here
+        picture.load()                          # decodes
     picture.save("small.sic", target_size=40_000)
 
 Like other plugins it must be imported in every process that opens .sic files, so in the module of a

@@ -18,8 +18,13 @@ from .transforms import Analysis, Synthesis
 
 @contextmanager
 def plainly(device: str) -> Iterator[None]:
-    """Inside, nothing that the caller has set changes the floats."""
-    with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
+    """Inside, nothing that the caller has set changes the floats: no autocast, and convolutions in all
+    bits of float32, always the same way."""
+    with (
+        torch.inference_mode(),
+        torch.autocast(torch.device(device).type, enabled=False),
+        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+    ):
         yield
 
 

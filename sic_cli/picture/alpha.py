@@ -11,7 +11,7 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, UnidentifiedImageError
 
 from ..errors import CorruptError, UsageError
 from .bands import bands, channel, cut
@@ -122,5 +122,7 @@ def unpack(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
             return channel(picture, "L")
     except CorruptError:
         raise
+    except UnidentifiedImageError:  # its text names a place in memory
+        raise CorruptError("transparency is neither WebP nor PNG") from None
     except Exception as error:  # readers of damaged files raise whatever they run into
         raise CorruptError(f"transparency cannot be read ({error})") from None

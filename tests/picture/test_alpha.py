@@ -113,3 +113,13 @@ def test_transparency_that_webp_would_take_too_much_memory_for_is_packed_as_png(
     side = int(WEBP_PIXELS**0.5)
     assert pack(np.zeros((side, side), np.uint8))[:4] == b"RIFF"
     assert pack(np.zeros((side + 1, side + 1), np.uint8))[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8 "])
+def test_transparency_that_is_no_picture_is_told_in_the_same_words_every_time(data: bytes) -> None:
+    texts = set()
+    for _ in range(3):
+        with pytest.raises(CorruptError, match="transparency") as told:
+            unpack(data, 4, 4)
+        texts.add(str(told.value))
+    assert len(texts) == 1 and " at 0x" not in texts.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ FIRST_CUT_MAX = 256
 
 
 ALL = slice(None)
+TOGETHER = 1 << 20
+"""Cells that are worked on together, so that no copies of a whole large picture are made."""
 
 
 def shifted(cells: Cells, shift: Cells) -> Cells:
@@ -49,12 +52,39 @@ def at_octaves(
     channels: NDArray[np.intp] | slice = ALL,
 ) -> Cells:
     """Cells of the last level, coarsened to `octaves` (C,), of some channels; 0 where not sent."""
-    wanted = octaves[channels].astype(cells.dtype)
-    shift = table.octaves[-1][channels].astype(cells.dtype) - wanted
+    parts = [part for _, part in _coarsened(cells, table, octaves, channels)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def nonzero_at(
+    cells: Cells, table: LevelTable, octaves: NDArray[np.int8], channels: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], Cells]:
+    """Where what `at_octaves` gives is not 0, as flat places in rising order, and what it is there."""
+    places, values = [], []
+    for first, part in _coarsened(cells, table, octaves, channels):
+        here = np.flatnonzero(part)
+        places.append(here + first * cells[0].size)
+        values.append(part.reshape(-1)[here])
+    return np.concatenate(places), np.concatenate(values)
+
+
+def _coarsened(
+    cells: Cells,
+    table: LevelTable,
+    octaves: NDArray[np.int8],
+    channels: NDArray[np.intp] | slice,
+) -> Iterator[tuple[int, Cells]]:
+    """Some channels at a time: the number of the first, and their cells at `octaves`."""
+    chosen = np.arange(len(cells))[channels]
+    wanted = octaves[chosen].astype(cells.dtype)
     sent = wanted != NOT_SENT
-    coarser: Cells = shifted(cells[channels], np.where(sent, shift, 0))
-    coarser *= sent[:, None, None]
-    return coarser
+    shift = np.where(sent, table.octaves[-1][chosen].astype(cells.dtype) - wanted, 0)
+    count = max(1, TOGETHER // max(1, cells[0].size))
+    for first in range(0, max(1, len(chosen)), count):
+        some = slice(first, first + count)
+        part = shifted(cells[chosen[some]], shift[some])
+        part *= sent[some, None, None]
+        yield first, part
 
 
 def middle(

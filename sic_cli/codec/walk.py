@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.levels import NOT_SENT, LevelTable
-from ..cells.quantise import FIRST_CUT_MAX, Cells, at_octaves
+from ..cells.quantise import FIRST_CUT_MAX, Cells, nonzero_at
 from ..entropy import Decoder, Encoder
 from ..entropy.tables import FrequencyTable
 from .blocks import leaving
@@ -59,11 +59,11 @@ class Walk:
         return Walk(self._table, self._tables, classes)
 
     def layer(self, level: int, cells: Cells, coder: Coder, goal: Cells | None = None) -> Cells:
-        """Cells at `level` from those at `level - 1`, which stay as they are.
+        """Cells at `level` from those at `level - 1`, which stay as they are when decoding.
 
         goal: cells at the last level if they are known (encoding), else None.
         """
-        finer = cells.copy()
+        finer = cells.copy() if goal is None else cells
         for step in self._table.steps_of(level):
             finer = roomy(finer)
             self._step(step, finer, coder, goal)
@@ -82,15 +82,17 @@ class Walk:
         split = np.flatnonzero(own != 0)
         was = own[split]
         zero[split] = ABSENT
-        child = None if goal is None else at_octaves(goal, self._table, after, channels).reshape(-1)
-
-        known = None if child is None else (child != 0).view(np.uint8)
-        if known is not None:
-            known[split] = 0
+        known = fresh = halved = None
+        if goal is not None:  # what is not 0 becomes alive now, or has been and is split
+            places, child = nonzero_at(goal, self._table, after, channels)
+            before_it = own[places] != 0
+            fresh, halved = child[~before_it], child[before_it]
+            known = np.zeros(len(own), np.uint8)
+            known[places[~before_it]] = 1
         alive = leaving(coder, self._tables.zero, zero, known)
-        told = None if child is None else (child[alive] > 0).view(np.uint8)
+        told = None if fresh is None else (fresh > 0).view(np.uint8)
         positive = singles(coder, self._tables.sign, sign[alive], told)
-        told = None if child is None else (child[split] & 1).astype(np.uint8)
+        told = None if halved is None else (halved & 1).astype(np.uint8)
         outer = singles(coder, self._tables.inner, inner[split], told)
 
         half = outer.astype(cells.dtype)
@@ -99,7 +101,7 @@ class Walk:
         unsent = before[channels] == NOT_SENT
         if unsent.any():
             first = np.flatnonzero(unsent[alive // cells[0].size])
-            size = None if child is None else np.abs(child[alive[first]])
+            size = None if fresh is None else np.abs(fresh[first])
             number[first] = self._first_cut(inner[alive[first]], size, coder)
         own[alive] = np.where(positive, number, -number)
         cells[channels] = own.reshape(len(channels), *cells.shape[1:])

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypedDict, TypeVar
 
 from .bitstream.fields import MAX_PIXELS
 from .errors import ResourceError, UsageError
-from .memory import machine_memory
+from .memory import is_out_of_memory, machine_memory
 
 F = TypeVar("F")
 P = ParamSpec("P")
@@ -88,17 +88,6 @@ def limits_of(options: Any) -> tuple[Limits, dict[str, Any]]:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f"{name} is {value!r}, not a positive whole number")
     return Limits(**given), rest
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Python's own errors for memory and for the stack of a thread, or torch's two, which are known by
-    their words."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-        or "can't start new thread" in str(error)
-    )
 
 
 def memory_told(

@@ -153,12 +153,14 @@ class DecodeTask:
 @dataclass(frozen=True, slots=True)
 class TruncateTask:
     """Exactly one of level, target_size and target_bpp is given. best_effort: of a file that has fewer
-    levels than `level` take all that are whole."""
+    levels than `level` take all that are whole. in_place: the output takes the place of the file, so a
+    damaged or cut one, whose rest may still be wanted, is left alone."""
 
     level: int | None = None
     target_size: int | None = None
     target_bpp: float | None = None
     best_effort: bool = False
+    in_place: bool = False
 
     schema = "sic.truncate/1"
     most_bytes = MAX_FILE
@@ -175,6 +177,8 @@ class TruncateTask:
         parsed = open_sic(data, shown(source))
         notices: tuple[Notice, ...] = ()
         fault = f"{shown(source)}: {parsed.fault}"
+        if self.in_place and parsed.fault:
+            raise CorruptError(f"{fault}; left as it is", "-o FILE takes the whole levels")
         if parsed.fault_kind == "damage":
             notices = (Notice(fault, "W-truncated"),)
         level = self.level or level_within(parsed, self.target_size, self.target_bpp)

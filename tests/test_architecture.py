@@ -38,7 +38,7 @@ ROOMS = {
     "cells": ({"errors"}, {"numpy"}),
     "picture": ({"errors"}, {"numpy", "PIL"}),
     "model": ({"errors", "cells"}, {"torch", "numpy", "threadpoolctl"}),
-    "release": ({"errors", "model", "files", "places"}, {"numpy", "safetensors"}),
+    "release": ({"errors", "cells", "model", "files", "places"}, {"numpy", "safetensors"}),
     "codec": (
         {"errors", "extras", "picture", "model", "cells", "entropy", "bitstream", "release"},
         {"numpy", "torch"},

@@ -82,17 +82,19 @@ def plan(found: Iterable[Found], layout: Layout) -> Plan:
 
 
 def in_place(found: Iterable[Found]) -> Plan:
-    """Jobs that replace each file by what is made of it; links lead to what they name, and a file that
-    comes twice is worked on once."""
+    """Jobs that replace each file by what is made of it. A file that comes twice is worked on once; a link
+    that was named leads to its file, one that a folder holds is left as it is."""
     made, seen = Plan(), set[str]()
     for index, file in enumerate(found, 1):
+        inside = file.root is not None and os.path.islink(file.source)
         target = os.path.realpath(file.source)
-        if file.fault is None and target in seen:
-            continue
-        seen.add(target)
+        if file.fault is None and not inside:
+            if target in seen:
+                continue
+            seen.add(target)
         output = None if file.fault else target
-        job = Job(index, file.source, output, file.size, file.mtime_ns, file.fault, replace=True)
-        made.jobs.append(job)
+        job = Job(index, file.source, output, file.size, file.mtime_ns, file.fault)
+        made.jobs.append(_with(job, skip=inside, replace=True))
     return made
 
 

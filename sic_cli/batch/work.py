@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..documents import failure, head
 from ..errors import InputError, Notice, OutputError, ResourceError, SicError
 from ..files import keep_mode_and_time, shown
+from ..memory import is_out_of_memory
 from ..remote import either
 from ..remote.names import is_url
 from .plan import Job
@@ -122,7 +123,7 @@ class Work:
         read = time.perf_counter()
         made = self.task.make(data, job.source, output)
         ended = time.perf_counter()
-        if data == made.data and job.output == os.path.realpath(job.source):
+        if data == made.data and output == os.path.realpath(source):
             pass  # in place, and as it should be
         elif self.mirrored:
             either.write(output, made.data, replace=job.replace, sync=self.sync)
@@ -195,9 +196,7 @@ def as_error(error: BaseException, source: str) -> SicError:
     """Whatever was raised, as the error that its file's record states."""
     if isinstance(error, SicError):
         return error
-    if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
-        error = MemoryError()
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return ResourceError(f"{shown(source)}: out of memory", "use fewer jobs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{shown(source)}: disk full")

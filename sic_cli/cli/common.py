@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import PurePath
@@ -135,6 +136,7 @@ def set_threads(threads: int) -> None:
         from ..model import bands
 
         bands.set_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when a metric loads it
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import click
@@ -35,7 +35,7 @@ def process(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
     """The exit code. Raises SicError for what is wrong before any work, and for a single input."""
     io.check(inputs)
     if command.in_place:
-        _check_in_place(io, inputs)
+        _check_in_place(io)
     return _many(command, io, inputs) if many(inputs, io) else _one(command, io, inputs[0])
 
 
@@ -47,7 +47,12 @@ def _one(command: Command, io: Io, source: str) -> int:
         raise UsageError("say where the result goes: -o FILE")
     if (is_url(source) and source.endswith("/")) or os.path.isdir(source):
         raise UsageError(f"{shown(source)}: is a folder, not a file", "use -r for what is in it")
-    output = os.path.realpath(source) if command.in_place else _output(command, io, source)
+    if command.in_place:
+        _check_here([source])
+        output = os.path.realpath(source)
+        remove_stale(os.path.dirname(output))
+    else:
+        output = _output(command, io, source)
     if io.resume and io.report is None:
         raise UsageError("--resume needs --report FILE for a single input")
     if not command.in_place:
@@ -154,7 +159,9 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
     if "-" in names:
         raise UsageError("standard input cannot be one of several inputs")
     roots = sum(_is_root(name, command) for name in names)
-    if not command.in_place:
+    if command.in_place:
+        _check_here(names)
+    else:
         _check_folder(io, command, roots > 0)
     rules = Rules(
         command.suffixes,
@@ -194,13 +201,17 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
     return made
 
 
-def _check_in_place(io: Io, inputs: tuple[str, ...]) -> None:
+def _check_in_place(io: Io) -> None:
     """Raise UsageError for what cannot be combined with --in-place."""
     if io.output is not None or io.naming is not None or io.on_existing is not None:
         raise UsageError("--in-place goes without --output, --name and --on-existing")
     if io.resume or io.preserve:
         raise UsageError("--in-place goes without --resume and --preserve")
-    for name in inputs:
+
+
+def _check_here(names: Iterable[str]) -> None:
+    """Raise UsageError for what --in-place cannot replace."""
+    for name in names:
         if name == "-" or is_url(name):
             raise UsageError(f"{shown(name)}: --in-place is for files of this machine")
 

@@ -25,7 +25,10 @@ SUFFIXES = frozenset([".sic"])
     "--best-effort", is_flag=True, help="Of a file with fewer levels than --level take all."
 )
 @click.option(
-    "--in-place", is_flag=True, help="Replace each file by what is kept of it, whole or not at all."
+    "--in-place",
+    is_flag=True,
+    help="Replace each file by what is kept of it, whole or not at all. Damaged and cut files stay; "
+    "a link that is named is followed, one inside a folder is passed over.",
 )
 @io_options
 @global_options
@@ -52,7 +55,7 @@ def command(
     one_of(level=level, target_size=target_size, target_bpp=target_bpp)
     if level is None and target_size is None and target_bpp is None:
         raise UsageError("say how much to keep: --level, --target-size or --target-bpp")
-    task = TruncateTask(level, target_size, target_bpp, best_effort)
+    task = TruncateTask(level, target_size, target_bpp, best_effort, in_place)
     at = "max" if level is None else str(level)
     command = Command(
         "truncate", task, SUFFIXES, ".sic", at, detail, named_output=True, in_place=in_place

@@ -29,8 +29,11 @@ Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
 REALISM = 1.0
 """Which decoder is used where nobody says: the vivid one."""
-DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
-"""One of these is where CUDA can be: Linux, its guest in Windows, Windows."""
+DRIVERS = (
+    *("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/kfd"),
+    *("/dev/dxg", "C:/Windows/System32/nvcuda.dll"),
+)
+"""One of these is where torch can find a GPU: Linux (Jetson and ROCm too), its guest in Windows, Windows."""
 
 
 def pick_device(name: str) -> str:
@@ -42,9 +45,15 @@ def pick_device(name: str) -> str:
         if name == "auto":
             return "cpu"
         raise ResourceError(f"--device {name}: torch is not installed", install_hint("cuda"))
-    import torch
+    try:
+        import torch
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    except Exception as error:  # a broken installation raises whatever its libraries raise
+        if name == "auto":
+            return "cpu"
+        text = f"--device {name}: torch does not load: {type(error).__name__}: {error}"
+        raise ResourceError(text, "sic doctor says more") from None
     if name == "auto" and not count:
         return "cpu"
     index = int(name.partition(":")[2] or 0)

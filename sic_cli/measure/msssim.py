@@ -17,8 +17,6 @@ LEAST = (WINDOW - 1) * 2 ** (len(WEIGHTS) - 1) + 1
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 Plane = NDArray[np.float32]
 """One channel, (h, w)."""
-CENTRE = np.float32(128)
-"""Taken off the samples: variances then lose nothing in 32-bit floats."""
 
 
 def _window() -> Plane:
@@ -40,13 +38,16 @@ def _blur(x: Plane, window: Plane) -> Plane:
 
 
 def _similarity(a: Plane, b: Plane, window: Plane) -> tuple[float, float]:
-    """(SSIM, contrast and structure alone): means over positions."""
+    """(SSIM, contrast and structure alone): means over positions. Their mean is taken off the samples:
+    variances then lose nothing in 32-bit floats."""
+    centre = np.float32(round(float(a.mean())))
+    a, b = a - centre, b - centre
     mean_a, mean_b = _blur(a, window), _blur(b, window)
     var_a = _blur(a * a, window) - mean_a**2
     var_b = _blur(b * b, window) - mean_b**2
     both = _blur(a * b, window) - mean_a * mean_b
     structure = (2 * both + C2) / (var_a + var_b + C2)
-    mean_a, mean_b = mean_a + CENTRE, mean_b + CENTRE
+    mean_a, mean_b = mean_a + centre, mean_b + centre
     light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
     return float((light * structure).mean()), float(structure.mean())
 
@@ -54,10 +55,10 @@ def _similarity(a: Plane, b: Plane, window: Plane) -> tuple[float, float]:
 def _halved(x: Plane) -> Plane:
     """Means of 2x2 samples; an odd side gets a row of black before and behind it."""
     rows, columns = (side % 2 for side in x.shape)
-    padded = np.pad(x + CENTRE, ((rows, rows), (columns, columns)))
+    padded = np.pad(x, ((rows, rows), (columns, columns)))
     padded = padded[: len(padded) // 2 * 2, : padded.shape[1] // 2 * 2]
     half: Plane = padded.reshape(len(padded) // 2, 2, -1, 2).mean((1, 3), dtype=np.float32)
-    return half - CENTRE
+    return half
 
 
 def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | None:
@@ -66,7 +67,7 @@ def ms_ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float | None:
         return None
     window, found = _window(), []
     for channel in range(3):
-        x, y = (p[:, :, channel].astype(np.float32) - CENTRE for p in (a, b))
+        x, y = (p[:, :, channel].astype(np.float32) for p in (a, b))
         product = 1.0
         for scale, weight in enumerate(WEIGHTS, 1):
             whole, structure = _similarity(x, y, window)

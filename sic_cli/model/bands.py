@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from itertools import pairwise
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 Each = Callable[[Callable[[slice], None], Sequence[slice]], None]
 """Does some work for each of several slices of rows."""
@@ -42,13 +42,12 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """Use `count` threads from now on, torch (for metrics) as well; 0: as if nothing had been said."""
+    """Use `count` threads from now on, torch (for metrics) as well if it is loaded; 0: as if nothing had
+    been said."""
     global _CHOSEN
     _CHOSEN = count
-    if count:
-        os.environ["OMP_NUM_THREADS"] = str(count)  # read by torch when it is loaded
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(count)
+    if count and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
 
 
 @cache
@@ -67,10 +66,23 @@ def library() -> str:
     return " ".join(word for word in words if word)
 
 
+def _limited() -> AbstractContextManager[object]:
+    limit: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limit
+
+
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, a product of matrices uses the thread that asks for it and no other."""
-    with _libraries().limit(limits=1, user_api="blas"):
+    """Inside, a product of matrices uses the thread that asks for it and no other. Accelerate, on a Mac,
+    is not known to threadpoolctl and goes on as it likes."""
+    with ExitStack() as stack:
+        stack.enter_context(_limited())
+        blas = (row for row in _libraries().info() if row["user_api"] == "blas")
+        if any(row["num_threads"] != 1 for row in blas):  # another thread of the host has the say
+            take = getattr(OpenBLASController, "clear_controlling_thread", None)
+            if take is not None:
+                take(force=True)
+                stack.enter_context(_limited())
         yield
 
 
@@ -79,7 +91,8 @@ def crew(count: int = 0) -> Iterator[Each]:
     """So many threads (0: `threads`) that take slices from each other. What they do gives nothing back:
     it writes into its rows of some array."""
     count = count or threads()
-    with alone(), ThreadPoolExecutor(count, "sic") as pool:  # it starts threads as they are needed
+    # threads start as they are needed; where BLAS is built with OpenMP each has a number of its own
+    with alone(), ThreadPoolExecutor(count, "sic", _limited) as pool:
 
         def each(work: Callable[[slice], None], parts: Sequence[slice]) -> None:
             some = pool.map if min(count, len(parts)) > 1 else map

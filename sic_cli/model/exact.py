@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import ResourceError
 from .bands import alone, bands, crew
+from .config import ModelConfig
 from .convolution import Array, blocks, convolved, kernel, scratch
 
 WEIGHT_SHIFT = 7
@@ -83,6 +84,23 @@ class ContextWeights(Generic[T]):
             change(self.exit),
             change(self.exit_bias),
         )
+
+
+def context_shapes(config: ModelConfig, steps: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of a context network, by the names of a weights file. steps: of the level
+    table."""
+    wide, channels = config.context_width, config.channels
+    shapes: dict[str, tuple[int, ...]] = {
+        "entry": (wide, 2 * channels, 1, 1),
+        "entry_bias": (steps, wide),
+        "exit": (len(RANGES) * channels, wide, 1, 1),
+        "exit_bias": (steps, len(RANGES) * channels),
+    }
+    for block in range(config.context_blocks):
+        shapes[f"mid.{block}"] = (wide, wide, 3, 3)
+        shapes[f"mid_bias.{block}"] = (steps, wide)
+        shapes[f"back.{block}"] = (wide, wide, 1, 1)
+    return shapes
 
 
 class ContextRunner:

@@ -27,6 +27,50 @@ Arrays = dict[str, NDArray[np.floating]]
 """Parameters of a network by the names that they have in training."""
 
 
+Shapes = dict[str, tuple[int, ...]]
+
+
+def analysis_shapes(config: ModelConfig) -> Shapes:
+    """The shape of each parameter of the analysis."""
+    wide, channels = config.width, config.channels
+    return {
+        "linear": (channels, PATCH),
+        "scale": (channels,),
+        **_layer("entry", wide, PATCH, 1),
+        **_layer("exit", channels, wide, 1),
+        **_block_shapes(config, 1),
+    }
+
+
+def synthesis_shapes(config: ModelConfig) -> Shapes:
+    """The shape of each parameter of the synthesis."""
+    wide, channels, head = config.width, config.channels, config.head_width
+    return {
+        "linear": (PATCH, channels),
+        "scale": (channels,),
+        "entry_level": (config.levels, wide),
+        "head_gain": (config.levels, head),
+        **_layer("entry", wide, 2 * channels, 1),
+        **_layer("exit", PATCH + 16 * config.head_features, wide, 1),
+        **_layer("head_in", head, TOLD + config.head_features, 3),
+        **_layer("head_out", TOLD, head, 3),
+        **_block_shapes(config, config.levels),
+    }
+
+
+def _layer(name: str, outputs: int, inputs: int, size: int) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs, size, size), f"{name}.bias": (outputs,)}
+
+
+def _block_shapes(config: ModelConfig, gains: int) -> Shapes:
+    shapes: Shapes = {}
+    for index in range(config.blocks):
+        for name in ("first", "second"):
+            shapes |= _layer(f"blocks.{index}.{name}", config.width, config.width, 3)
+        shapes[f"blocks.{index}.gain"] = (gains, config.width)
+    return shapes
+
+
 class AnalysisRunner:
     """Pixels -> latent."""
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
+from ..cells.levels import build
 from ..errors import ModelError
+from ..model.config import ModelConfig
 from ..model.convolution import Array
-from ..model.exact import ContextWeights
-from ..model.runners import Arrays
+from ..model.exact import MAGNITUDES, ContextWeights, context_shapes
+from ..model.runners import Arrays, analysis_shapes, synthesis_shapes
 from .card import WEIGHTS, Card
 from .pinned import read_weights
 
@@ -61,6 +64,7 @@ def load(card: Card) -> Loaded:
         def many(name: str) -> tuple[Array, ...]:
             return tuple(single(f"context.{name}.{i}") for i in range(card.config.context_blocks))
 
+        _check_shapes(card.config, found)
         synthesis = under("synthesis.")
         return Loaded(
             card=card,
@@ -80,10 +84,39 @@ def load(card: Card) -> Loaded:
             octaves=found["octaves"].astype(np.int8),
             **{name: single(name) for name in SINGLE},
         )
-    except (KeyError, ValueError, SafetensorError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(
             f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})"
         ) from None
+
+
+def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
+    """Raise ValueError unless these are the arrays of such a model, no more and no less."""
+    levels, channels = config.levels, config.channels
+    wanted: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("reach", "unit"), (channels,)),
+        **dict.fromkeys(("octaves", "centre", "spread"), (levels, channels)),
+        "logs": (MAGNITUDES,),
+        "psnr_fit": (levels, 2),
+    }
+    for name, shape in wanted.items():
+        if found[name].shape != shape:
+            raise ValueError(f"{name} is {found[name].shape}, not {shape}")
+    octaves = found["octaves"].astype(np.int8)
+    table = build(found["unit"].astype(np.float32), octaves, config.groups, config.lead)
+    parts = {
+        "analysis.": analysis_shapes(config),
+        "synthesis.": synthesis_shapes(config),
+        "context.": context_shapes(config, len(table.step_level)),
+    }
+    if any(name.startswith(VIVID) for name in found):
+        parts[VIVID] = synthesis_shapes(config)
+    for prefix, shapes in parts.items():
+        wanted |= {prefix + name: shape for name, shape in shapes.items()}
+    have = {k: v.shape for k, v in found.items() if not k.startswith("tables.")}
+    for name in sorted(have.keys() | wanted.keys()):
+        if have.get(name) != wanted.get(name):
+            raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
 
 
 def decoder_at(release: Loaded, realism: float) -> Arrays:

@@ -109,3 +109,36 @@ def test_planning_writes_nothing(folder: Path, coded: bytes) -> None:
     got = run_main("truncate", "-r", str(folder), "--in-place", "-l", "1", "-n", "--json")
     assert got.code == 0 and (folder / "a.sic").read_bytes() == coded
     assert {d["status"] for d in documents(got) if "status" in d} == {"planned"}
+
+
+@pytest.mark.parametrize(
+    "more", [["-l", "2"], ["-l", "2", "--best-effort"], ["--target-size", "1k"]]
+)
+@pytest.mark.parametrize("how", ["damaged", "cut"])
+def test_what_is_damaged_or_cut_is_left_alone(
+    folder: Path, coded: bytes, more: list[str], how: str
+) -> None:
+    path = folder / "a.sic"
+    bad = bytearray(coded)
+    bad[-3] ^= 1
+    path.write_bytes(bytes(bad) if how == "damaged" else coded[:-3])
+    before = path.read_bytes()
+    got = run_main("truncate", str(path), "--in-place", *more)
+    assert got.code == 5 and "left as it is" in got.err and path.read_bytes() == before
+    assert run_main("truncate", str(path), "-o", str(folder / "x.sic"), "-l", "2").code == 0
+
+
+def test_urls_in_a_list_are_refused(folder: Path) -> None:
+    (folder / "list").write_text("memory://bucket/u.sic\n")
+    got = run_main("truncate", "--files-from", str(folder / "list"), "--in-place", "-l", "1")
+    assert got.code == 2 and "this machine" in got.err
+
+
+def test_links_inside_a_folder_are_passed_over(folder: Path, coded: bytes, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.sic"
+    outside.write_bytes(coded)
+    (folder / "inner" / "link.sic").symlink_to(outside)
+    got = run_main("truncate", "-r", str(folder / "inner"), "--in-place", "-l", "1", "--json")
+    assert got.code == 0 and outside.read_bytes() == coded
+    told = {Path(d["input"]).name: d["status"] for d in documents(got) if "status" in d}
+    assert told == {"b.sic": "done", "link.sic": "skipped"}

@@ -48,6 +48,11 @@ def test_ms_ssim_of_flat_pictures_is_the_luminance_term_of_the_last_scale() -> N
     assert got == pytest.approx(light**0.1333, abs=1e-5)
 
 
+def test_ms_ssim_of_nearly_equal_flat_pictures_is_nearly_1() -> None:
+    got = metrics(flat(255), flat(254), ["ms-ssim"])["ms-ssim"]
+    assert got is not None and got > 0.999998
+
+
 def test_ms_ssim_is_that_of_pytorch_msssim_also_for_odd_sides() -> None:
     y, x = np.mgrid[0:177, 0:205]
     a = np.stack([(x * 7 + y * 3) % 256, (x * y // 5) % 256, (x + y) % 256], -1).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -74,4 +75,35 @@ def test_who_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bands.threads() == 2
     if "torch" in sys.modules:
         assert sys.modules["torch"].get_num_threads() == 2
+    sys.modules["torch"].set_num_threads(1) if "torch" in sys.modules else None
+
+
+def test_a_host_thread_that_has_the_say_is_overruled_inside() -> None:
+    """threadpoolctl lets one thread at a time say how many OpenBLAS uses."""
+    found, ready, done = [], threading.Event(), threading.Event()
+
+    def host() -> None:
+        with threadpoolctl.threadpool_limits(2, "blas"):
+            ready.set()
+            done.wait()
+
+    other = threading.Thread(target=host)
+    other.start()
+    ready.wait()
+    try:
+        before = library_threads()
+        with crew(1):
+            found.append(library_threads())
+        found.append(library_threads())
+    finally:
+        done.set()
+        other.join()
+    assert found == [{1}, before]
+
+
+def test_nothing_is_left_behind_by_a_number_that_was_taken_back() -> None:
+    own = bands.threads()
+    set_threads(own + 3)
+    set_threads(0)
+    assert bands.threads() == own
     sys.modules["torch"].set_num_threads(1) if "torch" in sys.modules else None

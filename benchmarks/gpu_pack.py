@@ -10,6 +10,7 @@ shard finds pictures and checkpoint of the first on the machine's disk (STATE).
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -24,6 +25,8 @@ from sic_cli.train.state import Progress, from_release, save, save_small
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60 << 20
+PACKAGES = ("click", "pathspec", "platformdirs", "threadpoolctl")
+"""Of plain Python, and perhaps not on that machine; torch, NumPy, Pillow and safetensors have to be."""
 SCRIPT = """#!/bin/sh
 # Trains; resumes if STATE holds a checkpoint. Every limit by its own clock.
 set -eu
@@ -45,11 +48,25 @@ tail -n 3 "$OUT/training.jsonl"
 """
 
 
+def copy_package(name: str, out: Path) -> None:
+    """Put an installed package of plain Python into a folder."""
+    found = importlib.util.find_spec(name)
+    assert found is not None and found.origin is not None, name
+    origin = Path(found.origin)
+    if origin.name == "__init__.py":
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(origin.parent, out / name, ignore=ignored)
+    else:
+        shutil.copy(origin, out)
+
+
 def main() -> None:
     data, out, shard, run = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
     shutil.rmtree(out, ignore_errors=True)
     (out / "validation").mkdir(parents=True)
     shutil.copytree(ROOT / "sic_cli", out / "sic_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in PACKAGES:
+        copy_package(name, out)
     shutil.copytree(
         data / "train" / f"shard-{shard}", out / "pictures", copy_function=shutil.copyfile
     )

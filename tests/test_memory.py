@@ -72,7 +72,7 @@ def test_jobs_fit_into_what_a_container_allows(
     groups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "cores", lambda: 16)
-    assert pool.fitting_jobs() == 5
+    assert pool.fitting_jobs() == 8
     (groups / "cgroup").write_text("0::/a\n")
     limit(groups, "a/memory.max", "3000000000")
-    assert pool.fitting_jobs() == 2
+    assert pool.fitting_jobs() == 3

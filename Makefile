@@ -89,8 +89,9 @@ bench-scaling: setup  ## time and memory over 0.1 to 50 megapixels (TO=50), as a
 bench-cluster: setup-cluster  ## processes against a cluster, a worker killed in the middle, the client's memory
 	$(BIN)/python benchmarks/cluster.py --data $(DATA)/kodak --out benchmarks/results/cluster.json --page docs/cluster.md
 
-data: setup  ## decode the training pictures once into runs/packed
-	$(BIN)/sic train pack $(DATA)/train runs/packed
+data: setup  ## fetch Debian's wallpapers, decode all training pictures once into runs/packed
+	$(BIN)/python benchmarks/wallpapers.py $(DATA) runs/wallpapers $(if $(MIRROR),--mirror $(MIRROR))
+	$(BIN)/sic train pack $(DATA)/train $$(ls -d runs/wallpapers/pictures 2>/dev/null) runs/packed
 
 train: setup  ## train or resume RUN for MINUTES
 	$(BIN)/sic train run --packed runs/packed --validation $(DATA)/holdout --out $(RUN) --minutes $(MINUTES) $(if $(START),--start $(START))

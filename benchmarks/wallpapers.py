@@ -224,9 +224,11 @@ def candidates_of(package: Package, deb: Path) -> Iterator[Candidate]:
         if PurePosixPath(path).suffix.lower() not in SUFFIXES:
             continue
         folder = path.split("/contents/")[0]
-        author, licence = plasma(contents[f"{folder}/metadata.json"]) if (
-            f"{folder}/metadata.json" in contents
-        ) else origin(stated, path)
+        author, licence = (
+            plasma(contents[f"{folder}/metadata.json"])
+            if (f"{folder}/metadata.json" in contents)
+            else origin(stated, path)
+        )
         yield Candidate(package, path, data, author, licence)
 
 

@@ -57,16 +57,17 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("pictures", type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("packed", type=click.Path(path_type=Path))
 @click.option("--workers", type=click.IntRange(1, 256), default=2, show_default=True)
 @global_options
-def pack(pictures: Path, packed: Path, workers: int) -> None:
-    """Decode all pictures below PICTURES into the folder PACKED.
+def pack(pictures: tuple[Path, ...], packed: Path, workers: int) -> None:
+    """Decode all pictures below the folders PICTURES into the folder PACKED.
 
     \b
     Examples:
       sic train pack pictures packed --workers 4
+      sic train pack pictures wallpapers packed
     """
     from ..train.data import pack as pack_pictures
 

@@ -1,6 +1,6 @@
 """Training pictures: decoded once into one packed file, then cropped from memory.
 
-`pack` decodes a folder of pictures into `pixels.bin` (all pixels, one after the other) and
+`pack` decodes folders of pictures into `pixels.bin` (all pixels, one after the other) and
 `index.json` (where each picture lies). `Crops` maps that file and draws augmented crops, so that a
 training step never waits for a decoder of pictures.
 """
@@ -36,11 +36,14 @@ def read_rgb(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def pack(folder: Path, out: Path, workers: int = 2) -> str:
-    """Decode `folder` into `out`; return the data digest (SHA-256 over all pixels)."""
-    paths = find_pictures(folder)
-    if not paths:
-        raise FileNotFoundError(f"no pictures in {folder}")
+def pack(folders: Sequence[Path], out: Path, workers: int = 2) -> str:
+    """Decode `folders` into `out`; return the data digest (SHA-256 over all pixels)."""
+    paths = []
+    for folder in folders:
+        found = find_pictures(folder)
+        if not found:
+            raise FileNotFoundError(f"no pictures in {folder}")
+        paths += found
     out.mkdir(parents=True, exist_ok=True)
     digest, rows, offset = hashlib.sha256(), [], 0
     with open(out / "pixels.part", "wb") as file, ProcessPoolExecutor(workers) as pool:

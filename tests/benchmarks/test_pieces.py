@@ -33,7 +33,7 @@ def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
         for seed in range(2):
             picture = Image.fromarray(made_picture(96, 80, seed))
             picture.save(tmp_path / name / f"{seed}.png")
-    pack(tmp_path / "train", tmp_path / "packed", workers=1)
+    pack([tmp_path / "train"], tmp_path / "packed", workers=1)
     model = from_release(tiny)
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     save(tmp_path / "start.safetensors", model, average, [], Progress())

@@ -129,7 +129,7 @@ def running(tmp_path: Path, start: Path | str, stage: str, **more: Any) -> Codec
         pictures.mkdir()
         for seed in range(3):
             Image.fromarray(made_picture(100, 100, seed)).save(pictures / f"{seed}.png")
-        pack(pictures, tmp_path / "packed", workers=1)
+        pack([pictures], tmp_path / "packed", workers=1)
     out = str(more.pop("out", tmp_path / "run"))
     run = Run(
         str(tmp_path / "packed"), out, str(pictures), 60, start=str(start), evaluate_minutes=0,

@@ -44,7 +44,7 @@ def packed(tmp_path: Path) -> Path:
     folder.mkdir()
     for seed in range(4):
         Image.fromarray(made_picture(150, 140, seed)).save(folder / f"{seed}.png")
-    pack(folder, tmp_path / "packed", workers=1)
+    pack([folder], tmp_path / "packed", workers=1)
     return tmp_path
 
 

@@ -37,7 +37,7 @@ class Print:
 def grey(picture: Image.Image) -> Image.Image:
     """Brightness alone, not larger than is needed."""
     small = picture.convert("L")
-    factor = min(small.size) // 512
+    factor = min(small.size) // 256
     return small.reduce(factor) if factor > 1 else small
 
 
@@ -49,9 +49,13 @@ def normal(windows: np.ndarray) -> np.ndarray:
 
 
 def structure(square: Image.Image) -> np.ndarray:
-    """float32 pixels without what is coarse in them."""
+    """float32 pixels without what is coarse in them, and no edge much stronger than the rest: two
+    horizons are not the same picture."""
     pixels = np.asarray(square, dtype=np.float32)
-    return pixels - np.asarray(square.filter(ImageFilter.GaussianBlur(3)), dtype=np.float32)
+    fine = pixels - np.asarray(square.filter(ImageFilter.GaussianBlur(3)), dtype=np.float32)
+    power = Image.fromarray(np.minimum(np.abs(fine) * 4, 255).astype(np.uint8))
+    local = np.asarray(power.filter(ImageFilter.GaussianBlur(4)), dtype=np.float32) / 4
+    return np.asarray(30 * fine / (local + 4), dtype=np.float32)
 
 
 def prints(name: str, picture: Image.Image, parts: bool = True) -> list[Print]:
@@ -114,11 +118,11 @@ class Album:
             scores = flat @ self.table.T
             places = scores.argmax(0)
             tops = scores[places, np.arange(len(self.known))]
-            for which in np.flatnonzero(tops > LIKELY):
+            for which in np.flatnonzero(tops > LIKELY).tolist():
                 top = float(tops[which])
-                if top > hits.get(int(which), (0.0,))[0]:
+                if which not in hits or top > hits[which][0]:
                     y, x = divmod(int(places[which]), right)
-                    hits[int(which)] = (top, x, y, scale)
+                    hits[which] = (top, x, y, scale)
             share /= STEP
         for which, (_, x, y, scale) in sorted(hits.items(), key=lambda h: -h[1][0])[:CLOSE_LOOKS]:
             yield closer(view, x * scale, y * scale, COARSE * scale, self.known[which])

@@ -118,7 +118,17 @@ LEFT_OUT = {
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
 LOSSY = {"JPEG", "WEBP", "AVIF", "MPO"}
 MOST_PIXELS, LEAST_SIDE = 2_000_000, 384
-COLUMNS = "file package version path author licence source_sha256 width height".split()
+COLUMNS = [
+    "file",
+    "package",
+    "version",
+    "path",
+    "author",
+    "licence",
+    "source_sha256",
+    "width",
+    "height",
+]
 REASONS = {
     "test": "show the same as a test picture",
     "train": "are training pictures already",
@@ -190,7 +200,8 @@ def collect(data: Path, out: Path, packages: tuple[Package, ...]) -> str:
     )
     (part / "made.json").write_text(json.dumps({"stamp": stamp, "summary": summary}))
     shutil.rmtree(pictures, ignore_errors=True)
-    part.rename(pictures)
+    if rows:  # `sic train pack` refuses an empty folder
+        part.rename(pictures)
     return summary
 
 

@@ -78,7 +78,8 @@ NOT_FETCHED = {
     "wordpress-theme-twentytwentyfour, -five": "some CC0 photographs, small; a new version, not "
     "looked at, with every security update",
 }
-"""Looked at in vain, with the reason: all others that install backgrounds or wallpapers."""
+"""Not used, with the reason; the rows of sway-backgrounds and propaganda-debian go by names and descriptions
+alone."""
 
 LEFT_OUT = {
     "budgie-backgrounds": {

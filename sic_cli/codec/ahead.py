@@ -8,14 +8,14 @@ would have asked for: the same call on the same integers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.quantise import Cells, at_octaves
-from ..model.bands import alone, threads
+from ..model.bands import alone, finished, pool_of, threads
 from .engine import Engine
 from .walk import Walk
 
@@ -42,16 +42,14 @@ def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
         return machine.runner.classes(cells, step, channels, 1)
 
     # `alone` holds here too: its switch is the process's, and no thread may set it back for another
-    with alone(), ThreadPoolExecutor(count, "sic") as pool:
+    with alone():
         coming: dict[int, Future[NDArray[np.uint8]]] = {}
 
         def classes(cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
             for later in range(step, min(steps, step + count + 1)):
                 if later not in coming:
-                    coming[later] = pool.submit(work, later)
+                    coming[later] = pool_of(count).submit(work, later)
             return coming.pop(step).result()
 
-        try:
+        with finished(coming.values()):
             yield machine.walk.with_classes(classes)
-        finally:
-            pool.shutdown(cancel_futures=True)

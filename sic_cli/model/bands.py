@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from itertools import pairwise
+from typing import TypeVar
 
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
+T = TypeVar("T")
 Each = Callable[[Callable[[slice], None], Sequence[slice]], None]
 """Does some work for each of several slices of rows."""
 
@@ -86,19 +88,49 @@ def alone() -> Iterator[None]:
         yield
 
 
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):  # a child has none of these threads
+    os.register_at_fork(after_in_child=_POOLS.clear)
+
+
+def pool_of(count: int) -> ThreadPoolExecutor:
+    """So many threads, which start as they are needed and stay: their scratch memory is then in place.
+    Where BLAS is built with OpenMP each of them has a number of its own to be set."""
+    if count not in _POOLS:
+        _POOLS[count] = ThreadPoolExecutor(count, "sic", _limited)
+    return _POOLS[count]
+
+
+@contextmanager
+def finished(futures: Iterable[Future[T]]) -> Iterator[None]:
+    """Behind this, none of them runs or will run."""
+    try:
+        yield
+    finally:
+        wait([one for one in futures if not one.cancel()])
+
+
 @contextmanager
 def crew(count: int = 0) -> Iterator[Each]:
     """So many threads (0: `threads`) that take slices from each other. What they do gives nothing back:
     it writes into its rows of some array."""
     count = count or threads()
-    # threads start as they are needed; where BLAS is built with OpenMP each has a number of its own
-    with alone(), ThreadPoolExecutor(count, "sic", _limited) as pool:
 
-        def each(work: Callable[[slice], None], parts: Sequence[slice]) -> None:
-            some = pool.map if min(count, len(parts)) > 1 else map
-            for _ in some(work, parts):
-                pass
+    def each(work: Callable[[slice], None], parts: Sequence[slice]) -> None:
+        left = iter(parts)
 
+        def take() -> None:
+            for part in left:
+                work(part)
+
+        others = min(count, len(parts)) - 1
+        futures = [pool_of(count).submit(take) for _ in range(others)]
+        with finished(futures):
+            take()  # the caller is one of them
+            for one in futures:
+                one.result()
+
+    with alone():
         yield each
 
 

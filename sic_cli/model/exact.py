@@ -52,7 +52,7 @@ RANGES = (ZERO, SIGN, INNER)
 STRIP_POSITIONS = 1 << 14
 """Positions computed at once, so that memory does not grow with the picture. Strips overlap by as many
 rows as the network looks up and down, so the classes do not depend on this number."""
-EXIT_POSITIONS = 128
+EXIT_POSITIONS = 512
 """Positions whose logits are computed at once: they stay in a core's cache."""
 
 

@@ -47,7 +47,7 @@ check: setup  ## linter and types
 usage: setup  ## write what commands say with --help into README.md and USAGE.md
 	$(BIN)/python -m tests.usage
 
-trust: setup  ## the trust campaign, half an hour (SCALE=PR, ONLY="T3 T5", SEED=1)
+trust: setup  ## the trust campaign, 40 to 50 minutes (SCALE=PR, ONLY="T3 T5", SEED=1)
 	$(BIN)/python -m tests.trust --scale $(or $(SCALE),N) --seed $(or $(SEED),0) $(ONLY)
 
 $(VENV)-oldest/ready: pyproject.toml

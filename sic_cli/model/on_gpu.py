@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,8 +28,12 @@ def plainly(device: str) -> Iterator[None]:
         yield
 
 
-def filled(network: nn.Module, arrays: Arrays, device: str) -> nn.Module:
-    """A network made on the "meta" device, with these parameters, on `device`."""
+def filled(
+    kind: Callable[[ModelConfig], nn.Module], arrays: Arrays, config: ModelConfig, device: str
+) -> nn.Module:
+    """A network of these parameters on `device`; none are drawn that they would replace."""
+    with torch.device("meta"):
+        network = kind(config)
     state = {k: torch.from_numpy(v.astype(np.float32)) for k, v in arrays.items()}
     network.load_state_dict(state, assign=True)
     network.eval().requires_grad_(False)
@@ -41,9 +45,7 @@ class TorchAnalysis:
 
     def __init__(self, arrays: Arrays, config: ModelConfig, device: str) -> None:
         self._device = device
-        with torch.device("meta"):
-            network = Analysis(config)
-        self._network = filled(network, arrays, device)
+        self._network = filled(Analysis, arrays, config, device)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Array:
         """As `AnalysisRunner`."""
@@ -58,9 +60,7 @@ class TorchSynthesis:
 
     def __init__(self, arrays: Arrays, config: ModelConfig, device: str) -> None:
         self._device = device
-        with torch.device("meta"):
-            network = Synthesis(config)
-        self._network = filled(network, arrays, device)
+        self._network = filled(Synthesis, arrays, config, device)
 
     def __call__(self, latent: Array, width: Array, level: int) -> NDArray[np.uint8]:
         """As `SynthesisRunner`."""

@@ -20,6 +20,7 @@ from .bitstream.reader import parse
 from .bitstream.truncate import level_within
 from .bitstream.truncate import truncate as cut
 from .convert import (
+    EFFORTS,
     DecodeOptions,
     EncodeOptions,
     decode_parsed,
@@ -74,6 +75,7 @@ class EncodeKw(LimitsKw, total=False):
     metadata: Literal["all", "icc", "none"]
     strip_gps: bool
     seed: int
+    effort: int
 
 
 class DecodeKw(LimitsKw, total=False):
@@ -116,7 +118,8 @@ def encode(
 
     level: write levels 1..level; quality: 1 to 100, the part of the levels that is written (not
     JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file; targets: such as
-    {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. max_pixels, max_memory
+    {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. effort: 1 to 9, how long
+    better cells are searched for; the decoder has no more to do. max_pixels, max_memory
     (bytes): larger pictures are refused by ResourceError before they take memory; by default those
     that may need more than three quarters of this machine's. The rest is as the options of `sic
     encode`. Of an array the pixels are taken as sRGB. Raises InputError, ResourceError, TargetError,
@@ -307,6 +310,9 @@ def _check_words(given: dict[str, Any]) -> None:
     realism, seed = given.get("realism", 1), given.get("seed")
     if not isinstance(realism, int | float) or not 0 <= realism <= 1:
         raise UsageError(f"realism is {realism!r}, not 0 to 1")
+    effort = given.get("effort", 1)
+    if isinstance(effort, bool) or not isinstance(effort, int) or effort not in EFFORTS:
+        raise UsageError(f"effort is {effort!r}, not 1 to 9")
     if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
         raise UsageError(f"seed is {seed!r}, not 0 to 4294967295")
 

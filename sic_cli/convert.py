@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .codec.decode import Progress
     from .picture.load import Picture
     from .picture.metadata import Metadata
+    from .search.refine import Tell
 
 _CODEC = threading.Lock()
 """Held while networks are loaded and run: how many threads a product of matrices takes is a setting of
@@ -42,11 +43,15 @@ if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that i
     os.register_at_fork(after_in_child=_new_lock)
 
 
+EFFORTS = range(1, 10)
+
+
 @dataclass(frozen=True, slots=True)
 class EncodeOptions(Choices):
     """How a picture is read, and: level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
     quality (1..100), targets, best_effort, measure: see targets.py; level and ceilings cap the search.
-    realism: of the decoder that these measure with. seed: default seed of sampled details. model:
+    realism: of the decoder that these measure with. effort: 1 to 9, how long better cells are searched
+    for. seed: default seed of sampled details. model:
     name, folder, or None for the newest release."""
 
     level: int | None = None
@@ -60,6 +65,7 @@ class EncodeOptions(Choices):
     best_effort: bool = False
     measure: bool = False
     realism: float = 1.0
+    effort: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +175,31 @@ def cells_of(
 
 @memory_told
 def encode_file(
-    data: bytes, name: str, options: EncodeOptions, limits: Limits = DEFAULT
+    data: bytes,
+    name: str,
+    options: EncodeOptions,
+    limits: Limits = DEFAULT,
+    tell: Tell | None = None,
 ) -> Encoded:
     """A picture file's bytes -> a .sic file.
 
-    name: for messages. Raises InputError, ResourceError, TargetError, ModelError, UsageError.
+    name: for messages. tell: hears which share of a search is done. Raises InputError, ResourceError, TargetError, ModelError, UsageError.
     """
     from .picture.load import load
 
     picture = load(data, name, MAX_SIDE, MAX_PIXELS, options, limits.check)
-    return encode_picture(picture, name, options)
+    return encode_picture(picture, name, options, tell)
 
 
 @memory_told
-def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encoded:
+def encode_picture(
+    picture: Picture, name: str, options: EncodeOptions, tell: Tell | None = None
+) -> Encoded:
     """A picture that was read -> a .sic file; raises as `encode_file`."""
     from .carry import to_chunks
     from .codec.encode import encode
     from .release.locate import find
+    from .search.refine import silent
 
     card = find(options.model)
     with _CODEC:
@@ -198,6 +211,8 @@ def encode_picture(picture: Picture, name: str, options: EncodeOptions) -> Encod
             grey=picture.grey,
             seed=options.seed,
             chunks=to_chunks(picture, name),
+            effort=options.effort,
+            tell=tell or silent,
         )
         found = settle(made, picture.pixels, options, name)
     parsed, level = parse(found.made), found.level

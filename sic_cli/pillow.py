@@ -50,6 +50,7 @@ MODES = {
 }
 WORDS = (
     *("level", "quality", "target_size", "target_bpp", "model", "device", "seed"),
+    "effort",
     *("max_pixels", "max_memory"),
 )
 """What `Image.save` takes beyond metadata."""
@@ -185,7 +186,7 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """`Image.save(fp, "SIC", level=, quality=, target_size=, target_bpp=, model=, device=, seed=,
+    """`Image.save(fp, "SIC", level=, quality=, target_size=, target_bpp=, model=, device=, seed=, effort=,
     max_pixels=, max_memory=, exif=, icc_profile=, xmp=)`; metadata is `info`'s unless it is given."""
     from .picture.load import from_image
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .batch.work import Made
@@ -18,6 +19,9 @@ from .limits import DEFAULT, Limits
 from .remote.either import Portion, read
 from .remote.names import is_url
 from .remote.portions import first_levels
+
+if TYPE_CHECKING:
+    from .search.refine import Tell
 
 NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
@@ -39,18 +43,19 @@ def set_threads(threads: int) -> None:
 class EncodeTask:
     """threads: of the process that runs it. model_id: of the weights that `options` name; a process on
     another machine takes the weights of this id, whatever bears the name there. limits: what is
-    refused; they decide no output."""
+    refused; they decide no output. tell: hears which share of a search is done, in this process."""
 
     options: EncodeOptions
     threads: int = 0
     model_id: str = ""
     limits: Limits = DEFAULT
+    tell: Tell | None = field(default=None, compare=False, repr=False)
 
     schema = "sic.encode/1"
     most_bytes = MAX_PICTURE
     keys = (
         "source_format", "source_mode", "bpp", "level", "levels_total", "layer_bytes", "meta_bytes",
-        "alpha_bytes", "model", "device", "seed", "tile_px", "target", "targets", "metrics",
+        "alpha_bytes", "model", "device", "seed", "effort", "tile_px", "target", "targets", "metrics",
     )  # fmt: skip
 
     @property
@@ -78,7 +83,7 @@ class EncodeTask:
 
     def make(self, data: bytes, source: str, _: str) -> Made:
         set_threads(self.threads)
-        made = encode_file(data, shown(source), self._pinned(), self.limits)
+        made = encode_file(data, shown(source), self._pinned(), self.limits, self.tell)
         chunks = parse(made.data).chunks
         facts = {
             "width_px": made.width,
@@ -92,6 +97,7 @@ class EncodeTask:
             "model": {"name": made.model, "id": made.model_id},
             "device": self.options.device,
             "seed": self.options.seed,
+            "effort": self.options.effort,
             "target": asdict(made.target[0]) if made.target else None,
             "targets": [asdict(target) for target in made.target],
             "metrics": {**NO_METRICS, **made.metrics} if made.metrics else None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
-from ..convert import EncodeOptions
+from ..convert import EFFORTS, EncodeOptions
 from ..limits import Limits
 from ..picture import kinds
 from ..release.locate import find
@@ -17,6 +18,7 @@ from .common import Rate, Size, global_options, run_options
 from .folders import Command, many, process
 from .options_io import Io, io_options
 from .options_limits import limit_options
+from .progress import searching
 
 GUESTS = tuple(suffix for guest in kinds.GUESTS for suffix in guest.suffixes)
 """Read with packages of their own; without those refused with a reason, not passed over."""
@@ -50,6 +52,14 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
 )
 @click.option("--best-effort", is_flag=True, help="Take the nearest level if none meets them.")
 @click.option("--measure", is_flag=True, help="State the true PSNR of every level in the file.")
+@click.option(
+    "-e",
+    "--effort",
+    type=click.IntRange(EFFORTS[0], EFFORTS[-1]),
+    default=1,
+    show_default=True,
+    help="How long to search for better files; decoding takes no longer.",
+)
 @realism_option("Measure targets as decode shows them with this --realism.")
 @picture_options
 @click.option(
@@ -69,17 +79,19 @@ def command(inputs: tuple[str, ...], io: Io, threads: int, limits: Limits, **cho
       sic encode photo.jpg -o small.sic -l 6   levels 1 to 6
       sic encode photo.jpg --target-size 40k   as many levels as fit
       sic encode photo.jpg -t psnr=34          as few levels as reach 34 dB
+      sic encode photo.jpg --effort 5          smaller and better, in ten times the time
       sic encode photo.jpg -t ssim=0.97 -t lpips=0.15 --target-bpp 0.6
       sic encode -r photos/ -o out/ -j 2       a folder, into the same folders below out/
       sic encode -r photos/ -o out/ --resume   the same again: what is new or changed
     """
     options = options_of(choices)
     model_id = find(options.model).id.hex() if many(inputs, io) else ""
-    task = EncodeTask(options, threads, model_id, limits)
     level = "max" if options.level is None else str(options.level)
-    return process(
-        Command("encode", task, SUFFIXES, ".sic", level, detail, options.device), io, inputs
-    )
+    alone = not many(inputs, io) and options.effort > EFFORTS[0]
+    with searching() if alone else nullcontext() as tell:
+        task = EncodeTask(options, threads, model_id, limits, tell)
+        order = Command("encode", task, SUFFIXES, ".sic", level, detail, options.device)
+        return process(order, io, inputs)
 
 
 def options_of(choices: dict[str, Any]) -> EncodeOptions:

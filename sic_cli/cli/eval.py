@@ -13,6 +13,7 @@ import click
 
 from ..batch.cluster import Cluster, Needs
 from ..batch.run import Runner
+from ..convert import EFFORTS
 from ..errors import InputError, ModelError, Notice, OutputError, UsageError
 from ..files import replace_file, shown
 from ..measure.names import METRICS, named
@@ -78,6 +79,14 @@ def levels_of(text: str) -> list[int] | None:
         raise UsageError(f"--levels {text}: not numbers such as 1,4,8, nor all") from None
 
 
+def efforts_of(text: str) -> tuple[int, ...]:
+    """`1,5` -> (1, 5), each once. Raises UsageError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) in EFFORTS for part in parts):
+        raise UsageError(f"--effort {text}: not whole numbers from 1 to 9, such as 1,5")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
 def realism_of(text: str) -> tuple[float, ...]:
     """`0,1`: each once, in this order."""
     try:
@@ -116,6 +125,13 @@ def bar() -> Callable[[int, int, str], None]:
     default="1",
     show_default=True,
     help="Of sic's decoder, 0 to 1; several by commas, each a row of its own.",
+)
+@click.option(
+    "--effort",
+    "efforts",
+    default="1",
+    show_default=True,
+    help="Of sic's encoder, 1 to 9; several by commas, each a row of its own.",
 )
 @click.option(
     "--steps",
@@ -160,6 +176,7 @@ def command(
     codecs: str,
     levels: str,
     realism: str,
+    efforts: str,
     steps: int,
     metrics: str,
     repeat: int,
@@ -187,7 +204,7 @@ def command(
       sic eval a.png b.png -o report --codecs sic,avif --bd-rate avif
     """
     wanted, names = [c.strip().lower() for c in codecs.split(",") if c.strip()], named(metrics)
-    chosen, decoders = levels_of(levels), realism_of(realism)
+    chosen, decoders, searches = levels_of(levels), realism_of(realism), efforts_of(efforts)
     paths = pictures(sources, recursive)
     from ..evaluation.contenders import contenders
     from ..evaluation.rows import Results, lines, table
@@ -201,7 +218,7 @@ def command(
     set_threads(threads)
     card = find(model) if "sic" in wanted else None
     wanted = list(dict.fromkeys(wanted))
-    there, no_codecs = contenders(wanted, card, device, chosen, steps, decoders)
+    there, no_codecs = contenders(wanted, card, device, chosen, steps, decoders, searches)
     _known(anchors, wanted)
     no_metrics = missing(names)
     measured = [n for n in names if n not in no_metrics]
@@ -231,6 +248,7 @@ def command(
                 None if chosen is None else tuple(chosen),
                 steps,
                 tuple(decoders),
+                tuple(searches),
                 tuple((c.name, c.version) for c in there),
                 os.getcwd(),
             )

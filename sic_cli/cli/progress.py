@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +14,7 @@ from ..files import shown
 from .common import MESSAGES
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 PLAIN_SECONDS = 30.0
@@ -26,7 +28,6 @@ class Display:
     def __init__(self, total: int, rows: int) -> None:
         self.total, self.rows = total, rows
         self.drawn = MESSAGES.bars()
-        self.forced = MESSAGES.progress == "always"
         self.last = time.monotonic()
         self.bar: Progress | None = None
         self.task: TaskID | None = None
@@ -34,7 +35,6 @@ class Display:
     def __enter__(self) -> Self:
         if not self.drawn:
             return self
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -43,7 +43,6 @@ class Display:
             TimeRemainingColumn,
         )
 
-        console = Console(stderr=True, force_terminal=True if self.forced else None, markup=False)
         self.bar = Progress(
             BarColumn(),
             MofNCompleteColumn(),
@@ -51,7 +50,7 @@ class Display:
             TextColumn("ETA"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[names]}", markup=False),
-            console=console,
+            console=_console(),
             transient=True,
             refresh_per_second=UPDATES_A_SECOND,
             redirect_stdout=False,
@@ -84,6 +83,27 @@ class Display:
             self.last = time.monotonic()
             left = seconds / max(ended, 1) * (self.total - ended)
             MESSAGES.detail(f"{ended} of {self.total} files, {rate}, {clock(left)} left")
+
+
+@contextmanager
+def searching() -> Iterator[Callable[[float], None]]:
+    """A bar for what one picture's search tells; nothing where nothing may be drawn."""
+    if not MESSAGES.bars():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("searching"), BarColumn(), TextColumn("ETA"), TimeRemainingColumn()
+    with Progress(*columns, console=_console(), transient=True, redirect_stdout=False) as drawn:
+        task = drawn.add_task("", total=1.0)
+        yield lambda share: drawn.update(task, completed=share)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    forced = True if MESSAGES.progress == "always" else None
+    return Console(stderr=True, force_terminal=forced, markup=False)
 
 
 def shorter(name: str, most: int = 30) -> str:

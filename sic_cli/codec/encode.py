@@ -17,6 +17,7 @@ from ..model.bands import bands, crew
 from ..model.config import STRIDE
 from ..model.runners import patches_of
 from ..release.card import Card
+from ..search.refine import SWEEPS, Tell, silent
 from .ahead import walk_ahead
 from .engine import Engine, Pixels, engine
 from .tiles import scaled
@@ -38,10 +39,13 @@ def encode(
     grey: bool = False,
     seed: int = 0,
     chunks: tuple[Chunk, ...] = (),
+    effort: int = 1,
+    tell: Tell = silent,
 ) -> bytes:
     """A .sic file of levels 1..`level` (default: all).
 
-    pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one.
+    pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one. effort: 1
+    to 9, how long better cells are searched for (search/refine.py); tell: hears how far that is.
     Raises ResourceError for a picture over the format's limits, TargetError for a level that the
     model does not have.
     """
@@ -61,6 +65,9 @@ def encode(
         error += level_errors(machine, latent, part)
     samples = cells[0].size * 3 * STRIDE**2
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
+    if sweeps := SWEEPS[effort - 1]:
+        edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
+        cells = machine.search.refine(np.pad(pixels, edges, mode="edge"), cells, sweeps, tell)
     header = Header(width, height, levels, card.id, grey, seed)
     with walk_ahead(machine, cells, level) as walk:
         return write(header, chunks, encode_layers(machine, walk, cells, psnr[:level]))

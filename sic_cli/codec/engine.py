@@ -21,6 +21,7 @@ from ..model.exact import ContextRunner
 from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
+from ..search.refine import Bits, Pulled, Search
 from .coding_tables import CodingTables
 from .tiles import Strip, columns, scaled, strips
 from .walk import Walk
@@ -71,6 +72,7 @@ class Networks:
     def __init__(self, release: Loaded, device: str) -> None:
         self._release, self._config, self._device = release, release.card.config, device
         self.synthesis = lru_cache(2)(self._synthesis)
+        self.backwards = lru_cache(2)(self._backwards)
 
     @cached_property
     def analysis(self) -> Callable[[Pixels], Array]:
@@ -86,6 +88,17 @@ class Networks:
         """float32 (768, C): orthonormal vectors that span the linear filters of the analysis."""
         filters = in_reading_order(self._release.analysis["linear"].astype(np.float32))
         return np.linalg.qr(filters.astype(np.float64))[0].astype(np.float32)
+
+    def _backwards(self, realism: float) -> Pulled:
+        """The same decoder backwards: `SynthesisGradient.pulled`."""
+        arrays = decoder_at(self._release, realism)
+        if self._device == "cpu":
+            from ..model.gradient import SynthesisGradient
+
+            return SynthesisGradient(arrays, self._config).pulled
+        from ..model.on_gpu import TorchSynthesis
+
+        return TorchSynthesis(arrays, self._config, self._device).pulled
 
     def _synthesis(self, realism: float) -> Callable[[Array, Array, int], Pixels]:
         """Latent, cell widths and level -> pixels. realism: see `decoder_at`."""
@@ -129,6 +142,21 @@ class Engine:
                 seen = np.ascontiguousarray(padded[:, scaled(column.seen, STRIDE)])
                 parts.append(self.networks.analysis(seen)[:, strip.kept, column.kept])
             yield strip, parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
+
+    @property
+    def search(self) -> Search:
+        """What moves cells to better ones."""
+        config, arrays = self.release.card.config, self.release.arrays
+        return Search(
+            self.table,
+            self.release.centre,
+            config.widest,
+            config.finest,
+            self.networks.backwards(0.0),
+            self.networks.backwards(1.0),
+            self.runner.classes,
+            Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
+        )
 
     def cells(self, latent: NDArray[np.float32]) -> Cells:
         """Latent -> cells at the last level."""

@@ -19,7 +19,7 @@ from ..errors import UsageError
 from ..measure.meter import colours
 from ..measure.peers import PEERS, Peer, some
 from ..release.card import Card
-from .rows import UNSAID_REALISM
+from .rows import UNSAID_EFFORT, UNSAID_REALISM
 
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
@@ -36,7 +36,8 @@ class Coded:
 
 class Contender(Protocol):
     """name: on the command line; about: its settings in words; version: of the code behind it;
-    model: name and id of the weights, realism: of its decoder, or None; suffix, mime: of its files."""
+    model: name and id of the weights, realism: of its decoder, effort: of its encoder, or None; suffix,
+    mime: of its files."""
 
     name: str
     title: str
@@ -44,6 +45,7 @@ class Contender(Protocol):
     version: str
     model: tuple[str, str] | None
     realism: float | None
+    effort: int | None
     suffix: str
     mime: str | None
     settings: tuple[str, ...]
@@ -69,8 +71,8 @@ class Written:
     """The files that sic writes with some weights. Decoders of several kinds of realism share them: the
     last one is kept."""
 
-    def __init__(self, card: Card, device: str) -> None:
-        self.card, self.device = card, device
+    def __init__(self, card: Card, device: str, effort: int) -> None:
+        self.card, self.device, self.effort = card, device, effort
         self._last: tuple[Pixels, int, bytes, float] | None = None
 
     def of(self, pixels: Pixels, repeat: int) -> tuple[bytes, float]:
@@ -80,7 +82,10 @@ class Written:
         if self._last is None or self._last[0] is not pixels or self._last[1] != repeat:
             rgb, grey = colours(pixels), pixels.ndim == 2
             data, seconds = timed(
-                lambda: encode(rgb, self.card, device=self.device, grey=grey), repeat
+                lambda: encode(
+                    rgb, self.card, device=self.device, grey=grey, effort=self.effort
+                ),
+                repeat,
             )
             self._last = pixels, repeat, data, seconds
         return self._last[2:]
@@ -89,7 +94,7 @@ class Written:
 class Sic:
     """One file per picture, and every level by cutting it; weights are loaded before any timing.
 
-    named: say in the title which realism it is, as there are several.
+    named: say in the title which realism it is; an effort above 1 is always said.
     """
 
     name = "sic"
@@ -110,10 +115,13 @@ class Sic:
         engine(card, written.device)
         self.written = written
         self.realism: float | None = realism
+        self.effort: int | None = written.effort
         self.model: tuple[str, str] | None = (card.name, card.id.hex())
-        self.title = f"sic ({card.name}{f', realism {realism:g}' if named else ''})"
+        searched = f", effort {written.effort}" if written.effort != UNSAID_EFFORT else ""
+        self.title = f"sic ({card.name}{f', realism {realism:g}' if named else ''}{searched})"
         self.about = (
-            f"one file per picture, each level by cutting it; metadata none; realism {realism:g}"
+            "one file per picture, each level by cutting it; metadata none; "
+            f"realism {realism:g}, effort {written.effort}"
         )
         self.settings = tuple(f"level {k}" for k in levels or range(1, count + 1))
 
@@ -135,6 +143,7 @@ class Other:
 
     model: tuple[str, str] | None = None
     realism: float | None = None
+    effort: int | None = None
 
     def __init__(self, peer: Peer, steps: int) -> None:
         self.peer = peer
@@ -173,9 +182,10 @@ def contenders(
     levels: Sequence[int] | None,
     steps: int,
     realism: Sequence[float],
+    efforts: Sequence[int] = (UNSAID_EFFORT,),
 ) -> tuple[list[Contender], dict[str, str]]:
-    """Those of `names` that this machine has, and why it has not the others. realism: each of them is
-    a contender of its own.
+    """Those of `names` that this machine has, and why it has not the others. realism, efforts:
+    each of them is a contender of its own.
 
     Raises UsageError for a name that there is not.
     """
@@ -186,8 +196,10 @@ def contenders(
         if name == "sic":
             if card is None:
                 raise UsageError("sic needs weights")
-            written, named = Written(card, device), tuple(realism) != (UNSAID_REALISM,)
-            there += [Sic(written, levels, one, named) for one in realism]
+            named = tuple(realism) != (UNSAID_REALISM,)
+            for effort in efforts:
+                written = Written(card, device, effort)
+                there += [Sic(written, levels, one, named) for one in realism]
         elif name not in PEERS:
             raise UsageError(f"no codec is named {name}; there are sic, {', '.join(PEERS)}")
         elif reason := PEERS[name].here():

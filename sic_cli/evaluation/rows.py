@@ -21,15 +21,15 @@ from ..measure.names import METRICS
 
 SCHEMA, SUMMARY = "sic.eval/1", "sic.eval-summary/1"
 MAX_RESULTS = 1 << 30
-UNSAID_REALISM = 1.0
-"""Realism of rows of sic from before they stated it, and of a title that says nothing of it."""
+UNSAID_REALISM, UNSAID_EFFORT = 1.0, 1
+"""Of rows of sic from before they stated it, and of a title that says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """picture: SHA-256 of the source file; bpp: 8 times file_bytes over pixels; cut: the file is a
     prefix of the one file that sic made of this picture; values: metric name -> value or None;
-    realism: of sic's decoder."""
+    realism: of sic's decoder; effort: of its encoder."""
 
     input: str
     picture: str
@@ -48,15 +48,17 @@ class Row:
     repeat: int
     values: dict[str, float | None] = field(default_factory=dict)
     realism: float | None = None
+    effort: int | None = None
 
     @property
     def bpp(self) -> float:
         return self.file_bytes * 8 / (self.width_px * self.height_px)
 
     @property
-    def key(self) -> tuple[str, str, str, str | None, str, float | None]:
+    def key(self) -> tuple[str, str, str, str | None, str, float | None, int | None]:
         """What makes two rows the same measurement."""
-        return self.picture, self.codec, self.setting, self.model_id, self.version, self.realism
+        ours = self.model_id, self.version, self.realism, self.effort
+        return self.picture, self.codec, self.setting, *ours
 
     @property
     def series(self) -> str:
@@ -104,6 +106,7 @@ def row_of(document: dict[str, Any]) -> Row:
         realism=_number(
             document.get("realism", UNSAID_REALISM if document["codec"] == "sic" else None)
         ),
+        effort=document.get("effort", UNSAID_EFFORT if document["codec"] == "sic" else None),
     )
 
 
@@ -184,6 +187,7 @@ def table(rows: Iterable[Row]) -> bytes:
             "setting",
             "model",
             "realism",
+            "effort",
             "width_px",
             "height_px",
             "file_bytes",
@@ -201,6 +205,7 @@ def table(rows: Iterable[Row]) -> bytes:
                 row.setting,
                 row.model_name or "",
                 "" if row.realism is None else f"{row.realism:g}",
+                "" if row.effort is None else row.effort,
                 row.width_px,
                 row.height_px,
                 row.file_bytes,

@@ -18,7 +18,7 @@ from ..measure.meter import Meter
 from ..measure.names import finite
 from ..remote.either import read
 from .contenders import Coded, Contender, timed
-from .rows import Results, Row
+from .rows import UNSAID_EFFORT, Results, Row
 
 MAX_INPUT = 8 * MAX_PIXELS + (64 << 20)
 Pixels = NDArray[np.uint8]
@@ -68,6 +68,8 @@ def file_name(digest: str, contender: Contender, setting: str) -> str:
     """The kept file of a row: `3f2a90c1-avif-quality-30.avif`."""
     step = "" if contender.name == "sic" else "-" + setting.replace(" ", "-")
     who = contender.model[0] if contender.model else contender.name
+    if contender.effort not in (None, UNSAID_EFFORT):
+        who += f"-effort-{contender.effort}"
     safe = "".join(c if c.isalnum() or c in "-." else "_" for c in who)
     return f"{digest[:12]}-{safe}{step}{contender.suffix}"
 
@@ -161,4 +163,5 @@ def _row(
         repeat=repeat,
         values={n: finite(v) for n, v in values.items()},
         realism=who.realism,
+        effort=who.effort,
     )

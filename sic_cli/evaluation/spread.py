@@ -34,6 +34,7 @@ class Recipe:
     levels: tuple[int, ...] | None
     steps: int
     decoders: tuple[float, ...]
+    efforts: tuple[int, ...]
     versions: tuple[tuple[str, str], ...]
     base: str
 
@@ -90,9 +91,8 @@ def _built(recipe: Recipe) -> list[Contender]:
     if recipe not in _BUILT:
         card = find_id(bytes.fromhex(recipe.model_id)) if recipe.model_id else None
         levels = list(recipe.levels) if recipe.levels is not None else None
-        found, _ = contenders(
-            recipe.names, card, recipe.device, levels, recipe.steps, recipe.decoders
-        )
+        theirs = recipe.steps, recipe.decoders, recipe.efforts
+        found, _ = contenders(recipe.names, card, recipe.device, levels, *theirs)
         own = tuple((who.name, who.version) for who in found)
         if own != recipe.versions:
             here, there = (", ".join(v for _, v in x) for x in (recipe.versions, own))

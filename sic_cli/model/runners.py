@@ -7,6 +7,7 @@ order in which memory is read, and what follows a product is done while its bloc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ FINE = 4
 """Pixels in each direction for one position of the synthesis's head."""
 TOLD = 3 * FINE**2
 """Values of those pixels."""
+FARTHEST = np.float32(3)
+"""Latents in units of their cells are seen up to here."""
 
 Arrays = dict[str, NDArray[np.floating]]
 """Parameters of a network by the names that they have in training."""
@@ -119,7 +122,7 @@ class SynthesisRunner:
     """Latent -> pixels."""
 
     def __init__(self, arrays: Arrays, config: ModelConfig) -> None:
-        self._blocks = [BlockRunner(arrays, i) for i in range(config.blocks)]
+        self.blocks = [BlockRunner(arrays, i) for i in range(config.blocks)]
         channels = config.channels
         entry, self._scale = single(arrays["entry.weight"]), whole(arrays["scale"])
         self._entry = np.ascontiguousarray(entry.T)
@@ -141,14 +144,34 @@ class SynthesisRunner:
     def __call__(self, latent: Array, width: Array, level: int) -> NDArray[np.uint8]:
         """latent: float32 (C, h, w), 0 where not sent; width: float32 (C,), cell widths (may be
         infinite); level: from 1 -> pixels uint8 (16 h, 16 w, 3)."""
-        channels, rows, across = latent.shape
-        wide, fine_wide, side = self._entry.shape[1], self._head_in.shape[1] // 3, STRIDE // FINE
-        entry_bias, head_gain = self._entry_bias[level - 1], self._head_gain[level - 1]
-        parts, small = bands(rows, across), bands(rows * side, across * side)
-        x = np.empty((rows, across, wide), np.float32)
-        fine = np.empty((rows * side, across * side, fine_wide), np.float32)
-        head = np.empty((*fine.shape[:2], self._head_in.shape[2]), np.float32)
+        rows, across = latent.shape[1:]
         pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.uint8)
+        parts = bands(rows, across)
+        with crew() as each:
+            x = self.entered(latent, width, level, each, parts)
+            for one in self.blocks:
+                x = one(x, level, each, parts)
+            fine = self.refined(x, latent, each, parts)
+            del x
+
+            def paint(band: slice) -> None:
+                for block, h in self.shown(head, fine, band):
+                    np.rint(h, out=h)
+                    np.clip(h, 0, 255, out=h)
+                    dots(pixels, block)[:] = by_dots(h.astype(np.uint8), fine.shape[1])
+
+            small = bands(*fine.shape[:2])
+            head = self.drawn(fine, level, each, small)
+            each(paint, small)
+        return pixels
+
+    def entered(
+        self, latent: Array, width: Array, level: int, each: Each, parts: list[slice]
+    ) -> Array:
+        """What the first block gets, (h, w, wide)."""
+        channels, rows, across = latent.shape
+        wide, bias = self._entry.shape[1], self._entry_bias[level - 1]
+        x = np.empty((rows, across, wide), np.float32)
 
         def enter(band: slice) -> None:
             for block in blocks(band, 2 * channels * across):
@@ -156,10 +179,19 @@ class SynthesisRunner:
                 seen = scratch("entering", 2 * channels, here.shape[1])
                 np.divide(here, self._scale[:, None], out=seen[:channels])
                 np.divide(here, width[:, None], out=seen[channels:])
-                np.clip(seen[channels:], -3, 3, out=seen[channels:])
+                np.clip(seen[channels:], -FARTHEST, FARTHEST, out=seen[channels:])
                 total = x[block].reshape(-1, wide)
                 np.matmul(seen.T, self._entry, out=total)
-                total += entry_bias
+                total += bias
+
+        each(enter, parts)
+        return x
+
+    def refined(self, x: Array, latent: Array, each: Each, parts: list[slice]) -> Array:
+        """What the head gets, (4 h, 4 w, pixels and features)."""
+        channels, rows, across = latent.shape
+        wide, fine_wide, side = x.shape[2], self._head_in.shape[1] // 3, STRIDE // FINE
+        fine = np.empty((rows * side, across * side, fine_wide), np.float32)
 
         def refine(band: slice) -> None:
             for block in blocks(band, self._exit.shape[1] * across):
@@ -170,32 +202,42 @@ class SynthesisRunner:
                 there = slice(block.start * side, block.stop * side)
                 fine[there].reshape(-1, side, across, side, fine_wide)[:] = cells.swapaxes(1, 2)
 
+        each(refine, parts)
+        return fine
+
+    def drawn(self, fine: Array, level: int, each: Each, parts: list[slice]) -> Array:
+        """The inner layer of the head, (4 h, 4 w, head)."""
+        gain = self._head_gain[level - 1]
+        head = np.empty((*fine.shape[:2], self._head_in.shape[2]), np.float32)
+
         def draw(band: slice) -> None:
             for block, h in convolved(fine, self._head_in, band, edge=True):
                 h += self._head_in_bias
-                h *= head_gain
+                h *= gain
                 np.maximum(h, 0, out=head[block].reshape(h.shape))
 
-        def paint(band: slice) -> None:
-            for block, h in convolved(head, self._head_out, band, edge=True):
-                h += self._head_out_bias
-                h += fine[block].reshape(-1, fine_wide)[:, :TOLD]
-                h *= np.float32(PIXEL_SCALE)
-                h += np.float32(MIDDLE)
-                np.rint(h, out=h)
-                np.clip(h, 0, 255, out=h)
-                dots = h.astype(np.uint8).reshape(-1, across * side, 3, FINE, FINE)
-                there = pixels[block.start * FINE : block.stop * FINE]
-                there.reshape(-1, FINE, across * side, FINE, 3)[:] = dots.transpose(0, 3, 1, 4, 2)
+        each(draw, parts)
+        return head
 
-        with crew() as each:
-            each(enter, parts)
-            for one in self._blocks:
-                x = one(x, level, each, parts)
-            each(refine, parts)
-            each(draw, small)
-            each(paint, small)
-        return pixels
+    def shown(self, head: Array, fine: Array, band: slice) -> Iterator[tuple[slice, Array]]:
+        """Grey levels, neither rounded nor cut, block by block: (rows x 4 w, 48)."""
+        for block, h in convolved(head, self._head_out, band, edge=True):
+            h += self._head_out_bias
+            h += fine[block].reshape(-1, fine.shape[2])[:, :TOLD]
+            h *= np.float32(PIXEL_SCALE)
+            h += np.float32(MIDDLE)
+            yield block, h
+
+
+def dots(pixels: NDArray[Any], block: slice) -> NDArray[Any]:
+    """A view of some rows of positions of the head in pixels (H, W, 3): (rows, FINE, across, FINE, 3)."""
+    here = pixels[block.start * FINE : block.stop * FINE]
+    return here.reshape(-1, FINE, pixels.shape[1] // FINE, FINE, 3)
+
+
+def by_dots(values: NDArray[Any], across: int) -> NDArray[Any]:
+    """The same view of what the head gives, (rows x across, 48)."""
+    return values.reshape(-1, across, 3, FINE, FINE).transpose(0, 3, 1, 4, 2)
 
 
 class BlockRunner:
@@ -209,14 +251,19 @@ class BlockRunner:
         self._first_bias, self._second_bias = whole(own("first.bias")), whole(own("second.bias"))
         self._gain = whole(own("gain"))
 
-    def __call__(self, x: Array, level: int, each: Each, parts: list[slice]) -> Array:
-        """x: (rows, across, width), which is written over; level: from 1, the row of gains."""
+    def __call__(
+        self, x: Array, level: int, each: Each, parts: list[slice], keep: Array | None = None
+    ) -> Array:
+        """x: (rows, across, width), which is written over; level: from 1, the row of gains. keep: gets
+        what GELU is taken of."""
         gain, middle = self._gain[level - 1], np.empty_like(x)
 
         def first(band: slice) -> None:
             for block, h in convolved(x, self._first, band):
                 h += self._first_bias
                 h *= gain
+                if keep is not None:
+                    keep[block] = h.reshape(-1, *x.shape[1:])
                 gelu(h, middle[block].reshape(h.shape))
 
         def second(band: slice) -> None:

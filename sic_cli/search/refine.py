@@ -1,0 +1,207 @@
+"""The search: cells are moved to where the decoders' gradients and the real tables want them.
+
+At some levels in turn the cells so far are decoded by both decoders. The faithful one says how the
+squared error pulls on each latent, the vivid one how texture does (texture.py); a step along both is
+where that level wishes the latent. The mean of all wishes so far decides anew (choice.py). Cells that are
+chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by bit, and
+one choice serves all 16 levels. Big pictures are searched tile by tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cells.levels import NOT_SENT, LevelTable
+from ..cells.quantise import Cells, at_octaves, middle
+from ..model.config import STRIDE
+from ..model.convolution import Array
+from ..model.gradient import Pull
+from .choice import Bits, Octaves, chosen
+from .texture import Texture
+
+PRICE = 2.0
+"""Of a bit, in units of what the quantiser's own slope says."""
+STEP = 1.2
+"""Along a gradient; 1 would be right if the decoder were orthonormal."""
+FIRST = 1.1
+"""The same in the first sweep, which no others balance."""
+TEXTURE = 140.0
+"""What texture that is wrong by 1 (in its logarithm) is worth at level 1, in grey levels squared of the
+picture's mean squared error."""
+TAPER = 0.3
+"""Elsewhere it is worth this times (width of the level's cells / those of level 1) ** TAPER."""
+TURNS = ((15 / 16, 9 / 16, 3 / 16), (13 / 16, 7 / 16, 1 / 16))
+"""Levels that are decoded in even and odd sweeps, as shares of all; their neighbours take what they say."""
+SWEEPS = (0, 1, 2, 2, 3, 4, 6, 8, 12)
+"""Sweeps at efforts 1 to 9."""
+TILE = 80
+"""Positions each way that are searched together."""
+HALO = 4
+"""Positions beyond a tile that are searched with it and then forgotten."""
+
+Pulled = Callable[[Array, Array, int, Pull], Array]
+"""`SynthesisGradient.pulled`."""
+Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
+"""`ContextRunner.classes`."""
+Tell = Callable[[float], None]
+"""Is told now and then which share is done."""
+
+
+def silent(_: float) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a tile should look like: float32 (H, W, 3)."""
+
+    original: Array
+    texture: Texture
+
+    @staticmethod
+    def of(original: Array) -> Goal:
+        return Goal(original, Texture(original))
+
+    def error(self, made: Array) -> Array:
+        """Gradient of half the squared error."""
+        return made - self.original
+
+    def liveliness(self, worth: float, made: Array) -> Array:
+        """Gradient of half of `worth` times the distance of textures, for each sample."""
+        return np.float32(worth / 2 * made.size) * self.texture.distance(made)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search needs of a release.
+
+    centre: (K, C), where in a cell values are decoded; widest, finest: cell widths of level 1 and K;
+    faithful, vivid: the decoders backwards; classes: the context network; bits: the tables.
+    """
+
+    table: LevelTable
+    centre: Array
+    widest: float
+    finest: float
+    faithful: Pulled
+    vivid: Pulled
+    classes: Classes
+    bits: Bits
+
+    def refine(self, pixels: NDArray[np.uint8], cells: Cells, sweeps: int, tell: Tell) -> Cells:
+        """Better cells for a picture.
+
+        pixels: uint8 (16 h, 16 w, 3); cells: (C, h, w), at the last level, which stay as they are.
+        """
+        octaves = self._octaves()
+        out, (rows, across) = cells.copy(), cells.shape[1:]
+        tiles = list(product(_tiles(rows), _tiles(across)))
+        for index, (down, right) in enumerate(tiles):
+            seen = np.ascontiguousarray(out[:, down.seen, right.seen])
+            part = pixels[_pixels(down.seen), _pixels(right.seen)]
+
+            def told(share: float, before: int = index) -> None:
+                tell((before + share) / len(tiles))
+
+            found = self._tile(part.astype(np.float32), seen, octaves, sweeps, told)
+            found = found[:, down.kept, right.kept]
+            out[:, down.own, right.own] = found
+        return out
+
+    def _widths(self) -> NDArray[np.float64]:
+        """(K,) cell widths that the levels stand for."""
+        part = np.arange(self.table.levels) / max(1, self.table.levels - 1)
+        width: NDArray[np.float64] = self.widest * (self.finest / self.widest) ** part
+        return width
+
+    def _octaves(self) -> Octaves:
+        """Every level's cost counts as a share of what it usually is: in proportion to its cells' width.
+        A bit's price is what a quantiser of that width works at."""
+        width = self._widths()
+        weight = self.finest / width
+        return Octaves.of(self.table, self.centre, weight, weight * PRICE * 0.16 * width**2)
+
+    def _tile(
+        self, original: Array, cells: Cells, octaves: Octaves, sweeps: int, tell: Tell
+    ) -> Cells:
+        """Better cells for one tile."""
+        classes, goal = self._classes(cells, octaves), Goal.of(original)
+        total = np.zeros((len(octaves.octave), *cells.shape), np.float32)
+        for sweep in range(sweeps):
+            levels = self._turn(sweep)
+            for turn, level in enumerate(levels):
+                wish = self._wish(cells, level, goal, STEP if sweep else FIRST)
+                share = octaves.share[_speaks_for(level, levels, self.table.levels)].sum(0)
+                for sum_, part in zip(total, share, strict=True):
+                    told = np.flatnonzero(part)
+                    sum_[told] += part[told, None, None] * wish[told]
+                tell((sweep + (turn + 1) / len(levels)) / sweeps)
+            cells = chosen(total / np.float32(sweep + 1), classes, cells, octaves, self.bits)
+        return cells
+
+    def _wish(self, cells: Cells, level: int, goal: Goal, step: float) -> Array:
+        """Where a level would like the latents, (C, h, w): a step down the gradient."""
+        width, widths = self.table.width(level), self._widths()
+        now = at_octaves(cells, self.table, self.table.octaves[level - 1])
+        value = middle(now, self.table, level, self.centre[level - 1])
+        worth = TEXTURE * float(widths[level - 1] / widths[0]) ** TAPER
+        pull = self.faithful(value, width, level, goal.error)
+        pull += self.vivid(value, width, level, partial(goal.liveliness, worth))
+        value -= np.float32(step) * pull
+        return value
+
+    def _turn(self, sweep: int) -> list[int]:
+        """Levels of one sweep, from the last."""
+        shares = TURNS[sweep % len(TURNS)]
+        return sorted({max(1, round(s * self.table.levels)) for s in shares}, reverse=True)
+
+    def _classes(self, cells: Cells, octaves: Octaves) -> NDArray[np.uint8]:
+        """uint8 (3, J, C, h, w): what the context network says of each octave's cut."""
+        found = np.zeros((3, len(octaves.octave), *cells.shape), np.uint8)
+        steps = self.table.steps
+        for step in range(len(steps) - 1):
+            before, after = steps[step], steps[step + 1]
+            refined = np.flatnonzero(after > before)
+            known = at_octaves(cells, self.table, before)
+            part = self.classes(known, step, refined)
+            # a cut that leads to no level's octave counts for the next one that does
+            theirs = octaves.octave[:, refined]
+            place = ((theirs != NOT_SENT) & (theirs < after[refined])).sum(0)
+            found[:, place, refined] = part
+        return found
+
+
+def _speaks_for(level: int, levels: list[int], count: int) -> NDArray[np.intp]:
+    """Which levels, from 0, are nearer to `level` than to the others (the higher one if as near)."""
+    every = np.arange(1, count + 1)
+    near = np.abs(every[:, None] - np.array(levels)).argmin(1)
+    return np.flatnonzero(near == levels.index(level))
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Rows or columns: its own, and those it looks at."""
+
+    own: slice
+    seen: slice
+
+    @property
+    def kept(self) -> slice:
+        return slice(self.own.start - self.seen.start, self.own.stop - self.seen.start)
+
+
+def _tiles(count: int) -> Iterator[Tile]:
+    number = max(1, round(count / TILE))
+    edges = [count * i // number for i in range(number + 1)]
+    for a, b in pairwise(edges):
+        yield Tile(slice(a, b), slice(max(0, a - HALO), min(count, b + HALO)))
+
+
+def _pixels(rows: slice) -> slice:
+    return slice(rows.start * STRIDE, rows.stop * STRIDE)

@@ -199,7 +199,6 @@ def encode_picture(
     from .carry import to_chunks
     from .codec.encode import encode
     from .release.locate import find
-    from .search.refine import silent
 
     card = find(options.model)
     with _CODEC:
@@ -212,7 +211,7 @@ def encode_picture(
             seed=options.seed,
             chunks=to_chunks(picture, name),
             effort=options.effort,
-            tell=tell or silent,
+            tell=tell,
         )
         found = settle(made, picture.pixels, options, name)
     parsed, level = parse(found.made), found.level

@@ -24,7 +24,7 @@ ROOMS = {
     "tasks": (
         {
             *("errors", "files", "remote", "batch", "bitstream", "convert", "codec", "release"),
-            *("picture", "limits", "model"),
+            *("picture", "limits", "model", "search"),
         },
         set(),
     ),
@@ -38,9 +38,13 @@ ROOMS = {
     "cells": ({"errors"}, {"numpy"}),
     "picture": ({"errors"}, {"numpy", "PIL"}),
     "model": ({"errors", "cells"}, {"torch", "numpy", "threadpoolctl"}),
+    "search": ({"errors", "cells", "entropy", "model"}, {"numpy"}),
     "release": ({"errors", "cells", "model", "files", "places"}, {"numpy", "safetensors"}),
     "codec": (
-        {"errors", "extras", "picture", "model", "cells", "entropy", "bitstream", "release"},
+        {
+            *("errors", "extras", "picture", "model", "cells", "entropy", "bitstream", "release"),
+            "search",
+        },
         {"numpy", "torch"},
     ),
     "documents": ({"errors"}, set()),
@@ -59,7 +63,10 @@ ROOMS = {
     ),
     "carry": ({"errors", "bitstream", "picture"}, {"numpy"}),
     "convert": (
-        {"errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"},
+        {
+            *("errors", "bitstream", "picture", "codec", "release", "carry", "targets", "limits"),
+            "search",
+        },
         {"numpy"},
     ),
     "measure": ({"errors", "extras", "picture"}, {"numpy", "torch", "lpips", "safetensors", "PIL"}),

@@ -31,11 +31,7 @@ def shifted(cells: Cells, shift: Cells) -> Cells:
 def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
     """Cells of a latent (C, h, w) at the last level, in 16 bits where they fit. The only place where
     floats decide a cell."""
-    octave = table.octaves[-1].astype(np.int32)
-    sent = octave != NOT_SENT
-    first = np.array([column[column != NOT_SENT][:1].sum() for column in table.steps.T], np.int32)
-    most = ((FIRST_CUT_MAX + 1) << np.where(sent, octave - first, 0)) - 1
-    width = table.width(table.levels)
+    most, width = largest(table), table.width(table.levels)
     cells: Cells = np.empty(latent.shape, np.int16)
     for channel, values in enumerate(latent):
         magnitude = np.minimum(np.abs(values) / width[channel], most[channel])
@@ -43,6 +39,15 @@ def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
             cells = cells.astype(np.int32)
         cells[channel] = np.copysign(magnitude, values)
     return cells
+
+
+def largest(table: LevelTable) -> NDArray[np.int32]:
+    """(C,) largest number of a cell at the last level."""
+    octave = table.octaves[-1].astype(np.int32)
+    first = np.array([column[column != NOT_SENT][:1].sum() for column in table.steps.T], np.int32)
+    shift = np.where(octave != NOT_SENT, octave - first, 0)
+    most: NDArray[np.int32] = ((FIRST_CUT_MAX + 1) << shift) - 1
+    return most
 
 
 def at_octaves(

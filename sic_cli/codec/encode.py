@@ -40,7 +40,7 @@ def encode(
     seed: int = 0,
     chunks: tuple[Chunk, ...] = (),
     effort: int = 1,
-    tell: Tell = silent,
+    tell: Tell | None = None,
 ) -> bytes:
     """A .sic file of levels 1..`level` (default: all).
 
@@ -67,7 +67,9 @@ def encode(
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
     if sweeps := SWEEPS[effort - 1]:
         edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
-        cells = machine.search.refine(np.pad(pixels, edges, mode="edge"), cells, sweeps, tell)
+        cells = machine.search.refine(
+            np.pad(pixels, edges, mode="edge"), cells, sweeps, tell or silent
+        )
     header = Header(width, height, levels, card.id, grey, seed)
     with walk_ahead(machine, cells, level) as walk:
         return write(header, chunks, encode_layers(machine, walk, cells, psnr[:level]))

@@ -21,7 +21,8 @@ from ..model.exact import ContextRunner
 from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
-from ..search.refine import Bits, Pulled, Search
+from ..search.choice import Bits
+from ..search.refine import Pulled, Search
 from .coding_tables import CodingTables
 from .tiles import Strip, columns, scaled, strips
 from .walk import Walk

@@ -82,9 +82,7 @@ class Written:
         if self._last is None or self._last[0] is not pixels or self._last[1] != repeat:
             rgb, grey = colours(pixels), pixels.ndim == 2
             data, seconds = timed(
-                lambda: encode(
-                    rgb, self.card, device=self.device, grey=grey, effort=self.effort
-                ),
+                lambda: encode(rgb, self.card, device=self.device, grey=grey, effort=self.effort),
                 repeat,
             )
             self._last = pixels, repeat, data, seconds

@@ -1,8 +1,4 @@
-"""How pixels pull on latents: the synthesis backwards, on the CPU with NumPy.
-
-For an encoder that searches. The convolutions of the head repeat the picture's edge outwards; what would
-come back over the edge is left out, which touches its last pixels alone.
-"""
+"""How pixels pull on latents: the synthesis backwards, on the CPU with NumPy, for an encoder that searches."""
 
 from __future__ import annotations
 
@@ -57,7 +53,7 @@ class SynthesisGradient(SynthesisRunner):
                     dots(pixels, block)[:] = by_dots(h, fine.shape[1])
 
             each(paint, small)
-            back = self._through_head(pull(pixels), head, fine, level, each, small)
+            back = self._through_head(pull(pixels), head, fine, level, each)
             out = np.empty_like(latent)
             self._out_of_patches(back, x, out, each, parts)
             for block, held in zip(reversed(self._turned), reversed(kept), strict=True):
@@ -65,40 +61,27 @@ class SynthesisGradient(SynthesisRunner):
             self._to_latent(x, latent, width, out, each, parts)
         return out
 
-    def _through_head(
-        self, pull: Array, head: Array, fine: Array, level: int, each: Each, parts: list[slice]
-    ) -> Array:
-        """Gradient of `fine`, written over it; `head` is written over too."""
-        told = np.empty((*fine.shape[:2], TOLD), np.float32)
-        gain = self._head_gain[level - 1]
-
-        def gather(band: slice) -> None:
-            for block in blocks(band, TOLD * fine.shape[1]):
-                seen = dots(pull, block).transpose(0, 2, 4, 1, 3)
-                np.multiply(seen, np.float32(PIXEL_SCALE), out=told[block].reshape(seen.shape))
-
-        def through(band: slice) -> None:
-            for block, h in convolved(told, self._head_out_turned, band):
-                here = head[block].reshape(h.shape)
-                h *= gain
-                h *= here > 0
-                here[:] = h
-
-        def join(band: slice) -> None:
-            for block, h in convolved(head, self._head_in_turned, band):
-                here = fine[block].reshape(h.shape)
-                here[:] = h
-                here[:, :TOLD] += told[block].reshape(-1, TOLD)
-
-        for work in (gather, through, join):
-            each(work, parts)
-        return fine
+    def _through_head(self, pull: Array, head: Array, fine: Array, level: int, each: Each) -> Array:
+        """Gradient of `fine`."""
+        rows, across = fine.shape[:2]
+        told = ringed(rows, across, TOLD)
+        seen = dots(pull, slice(0, rows)).transpose(0, 2, 4, 1, 3)
+        told[1:-1, 1:-1] = seen.reshape(rows, across, TOLD)
+        told *= np.float32(PIXEL_SCALE)
+        back = ringed(rows, across, head.shape[2])
+        inner = folded(returned(told, self._head_out_turned, each))
+        inner *= self._head_gain[level - 1]
+        inner *= head > 0
+        back[1:-1, 1:-1] = inner
+        out = np.ascontiguousarray(folded(returned(back, self._head_in_turned, each)))
+        out[:, :, :TOLD] += told[1:-1, 1:-1]
+        return out
 
     def _out_of_patches(
         self, back: Array, x: Array, out: Array, each: Each, parts: list[slice]
     ) -> None:
         """From the head's gradient to that of the blocks' output, into x, and of the shortcut, into out."""
-        rows, across, wide = x.shape
+        _, across, wide = x.shape
         channels, side = len(out), STRIDE // FINE
 
         def work(band: slice) -> None:
@@ -156,6 +139,32 @@ class TurnedBlock(BlockRunner):
 
         each(second, parts)
         each(first, parts)
+
+
+def ringed(rows: int, across: int, channels: int) -> Array:
+    """Zeros with one place more on each side."""
+    return np.zeros((rows + 2, across + 2, channels), np.float32)
+
+
+def returned(x: Array, by: Array, each: Each) -> Array:
+    """A convolution of x with a kernel from `turned`."""
+    out = np.empty((*x.shape[:2], by.shape[2]), np.float32)
+
+    def work(band: slice) -> None:
+        for block, h in convolved(x, by, band):
+            out[block].reshape(h.shape)[:] = h
+
+    each(work, bands(*x.shape[:2]))
+    return out
+
+
+def folded(x: Array) -> Array:
+    """Where a picture's edge was repeated outwards once, its gradient belongs to the edge."""
+    x[1] += x[0]
+    x[-2] += x[-1]
+    x[:, 1] += x[:, 0]
+    x[:, -2] += x[:, -1]
+    return x[1:-1, 1:-1]
 
 
 def turned(weight: Array) -> Array:

@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.levels import NOT_SENT, LevelTable
-from ..cells.quantise import Cells
+from ..cells.quantise import Cells, largest
 from ..entropy.tables import TOTAL
 from ..model.convolution import Array
 
 OUTER = (0.07, 11.5)
 """Bits that one cell farther out may cost."""
-MOST = 1 << 12
-"""Cells of any octave that a wish may lie away from 0."""
 HOPELESS = 0.6
 """Where every level wishes less than this share of its cell, 0 costs least."""
 
@@ -33,7 +31,7 @@ class Octaves:
 
     octave: NOT_SENT where there is none. width: of its cells. centre: where in a cell a value is decoded.
     weight, price: sums over its levels, of the square and of a bit. share: (K, J, C), of each level in
-    the weight.
+    the weight. most: (C,), the largest cell at the last level.
     """
 
     octave: NDArray[np.int16]
@@ -42,11 +40,17 @@ class Octaves:
     weight: Array
     price: Array
     share: Array
+    most: NDArray[np.int32]
 
     @staticmethod
-    def of(table: LevelTable, centre: Array, weight: Array, price: Array) -> Octaves:
+    def of(
+        table: LevelTable,
+        centre: Array,
+        weight: NDArray[np.float64],
+        price: NDArray[np.float64],
+    ) -> Octaves:
         """centre: (K, C). weight, price: (K,), by level, of a square and of a bit."""
-        levels, channels = table.octaves.shape
+        channels = table.channels
         lists = [sorted(set(column) - {NOT_SENT}) for column in table.octaves.T.tolist()]
         octave = np.full((max(1, *map(len, lists)), channels), NOT_SENT, np.int16)
         for channel, known in enumerate(lists):
@@ -63,13 +67,14 @@ class Octaves:
             total.astype(np.float32),
             np.where(at, price[:, None, None], 0).sum(0).astype(np.float32),
             share,
+            largest(table),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """What decisions cost by class, (256,): leave: cell 0 (with half of what both signs cost), less staying;
-    side: half of what the sign + costs, less -; outer: the outer half of a cell, less the inner."""
+    """What decisions cost more than their contraries, by class, (256,): leave: to leave cell 0, and a bit
+    for the sign; side: half of what + costs more than -; outer: the outer half of a cell."""
 
     leave: Array
     side: Array
@@ -79,14 +84,15 @@ class Bits:
     def of(ones: dict[str, NDArray[np.int64]]) -> Bits:
         """ones: frequencies of symbol 1 by class of `zero`, `sign` and `inner`."""
 
-        def dearer(name: str) -> tuple[Array, Array]:
+        def dearer(name: str) -> Array:
             share = np.full(256, 0.5)
             share[: len(ones[name])] = ones[name] / TOTAL
-            one, other = -np.log2(share), -np.log2(1 - share)
-            return (one - other).astype(np.float32), ((one + other) / 2).astype(np.float32)
+            ratio: NDArray[np.float64] = np.log2((1 - share) / share)
+            return ratio.astype(np.float32)
 
-        leave, side, outer = dearer("zero")[0], dearer("sign"), dearer("inner")[0]
-        return Bits(leave, side[0] / 2, np.clip(outer, *OUTER))
+        half, low, high = np.float32(0.5), *map(np.float32, OUTER)
+        outer = np.minimum(np.maximum(dearer("inner"), low), high)
+        return Bits(dearer("zero") + 1, dearer("sign") * half, outer)
 
 
 def chosen(
@@ -101,29 +107,31 @@ def chosen(
     for channel, now in enumerate(cells):
         sent = octaves.octave[:, channel] != NOT_SENT
         if sent.any():
-            here = Channel.of(octaves, sent, channel)
-            flat = (a[..., sent, channel, :, :] for a in (wishes, classes))
-            _choose(*flat, now.reshape(-1), here, bits, out[channel].reshape(-1))
+            here = Channel.of(octaves, sent, channel, int(np.iinfo(out.dtype).max))
+            wished, seen = wishes[sent, channel], classes[:, sent, channel]
+            _choose(wished, seen, now.reshape(-1), here, bits, out[channel].reshape(-1))
     return out
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """The octaves of one channel: each (J, 1). shift: octaves to the last one."""
+    """The octaves of one channel: each (J, 1). shift: octaves to the last one; most: the largest cell."""
 
     shift: NDArray[np.int16]
     width: Array
     centre: Array
     weight: Array
     price: Array
+    most: int
 
     @staticmethod
-    def of(octaves: Octaves, sent: NDArray[np.bool_], channel: int) -> Channel:
+    def of(octaves: Octaves, sent: NDArray[np.bool_], channel: int, most: int) -> Channel:
         octave = octaves.octave[sent, channel]
         rest = (octaves.width, octaves.centre, octaves.weight, octaves.price)
-        return Channel(
-            (octave[-1] - octave)[:, None], *(a[sent, channel][:, None] for a in rest)
-        )
+        width, centre, weight, price = (a[sent, channel][:, None] for a in rest)
+        shift = (octave[-1] - octave)[:, None]
+        largest_here = min(most, int(octaves.most[channel]))
+        return Channel(shift, width, centre, weight, price, largest_here)
 
 
 def _choose(
@@ -144,7 +152,7 @@ def _choose(
         return
     wished = wishes[:, places]
     zero, sign, inner = classes[:, :, places]
-    leave, side, outer = bits.leave[zero] + 1, bits.side[sign], bits.outer[inner]
+    leave, side, outer = bits.leave[zero], bits.side[sign], bits.outer[inner]
     best = now[places].astype(np.int32)
     least = _cost(best, wished, leave, side, outer, here)
     for one in _candidates(wished, here):
@@ -157,14 +165,15 @@ def _choose(
 
 def _candidates(wished: Array, here: Channel) -> Sequence[NDArray[np.int32]]:
     """Where the last level wishes it, and both sides of the cells' edges next to each level's wish."""
-    size = np.abs(wished)
-    most = float(MOST)
-    found = [np.copysign(np.minimum(size[-1] / here.width[-1], most), wished[-1]).astype(np.int32)]
-    edge = np.clip(np.rint(size / here.width), 1, most).astype(np.int32) << here.shift
-    negative = wished < 0
-    for number in (edge, edge - 1):
-        found += list(np.where(negative, -number, number))
-    return found
+    cells = np.minimum(np.abs(wished) / here.width, np.float32(here.most))
+    edge = np.maximum(np.rint(cells), 1).astype(np.int64) << here.shift
+    numbers = [cells[-1:].astype(np.int64), edge, edge - 1]
+    signs = [np.where(wished[-len(n) :] < 0, -1, 1) for n in numbers]
+    return [
+        one.astype(np.int32)
+        for number, sign in zip(numbers, signs, strict=True)
+        for one in np.minimum(number, here.most) * sign
+    ]
 
 
 def _cost(

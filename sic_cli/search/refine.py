@@ -31,10 +31,10 @@ STEP = 1.2
 """Along a gradient; 1 would be right if the decoder were orthonormal."""
 FIRST = 1.1
 """The same in the first sweep, which no others balance."""
-TEXTURE = 140.0
+TEXTURE = 100.0
 """What texture that is wrong by 1 (in its logarithm) is worth at level 1, in grey levels squared of the
 picture's mean squared error."""
-TAPER = 0.3
+TAPER = 0.5
 """Elsewhere it is worth this times (width of the level's cells / those of level 1) ** TAPER."""
 TURNS = ((15 / 16, 9 / 16, 3 / 16), (13 / 16, 7 / 16, 1 / 16))
 """Levels that are decoded in even and odd sweeps, as shares of all; their neighbours take what they say."""
@@ -142,7 +142,8 @@ class Search:
                     told = np.flatnonzero(part)
                     sum_[told] += part[told, None, None] * wish[told]
                 tell((sweep + (turn + 1) / len(levels)) / sweeps)
-            cells = chosen(total / np.float32(sweep + 1), classes, cells, octaves, self.bits)
+            wishes = (total / np.float32(sweep + 1)).astype(np.float32, copy=False)
+            cells = chosen(wishes, classes, cells, octaves, self.bits)
         return cells
 
     def _wish(self, cells: Cells, level: int, goal: Goal, step: float) -> Array:

@@ -18,6 +18,8 @@ OPPONENT = np.array(
     ((0.299, 0.587, 0.114), (0.5, -0.419, -0.081), (-0.169, -0.331, 0.5)), np.float32
 )
 """Brightness and two colour differences of RGB."""
+AXES = ((2,), (1,), (2, 1))
+"""Of the three kinds of `differences`."""
 
 
 class Texture:
@@ -36,7 +38,7 @@ class Texture:
         for (scale, plane), wanted in zip(planes(made), self._wanted, strict=False):
             gradient = np.zeros_like(plane)
             found = differences(plane, STRIDE >> scale)
-            for axes, (d, goal) in zip(((2,), (1,), (2, 1)), zip(found, wanted, strict=True)):
+            for axes, (d, goal) in zip(AXES, zip(found, wanted, strict=True), strict=True):
                 p = energy(d) + FLOOR
                 ratio = np.float32(0.5) * np.log(p / (goal + FLOOR))
                 total += float(np.square(ratio, dtype=np.float64).mean()) / count
@@ -69,7 +71,8 @@ def unplaned(gradients: list[Array], shape: tuple[int, ...]) -> Array:
         above[: len(gradients[scale])] += gradients[scale]
         if scale:
             above = np.repeat(np.repeat(above / np.float32(4), 2, 1), 2, 2)
-    return np.einsum("oc,ohw->hwc", OPPONENT, above).reshape(shape)
+    turned: Array = np.einsum("oc,ohw->hwc", OPPONENT, above)
+    return turned.reshape(shape)
 
 
 def differences(plane: Array, patch: int) -> list[Array]:
@@ -90,7 +93,8 @@ def energy(d: Array) -> Array:
     square = np.square(d[:, : rows * HALF, : across * HALF])
     parts = square.reshape(len(d), rows, HALF, across, HALF).sum((2, 4), dtype=np.float32)
     parts = parts[:, 1:] + parts[:, :-1]
-    return (parts[:, :, 1:] + parts[:, :, :-1]) / np.float32(WINDOW**2)
+    mean: Array = (parts[:, :, 1:] + parts[:, :, :-1]) / np.float32(WINDOW**2)
+    return mean
 
 
 def spread(windows: Array, shape: tuple[int, ...]) -> Array:

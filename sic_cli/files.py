@@ -7,7 +7,6 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -229,6 +228,8 @@ def _name(part: str, target: str, new: bool) -> None:
 
 def _new_part(folder: str) -> tuple[int, str]:
     """A new temporary file, locked for as long as it is open: `remove_stale` leaves it alone."""
+    import tempfile  # takes a while to load
+
     while True:
         handle, part = tempfile.mkstemp(PART_SUFFIX, ".", folder or ".")
         if _lock(handle) is not False and _same(handle, part):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sic_cli import memory
-from sic_cli.batch import pool
+from sic_cli.batch import jobs
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_machine_that_does_not_tell_is_unknown(
 ) -> None:
     monkeypatch.setattr(memory, "_built_in", lambda: [])
     assert memory.machine_memory() is None
-    assert pool.fitting_jobs() == pool.cores()
+    assert jobs.fitting_jobs() == jobs.cores()
 
 
 def test_this_machine_tells_something_sensible() -> None:
@@ -71,8 +71,8 @@ def test_this_machine_tells_something_sensible() -> None:
 def test_jobs_fit_into_what_a_container_allows(
     groups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "cores", lambda: 16)
-    assert pool.fitting_jobs() == 8
+    monkeypatch.setattr(jobs, "cores", lambda: 16)
+    assert jobs.fitting_jobs() == 8
     (groups / "cgroup").write_text("0::/a\n")
     limit(groups, "a/memory.max", "3000000000")
-    assert pool.fitting_jobs() == 3
+    assert jobs.fitting_jobs() == 3

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import platform
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from .. import __version__
 from ..errors import ModelError, Notice, ResourceError, SicError, UsageError
 from ..files import shown
 from . import gate
-from .pool import cores
+from .jobs import workers_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +53,6 @@ TRIES = 1
 COUNT_SECONDS = 2.0
 AHEAD = 2
 """Files in flight for every thread of the cluster, so that no worker waits for the next."""
-ADDRESS = re.compile(r"[a-z][a-z0-9+]*://\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +63,6 @@ class Needs:
     model_id: str = ""
     gpu: bool = False
     threads: int = 0
-
-
-def workers_of(address: str) -> int | None:
-    """`local` and `local:N`: how many processes; None for an address. Raises UsageError."""
-    if found := re.fullmatch("local(?::([0-9]{1,4}))?", address):
-        number = int(found[1]) if found[1] else cores()
-        if number:
-            return number
-    elif ADDRESS.fullmatch(address):
-        return None
-    raise UsageError(
-        f"--cluster {shown(address)}: is no address", "tcp://host:8786, local, or local:N"
-    )
 
 
 class Cluster(Executor):
@@ -122,7 +107,7 @@ class Cluster(Executor):
     def _local(self, number: int) -> Any:
         import dask
 
-        from .pool import threads_each
+        from .jobs import threads_each
 
         threads = threads_each(number, self.needs.threads)
         settings: dict[str, Any] = {

@@ -13,14 +13,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-from ..memory import machine_memory
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 GRACE_SECONDS = 0.5
-BYTES_A_JOB = 640 << 20
-"""What a worker is taken to need, for `--jobs auto`: 12 megapixels take 0.36 GB, 24 with transparency 0.85."""
 
 
 class Workers(ProcessPoolExecutor):
@@ -79,25 +75,3 @@ def _follow_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def fitting_jobs() -> int:
-    """`--jobs auto`: one a core, as far as memory reaches."""
-    memory = machine_memory()
-    if memory is None:
-        return cores()
-    return max(1, min(cores(), memory * 3 // 4 // BYTES_A_JOB))
-
-
-def threads_each(jobs: int, threads: int) -> int:
-    """Threads of a worker: what was asked for, else its share of the cores; 0: leave it as it is."""
-    if threads or jobs == 1 or "OMP_NUM_THREADS" in os.environ:
-        return threads
-    return max(1, cores() // jobs)

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..batch.cluster import workers_of
-from ..batch.pool import fitting_jobs
+from ..batch.jobs import fitting_jobs, workers_of
 from ..errors import UsageError
 from ..files import shown
 from ..remote.names import ONE_PROCESS, is_url, scheme

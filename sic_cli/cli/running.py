@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..batch.cluster import Cluster, Needs, workers_of
-from ..batch.pool import Workers, threads_each
+from ..batch.jobs import threads_each, workers_of
 from ..batch.report import Lines, Summary, open_report
 from ..batch.run import Here, Runner
 from ..batch.work import Order, Record, Task, Work
@@ -22,6 +21,9 @@ from ..files import shown
 from .common import MESSAGES
 from .options_io import Io
 from .progress import Display
+
+if TYPE_CHECKING:
+    from ..batch.cluster import Cluster
 
 GRACE_SECONDS = 1.5
 MOST_NAMES = 32
@@ -83,6 +85,8 @@ class Run:
         task: Any = command.task
         threads = getattr(command.task, "threads", None)
         if io.cluster is not None:
+            from ..batch.cluster import Cluster, Needs
+
             needs = Needs(
                 getattr(command.task, "model_id", ""),
                 command.device.startswith("cuda"),
@@ -105,7 +109,11 @@ class Run:
     def _pool(self) -> Executor:
         if self.cluster is not None:
             return self.cluster
-        return Here() if self.jobs == 1 else Workers(self.jobs, partial(_prepare, self.work.task))
+        if self.jobs == 1:
+            return Here()
+        from ..batch.pool import Workers
+
+        return Workers(self.jobs, partial(_prepare, self.work.task))
 
     def _most(self) -> int:
         if self.cluster is not None:

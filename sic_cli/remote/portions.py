@@ -11,7 +11,7 @@ from ..bitstream.heads import HEAD_BYTES, Heads, heads
 from ..bitstream.reader import parse
 from ..errors import SicError
 from ..files import shown
-from . import either, store
+from . import either
 from .names import is_url
 
 FIRST_BYTES = 2048
@@ -37,6 +37,8 @@ class Window:
         return self._get(start, end)
 
     def _get(self, start: int, end: int) -> bytes:
+        from . import store
+
         got = store.read_part(self.url, start, end)
         self.fetched += len(got)
         return got if len(got) <= end - start else got[start:end]  # a server that knows no ranges
@@ -47,6 +49,8 @@ def first_levels(source: str, level: int) -> either.Portion:
 
     Raises InputError, ResourceError.
     """
+    from . import store
+
     known = store.state(source)
     if known.folder or known.size < 0 or known.size > MAX_FILE:
         return either.read(source, MAX_FILE)
@@ -66,6 +70,8 @@ def outline(source: str) -> tuple[Heads, int | None]:
     """
     fetched = 0
     if is_url(source):
+        from . import store
+
         known = store.state(source)
         if not known.folder and HEAD_BYTES < known.size <= MAX_FILE:
             window = Window(source, known.size, whole=False)

@@ -44,6 +44,7 @@ if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that i
 
 
 EFFORTS = range(1, 10)
+"""How long an encoder may search: `search.refine.PLANS` says what for."""
 
 
 @dataclass(frozen=True, slots=True)

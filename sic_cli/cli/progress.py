@@ -87,16 +87,27 @@ class Display:
 
 @contextmanager
 def searching() -> Iterator[Callable[[float], None]]:
-    """A bar for what one picture's search tells; nothing where nothing may be drawn."""
-    if not MESSAGES.bars():
-        yield lambda _: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    """A bar for what one picture's search tells, while it does; nothing where nothing may be drawn."""
+    bars: list[Progress] = []
 
-    columns = TextColumn("searching"), BarColumn(), TextColumn("ETA"), TimeRemainingColumn()
-    with Progress(*columns, console=_console(), transient=True, redirect_stdout=False) as drawn:
-        task = drawn.add_task("", total=1.0)
-        yield lambda share: drawn.update(task, completed=share)
+    def tell(share: float) -> None:
+        if not bars:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = TextColumn("searching"), BarColumn(), TextColumn("ETA"), TimeRemainingColumn()
+            drawn = Progress(*columns, console=_console(), transient=True, redirect_stdout=False)
+            drawn.add_task("", total=1.0)
+            drawn.start()
+            bars.append(drawn)
+        bars[0].update(bars[0].task_ids[0], completed=share)
+        if share >= 1:
+            bars[0].stop()
+
+    try:
+        yield tell if MESSAGES.bars() else lambda _: None
+    finally:
+        for drawn in bars:
+            drawn.stop()
 
 
 def _console() -> Console:

@@ -17,7 +17,7 @@ from ..model.bands import bands, crew
 from ..model.config import STRIDE
 from ..model.runners import patches_of
 from ..release.card import Card
-from ..search.refine import SWEEPS, Tell, silent
+from ..search.refine import PLANS, Tell, silent
 from .ahead import walk_ahead
 from .engine import Engine, Pixels, engine
 from .tiles import scaled
@@ -46,6 +46,7 @@ def encode(
 
     pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one. effort: 1
     to 9, how long better cells are searched for (search/refine.py); tell: hears how far that is.
+    The expected PSNR is effort 1's, which others exceed by some tenths of a decibel.
     Raises ResourceError for a picture over the format's limits, TargetError for a level that the
     model does not have.
     """
@@ -65,11 +66,8 @@ def encode(
         error += level_errors(machine, latent, part)
     samples = cells[0].size * 3 * STRIDE**2
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
-    if sweeps := SWEEPS[effort - 1]:
-        edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
-        cells = machine.search.refine(
-            np.pad(pixels, edges, mode="edge"), cells, sweeps, tell or silent
-        )
+    if PLANS[effort].sweeps:
+        cells = machine.search.refine(pixels, cells, PLANS[effort], tell or silent)
     header = Header(width, height, levels, card.id, grey, seed)
     with walk_ahead(machine, cells, level) as walk:
         return write(header, chunks, encode_layers(machine, walk, cells, psnr[:level]))

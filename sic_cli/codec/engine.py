@@ -18,11 +18,12 @@ from ..extras import has_torch, install_hint
 from ..model.config import STRIDE
 from ..model.convolution import Array
 from ..model.exact import ContextRunner
+from ..model.gradient import SynthesisGradient
 from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from ..search.choice import Bits
-from ..search.refine import Pulled, Search
+from ..search.refine import Search
 from .coding_tables import CodingTables
 from .tiles import Strip, columns, scaled, strips
 from .walk import Walk
@@ -90,16 +91,9 @@ class Networks:
         filters = in_reading_order(self._release.analysis["linear"].astype(np.float32))
         return np.linalg.qr(filters.astype(np.float64))[0].astype(np.float32)
 
-    def _backwards(self, realism: float) -> Pulled:
-        """The same decoder backwards: `SynthesisGradient.pulled`."""
-        arrays = decoder_at(self._release, realism)
-        if self._device == "cpu":
-            from ..model.gradient import SynthesisGradient
-
-            return SynthesisGradient(arrays, self._config).pulled
-        from ..model.on_gpu import TorchSynthesis
-
-        return TorchSynthesis(arrays, self._config, self._device).pulled
+    def _backwards(self, realism: float) -> SynthesisGradient:
+        """A decoder that a search asks; on the CPU, whatever the device."""
+        return SynthesisGradient(decoder_at(self._release, realism), self._config)
 
     def _synthesis(self, realism: float) -> Callable[[Array, Array, int], Pixels]:
         """Latent, cell widths and level -> pixels. realism: see `decoder_at`."""
@@ -153,8 +147,8 @@ class Engine:
             self.release.centre,
             config.widest,
             config.finest,
-            self.networks.backwards(0.0),
-            self.networks.backwards(1.0),
+            self.networks.backwards(0.0).pulled,
+            self.networks.backwards(1.0).pulled,
             self.runner.classes,
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )

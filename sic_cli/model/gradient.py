@@ -66,13 +66,11 @@ class SynthesisGradient(SynthesisRunner):
         rows, across = fine.shape[:2]
         told = ringed(rows, across, TOLD)
         seen = dots(pull, slice(0, rows)).transpose(0, 2, 4, 1, 3)
-        told[1:-1, 1:-1] = seen.reshape(rows, across, TOLD)
-        told *= np.float32(PIXEL_SCALE)
+        np.multiply(seen, np.float32(PIXEL_SCALE), out=told[1:-1, 1:-1].reshape(seen.shape))
         back = ringed(rows, across, head.shape[2])
         inner = folded(returned(told, self._head_out_turned, each))
-        inner *= self._head_gain[level - 1]
-        inner *= head > 0
-        back[1:-1, 1:-1] = inner
+        np.copyto(back[1:-1, 1:-1], inner, where=head > 0)
+        back *= self._head_gain[level - 1]
         out = np.ascontiguousarray(folded(returned(back, self._head_in_turned, each)))
         out[:, :, :TOLD] += told[1:-1, 1:-1]
         return out
@@ -176,6 +174,18 @@ def gelu_slope(x: Array) -> Array:
     """Derivative of `runners.gelu`."""
     a, b = np.float32(0.7978845608028654), np.float32(0.044715)  # sqrt(2 / pi)
     square = np.square(x)
-    tanh = np.tanh(a * x * (1 + b * square))
-    slope: Array = 0.5 * (1 + tanh) + 0.5 * x * (1 - np.square(tanh)) * a * (1 + 3 * b * square)
-    return slope
+    inner = square * b
+    inner += 1
+    inner *= x
+    inner *= a
+    tanh = np.tanh(inner, out=inner)
+    # (1 + tanh) / 2 + x / 2 (1 - tanh^2) a (1 + 3 b x^2)
+    square *= 3 * b
+    square += 1
+    square *= x
+    square *= a
+    square *= 1 - tanh
+    square += 1
+    square *= 1 + tanh
+    square *= np.float32(0.5)
+    return square

@@ -12,7 +12,6 @@ from torch import nn
 
 from .config import ModelConfig
 from .convolution import Array
-from .gradient import Pull
 from .runners import MIDDLE, Arrays
 from .transforms import Analysis, Synthesis
 
@@ -71,15 +70,3 @@ class TorchSynthesis:
             out = (out + MIDDLE).round_().clamp_(0, 255).to(torch.uint8)
             pixels: NDArray[np.uint8] = out.permute(1, 2, 0).cpu().numpy()
         return pixels
-
-    def pulled(self, latent: Array, width: Array, level: int, pull: Pull) -> Array:
-        """As `SynthesisGradient.pulled`."""
-        with plainly(self._device), torch.inference_mode(False), torch.enable_grad():
-            places, cell = (torch.from_numpy(a).to(self._device)[None] for a in (latent, width))
-            places.requires_grad_(True)
-            out = self._network(places, cell, torch.tensor([level - 1], device=self._device))[0]
-            made = (out.detach() + MIDDLE).permute(1, 2, 0).contiguous().cpu().numpy()
-            wanted = torch.from_numpy(pull(made)).to(self._device).permute(2, 0, 1)
-            (found,) = torch.autograd.grad(out, places, wanted)
-            gradient: Array = found[0].cpu().numpy()
-        return gradient

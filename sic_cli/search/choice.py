@@ -8,7 +8,6 @@ of one octave, so the sum goes over octaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,11 +95,16 @@ class Bits:
 
 
 def chosen(
-    wishes: Array, classes: NDArray[np.uint8], cells: Cells, octaves: Octaves, bits: Bits
+    wishes: Array,
+    count: int,
+    classes: NDArray[np.uint8],
+    cells: Cells,
+    octaves: Octaves,
+    bits: Bits,
 ) -> Cells:
     """Cells at the last level that cost least.
 
-    wishes: float32 (J, C, h, w); classes: uint8 (3, J, C, h, w): zero, sign, inner; cells: those that a
+    wishes: float32 (J, C, h, w), sums of `count`; classes: uint8 (3, J, C, h, w): zero, sign, inner; cells: those that a
     better choice replaces.
     """
     out = cells.copy()
@@ -108,7 +112,7 @@ def chosen(
         sent = octaves.octave[:, channel] != NOT_SENT
         if sent.any():
             here = Channel.of(octaves, sent, channel, int(np.iinfo(out.dtype).max))
-            wished, seen = wishes[sent, channel], classes[:, sent, channel]
+            wished, seen = wishes[sent, channel] / np.float32(count), classes[:, sent, channel]
             _choose(wished, seen, now.reshape(-1), here, bits, out[channel].reshape(-1))
     return out
 
@@ -153,46 +157,44 @@ def _choose(
     wished = wishes[:, places]
     zero, sign, inner = classes[:, :, places]
     leave, side, outer = bits.leave[zero], bits.side[sign], bits.outer[inner]
-    best = now[places].astype(np.int32)
-    least = _cost(best, wished, leave, side, outer, here)
-    for one in _candidates(wished, here):
-        cost = _cost(one, wished, leave, side, outer, here)
-        better = cost < least
-        np.copyto(best, one, where=better)
-        np.copyto(least, cost, where=better)
-    out[places] = best
+    numbers = _candidates(now[places], wished, here)
+    best = _costs(numbers, wished, leave, side, outer, here).argmin(0)
+    out[places] = numbers[best, np.arange(len(places))]
 
 
-def _candidates(wished: Array, here: Channel) -> Sequence[NDArray[np.int32]]:
-    """Where the last level wishes it, and both sides of the cells' edges next to each level's wish."""
+def _candidates(now: Cells, wished: Array, here: Channel) -> NDArray[np.int32]:
+    """(2 J + 2, places): what is chosen now, where the last level wishes it, and both sides of the cells'
+    edges next to each level's wish."""
     cells = np.minimum(np.abs(wished) / here.width, np.float32(here.most))
     edge = np.maximum(np.rint(cells), 1).astype(np.int64) << here.shift
-    numbers = [cells[-1:].astype(np.int64), edge, edge - 1]
-    signs = [np.where(wished[-len(n) :] < 0, -1, 1) for n in numbers]
-    return [
-        one.astype(np.int32)
-        for number, sign in zip(numbers, signs, strict=True)
-        for one in np.minimum(number, here.most) * sign
-    ]
+    count, sign = len(wished), np.where(wished < 0, -1, 1)
+    found = np.empty((2 * count + 2, len(now)), np.int64)
+    found[0], found[1] = now, cells[-1].astype(np.int64) * sign[-1]
+    for rows, number in ((found[2 : count + 2], edge), (found[count + 2 :], edge - 1)):
+        np.multiply(np.minimum(number, here.most), sign, out=rows)
+    return found.astype(np.int32)
 
 
-def _cost(
+def _costs(
     cells: NDArray[np.int32], wished: Array, leave: Array, side: Array, outer: Array, here: Channel
 ) -> Array:
-    """float32 (places,), of cells at the last level (places,)."""
-    number = np.abs(cells) >> here.shift
+    """What each of several cells at the last level costs, float32; both (several, places)."""
+    number = (np.abs(cells)[:, None] >> here.shift).astype(np.float32)
+    sign = np.sign(cells).astype(np.float32)[:, None]
     some = number > 0
-    sign = np.where(cells < 0, np.float32(-1), np.float32(1))
-    value = (number + here.centre) * here.width * some
+    value = number + here.centre
+    value *= here.width
+    value *= some
     value *= sign
     value -= wished
-    np.square(value, out=value)
+    value *= value
     value *= here.weight
-    spent = (number - 1) * outer
-    spent += leave
-    spent += side * sign
-    spent *= some
-    spent *= here.price
-    value += spent
-    total: Array = value.sum(0)
+    number -= 1
+    number *= outer
+    number += leave
+    number += side * sign
+    number *= some
+    number *= here.price
+    value += number
+    total: Array = value.sum(1)
     return total

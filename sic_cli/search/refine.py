@@ -1,15 +1,15 @@
 """The search: cells are moved to where the decoders' gradients and the real tables want them.
 
-At some levels in turn the cells so far are decoded by both decoders. The faithful one says how the
-squared error pulls on each latent, the vivid one how texture does (texture.py); a step along both is
-where that level wishes the latent. The mean of all wishes so far decides anew (choice.py). Cells that are
-chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by bit, and
-one choice serves all 16 levels. Big pictures are searched tile by tile.
+At some levels in turn the cells so far are decoded. How the squared error of the faithful decoder pulls on
+each latent, and from effort 6 on also the texture (texture.py) that the vivid one shows, says where that
+level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Cells that are chosen are whole
+numbers, so nothing is lost to rounding as it is when latents are moved bit by bit, and one choice serves
+all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
@@ -25,23 +25,19 @@ from ..model.gradient import Pull
 from .choice import Bits, Octaves, chosen
 from .texture import Texture
 
-PRICE = 2.0
+PRICE = 1.8
 """Of a bit, in units of what the quantiser's own slope says."""
 STEP = 1.2
-"""Along a gradient; 1 would be right if the decoder were orthonormal."""
-FIRST = 1.1
-"""The same in the first sweep, which no others balance."""
+"""Along a gradient; 1 would be right if the decoder were orthonormal, and is if there is one sweep only."""
 TEXTURE = 100.0
 """What texture that is wrong by 1 (in its logarithm) is worth at level 1, in grey levels squared of the
 picture's mean squared error."""
 TAPER = 0.5
 """Elsewhere it is worth this times (width of the level's cells / those of level 1) ** TAPER."""
-TURNS = ((15 / 16, 9 / 16, 3 / 16), (13 / 16, 7 / 16, 1 / 16))
-"""Levels that are decoded in even and odd sweeps, as shares of all; their neighbours take what they say."""
-SWEEPS = (0, 1, 2, 2, 3, 4, 6, 8, 12)
-"""Sweeps at efforts 1 to 9."""
-TILE = 80
-"""Positions each way that are searched together."""
+EVEN, ODD = (15 / 16, 9 / 16, 3 / 16), (13 / 16, 7 / 16, 1 / 16)
+"""Levels that are decoded in a sweep, as shares of all; their neighbours take what they say."""
+TILE = 64
+"""Positions each way that are searched together, at most."""
 HALO = 4
 """Positions beyond a tile that are searched with it and then forgotten."""
 
@@ -58,23 +54,56 @@ def silent(_: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """What a tile should look like: float32 (H, W, 3)."""
+class Plan:
+    """sweeps: levels to decode in each; looks: whether texture counts."""
 
+    sweeps: Sequence[Sequence[float]]
+    looks: bool = False
+
+
+PLANS = {
+    1: Plan(()),
+    2: Plan(((15 / 16, 6 / 16),)),
+    3: Plan((EVEN,)),
+    4: Plan(((15 / 16, 11 / 16, 7 / 16, 3 / 16),)),
+    5: Plan((EVEN, ODD)),
+    6: Plan((EVEN, ODD, EVEN), looks=True),
+    7: Plan((EVEN, ODD) * 2, looks=True),
+    8: Plan((EVEN, ODD) * 4, looks=True),
+    9: Plan((EVEN, ODD) * 8, looks=True),
+}
+"""By effort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a tile should look like, uint8 (H, W, 3), to whole patches by repeating its edges; what is
+    beyond them does not count."""
+
+    height: int
+    width: int
     original: Array
     texture: Texture
 
     @staticmethod
-    def of(original: Array) -> Goal:
-        return Goal(original, Texture(original))
+    def of(pixels: NDArray[np.uint8]) -> Goal:
+        height, width = pixels.shape[:2]
+        edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
+        original = np.pad(pixels, edges, mode="edge").astype(np.float32)
+        return Goal(height, width, original, Texture(original))
 
     def error(self, made: Array) -> Array:
         """Gradient of half the squared error."""
-        return made - self.original
+        return self._inside(made - self.original)
 
-    def liveliness(self, worth: float, made: Array) -> Array:
-        """Gradient of half of `worth` times the distance of textures, for each sample."""
-        return np.float32(worth / 2 * made.size) * self.texture.distance(made)[1]
+    def looks(self, worth: float, made: Array) -> Array:
+        """Gradient of half of `worth`, for each sample, times how far texture is."""
+        return self._inside(np.float32(worth / 2 * made.size) * self.texture.distance(made)[1])
+
+    def _inside(self, found: Array) -> Array:
+        found[self.height :] = 0
+        found[:, self.width :] = 0
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +123,28 @@ class Search:
     classes: Classes
     bits: Bits
 
-    def refine(self, pixels: NDArray[np.uint8], cells: Cells, sweeps: int, tell: Tell) -> Cells:
+    def refine(
+        self, pixels: NDArray[np.uint8], cells: Cells, plan: Plan, tell: Tell = silent
+    ) -> Cells:
         """Better cells for a picture.
 
-        pixels: uint8 (16 h, 16 w, 3); cells: (C, h, w), at the last level, which stay as they are.
+        pixels: uint8 (H, W, 3); cells: (C, h, w), at the last level, which stay as they are; plan: one of
+        PLANS.
         """
+        tell(0.0)
         octaves = self._octaves()
         out, (rows, across) = cells.copy(), cells.shape[1:]
         tiles = list(product(_tiles(rows), _tiles(across)))
         for index, (down, right) in enumerate(tiles):
             seen = np.ascontiguousarray(out[:, down.seen, right.seen])
-            part = pixels[_pixels(down.seen), _pixels(right.seen)]
+            goal = Goal.of(pixels[scaled(down.seen), scaled(right.seen)])
 
             def told(share: float, before: int = index) -> None:
                 tell((before + share) / len(tiles))
 
-            found = self._tile(part.astype(np.float32), seen, octaves, sweeps, told)
-            found = found[:, down.kept, right.kept]
-            out[:, down.own, right.own] = found
+            found = self._tile(goal, seen, octaves, plan, told)
+            out[:, down.own, right.own] = found[:, down.kept, right.kept]
+        tell(1.0)
         return out
 
     def _widths(self) -> NDArray[np.float64]:
@@ -127,40 +160,34 @@ class Search:
         weight = self.finest / width
         return Octaves.of(self.table, self.centre, weight, weight * PRICE * 0.16 * width**2)
 
-    def _tile(
-        self, original: Array, cells: Cells, octaves: Octaves, sweeps: int, tell: Tell
-    ) -> Cells:
+    def _tile(self, goal: Goal, cells: Cells, octaves: Octaves, plan: Plan, tell: Tell) -> Cells:
         """Better cells for one tile."""
-        classes, goal = self._classes(cells, octaves), Goal.of(original)
+        classes = self._classes(cells, octaves)
         total = np.zeros((len(octaves.octave), *cells.shape), np.float32)
-        for sweep in range(sweeps):
-            levels = self._turn(sweep)
+        for sweep, turns in enumerate(plan.sweeps):
+            levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
             for turn, level in enumerate(levels):
-                wish = self._wish(cells, level, goal, STEP if sweep else FIRST)
+                wish = self._wish(cells, level, goal, plan)
                 share = octaves.share[_speaks_for(level, levels, self.table.levels)].sum(0)
                 for sum_, part in zip(total, share, strict=True):
                     told = np.flatnonzero(part)
                     sum_[told] += part[told, None, None] * wish[told]
-                tell((sweep + (turn + 1) / len(levels)) / sweeps)
-            wishes = (total / np.float32(sweep + 1)).astype(np.float32, copy=False)
-            cells = chosen(wishes, classes, cells, octaves, self.bits)
+                tell((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
+            cells = chosen(total, sweep + 1, classes, cells, octaves, self.bits)
         return cells
 
-    def _wish(self, cells: Cells, level: int, goal: Goal, step: float) -> Array:
+    def _wish(self, cells: Cells, level: int, goal: Goal, plan: Plan) -> Array:
         """Where a level would like the latents, (C, h, w): a step down the gradient."""
         width, widths = self.table.width(level), self._widths()
         now = at_octaves(cells, self.table, self.table.octaves[level - 1])
         value = middle(now, self.table, level, self.centre[level - 1])
-        worth = TEXTURE * float(widths[level - 1] / widths[0]) ** TAPER
         pull = self.faithful(value, width, level, goal.error)
-        pull += self.vivid(value, width, level, partial(goal.liveliness, worth))
-        value -= np.float32(step) * pull
+        if plan.looks:
+            worth = TEXTURE * float(widths[level - 1] / widths[0]) ** TAPER
+            pull += self.vivid(value, width, level, partial(goal.looks, worth))
+        pull *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
+        value -= pull
         return value
-
-    def _turn(self, sweep: int) -> list[int]:
-        """Levels of one sweep, from the last."""
-        shares = TURNS[sweep % len(TURNS)]
-        return sorted({max(1, round(s * self.table.levels)) for s in shares}, reverse=True)
 
     def _classes(self, cells: Cells, octaves: Octaves) -> NDArray[np.uint8]:
         """uint8 (3, J, C, h, w): what the context network says of each octave's cut."""
@@ -198,11 +225,12 @@ class Tile:
 
 
 def _tiles(count: int) -> Iterator[Tile]:
-    number = max(1, round(count / TILE))
+    number = -(-count // TILE)
     edges = [count * i // number for i in range(number + 1)]
     for a, b in pairwise(edges):
         yield Tile(slice(a, b), slice(max(0, a - HALO), min(count, b + HALO)))
 
 
-def _pixels(rows: slice) -> slice:
+def scaled(rows: slice) -> slice:
+    """Rows of pixels of rows of positions."""
     return slice(rows.start * STRIDE, rows.stop * STRIDE)

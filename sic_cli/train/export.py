@@ -153,6 +153,7 @@ def export(
     decoders; context: a checkpoint of stage "context" behind the same transforms, whose context network
     is taken. Raises ModelError if they do not belong together.
     """
+    next_number(out)  # what is wrong with it is told before all the work
     model, progress = averaged(checkpoint)
     second: Synthesis | None = model.vivid
     model.vivid = None
@@ -217,8 +218,7 @@ def write_release(
     data = save(tensors)
     facts = facts | {"largest_sum": max(largest_sums(machine.release.context).values())}
     digest = hashlib.sha256(data).hexdigest()
-    others = [read_card(p.parent) for p in out.parent.glob(f"*/{CARD}") if p.parent != out]
-    number = 1 + max((card.number for card in others), default=0)
+    number = next_number(out)
     place = out.with_name(f".{out.name}.part")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -227,6 +227,12 @@ def write_release(
     shutil.rmtree(out, ignore_errors=True)
     place.rename(out)
     return Card(name, out, digest, number, model.config, facts)
+
+
+def next_number(out: Path) -> int:
+    """Of a release in a folder with others. Raises ModelError if a card of theirs is broken."""
+    others = [read_card(p.parent) for p in out.parent.glob(f"*/{CARD}") if p.parent != out]
+    return 1 + max((card.number for card in others), default=0)
 
 
 def card_text(name: str, digest: str, number: int, model: CodecModel, facts: dict[str, Any]) -> str:

@@ -75,7 +75,7 @@ def test_hardly_any_cell_costs_less(seed: int, scale: float) -> None:
     wishes = (middle + rng.normal(0, 4, (3, 2, 1, 3))).astype(np.float32)
     classes = rng.integers(0, 2, (3, 3, 2, 1, 3)).astype(np.uint8)
     now = np.zeros((2, 1, 3), np.int16)
-    found = chosen(wishes, classes, now, octaves(), Bits.of(ONES))
+    found = chosen(wishes, 1, classes, now, octaves(), Bits.of(ONES))
     assert found.dtype == now.dtype and not now.any()
     most = largest(TABLE)
     for channel in range(2):
@@ -94,7 +94,7 @@ def test_wishes_far_away_saturate() -> None:
     for sign in (1, -1):
         for kind in (np.int16, np.int32):
             now = np.zeros((2, 1, 1), kind)
-            found = chosen(sign * wishes, classes, now, octaves(), Bits.of(ONES))
+            found = chosen(2 * sign * wishes, 2, classes, now, octaves(), Bits.of(ONES))
             assert (sign * found[:, 0, 0] == largest(TABLE)).all()
 
 
@@ -103,7 +103,7 @@ def test_channels_that_are_never_sent_stay_zero() -> None:
     centre, one = np.full((1, 2), 0.4, np.float32), np.ones(1)
     wishes = np.full((1, 2, 1, 1), 500, np.float32)
     classes, now = np.zeros((3, 1, 2, 1, 1), np.uint8), np.zeros((2, 1, 1), np.int16)
-    found = chosen(wishes, classes, now, Octaves.of(table, centre, one, one), Bits.of(ONES))
+    found = chosen(wishes, 1, classes, now, Octaves.of(table, centre, one, one), Bits.of(ONES))
     assert found[0, 0, 0] > 0 and found[1, 0, 0] == 0
 
 

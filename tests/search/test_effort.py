@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.convert import EFFORTS
 from sic_cli.errors import UsageError
-from sic_cli.model.bands import set_threads
+from sic_cli.model.bands import bands, set_threads
 from sic_cli.release.card import Card
 from sic_cli.search import refine
 from tests.conftest import ROOT, Outcome
@@ -31,9 +32,10 @@ def photo() -> np.ndarray:
         return np.asarray(picture.convert("RGB"))[192:288, 240:400]
 
 
-def test_there_is_a_number_of_sweeps_for_each_effort() -> None:
-    assert len(refine.SWEEPS) == len(EFFORTS) and refine.SWEEPS[0] == 0
-    assert list(refine.SWEEPS) == sorted(refine.SWEEPS)
+def test_each_effort_decodes_more_often_than_the_one_before() -> None:
+    assert sorted(refine.PLANS) == list(EFFORTS) and not refine.PLANS[1].sweeps
+    decoded = [(p.looks + 1) * sum(map(len, p.sweeps)) for _, p in sorted(refine.PLANS.items())]
+    assert all(a < b for a, b in pairwise(decoded))
 
 
 def score(data: bytes, original: np.ndarray, level: int) -> tuple[int, float]:
@@ -62,11 +64,16 @@ def test_a_cut_is_what_encoding_to_that_level_gives(tiny: Card, photo: np.ndarra
         assert sic_cli.truncate(whole, level=level) == encode(photo, tiny, level=level, effort=3)
 
 
-def test_the_same_bytes_for_any_number_of_threads(tiny: Card, photo: np.ndarray) -> None:
+@pytest.mark.parametrize("effort", [2, 6])
+def test_the_same_bytes_for_any_number_of_threads(
+    tiny: Card, photo: np.ndarray, effort: int
+) -> None:
+    large = np.tile(photo, (7, 4, 1))  # several tiles, and so large that they are cut into bands
+    assert min(len(bands(*tile)) for tile in [(large.shape[0] // 16, large.shape[1] // 16)]) > 1
     found = set()
-    for count in (1, 2, 2):
+    for count in (1, 3, 3):
         set_threads(count)
-        found.add(encode(photo, tiny, effort=2))
+        found.add(encode(large, tiny, effort=effort))
     set_threads(1)
     assert len(found) == 1
 
@@ -84,19 +91,42 @@ def test_every_size_can_be_searched(tiny: Card, shape: tuple[int, int]) -> None:
     assert made.pixels.shape == pixels.shape and made.fault is None
 
 
-def test_tiles_meet_without_gaps(tiny: Card, monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (112, 144, 3)).astype(np.uint8)
-    machine = engine(tiny)
-    cells, told = machine.cells(machine.analyse(pixels)), list[float]()
-    monkeypatch.setattr(refine, "TILE", 3)
-    found = machine.search.refine(pixels, cells, 1, told.append)
-    assert told == sorted(told) and told[-1] == pytest.approx(1)
-    monkeypatch.setattr(
-        refine, "HALO", 1000
-    )  # every tile sees all; earlier ones are searched before
-    assert found.shape == cells.shape and (found != cells).mean() > 0.01
-    columns = [tile.own for tile in refine._tiles(9)]
-    assert [(c.start, c.stop) for c in columns] == [(0, 3), (3, 6), (6, 9)]
+def test_tiles_cover_every_position_once_and_see_around_themselves() -> None:
+    for count in (1, 63, 64, 65, 129, 1000):
+        tiles = list(refine._tiles(count))
+        places = [p for tile in tiles for p in range(*tile.own.indices(count))]
+        assert places == list(range(count))
+        for tile in tiles:
+            own, seen = tile.own, tile.seen
+            assert own.stop - own.start <= refine.TILE
+            assert seen.start == max(0, own.start - refine.HALO)
+            assert seen.stop == min(count, own.stop + refine.HALO)
+            assert range(count)[seen][tile.kept][: own.stop - own.start][0] == own.start
+
+
+def test_a_tile_that_sees_all_chooses_what_no_tiles_choose(
+    tiny: Card, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, plan = engine(tiny), refine.PLANS[3]
+    cells, told = machine.cells(machine.analyse(photo)), list[float]()
+    whole = machine.search.refine(photo, cells, plan)
+    assert (whole != cells).any()
+    monkeypatch.setattr(refine, "TILE", 4)
+    parts = machine.search.refine(photo, cells, plan, told.append)
+    assert told == sorted(told) and (told[0], told[-1]) == (0, 1)
+    for down in refine._tiles(cells.shape[1]):
+        for right in refine._tiles(cells.shape[2]):
+            assert (parts != cells)[:, down.own, right.own].any()
+    assert (parts != whole).mean() < (whole != cells).mean() / 2
+
+
+def test_what_lies_beyond_the_picture_does_not_count() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 40, 3)).astype(np.uint8)
+    goal = refine.Goal.of(pixels)
+    made = np.random.default_rng(2).uniform(0, 255, (32, 48, 3)).astype(np.float32)
+    for gradient in (goal.error(made.copy()), goal.looks(10.0, made)):
+        assert gradient[:20, :40].any()
+        assert not gradient[20:].any() and not gradient[:, 40:].any()
 
 
 def test_effort_is_checked(photo: np.ndarray, tmp_path: Path, sic: Sic) -> None:

@@ -9,8 +9,9 @@ import torch
 from sic_cli.model.bands import set_threads
 from sic_cli.model.convolution import Array
 from sic_cli.model.gradient import SynthesisGradient, gelu_slope
-from sic_cli.model.on_gpu import TorchSynthesis
-from sic_cli.model.runners import gelu
+from sic_cli.model.on_gpu import filled
+from sic_cli.model.runners import MIDDLE, gelu
+from sic_cli.model.transforms import Synthesis
 from sic_cli.release.card import Card
 from sic_cli.release.load import Loaded, decoder_at, load
 from sic_cli.search.texture import Texture
@@ -40,15 +41,23 @@ def test_the_decoder_backwards_is_torchs(
     latent, width = latents(release, shape)
     goal = np.random.default_rng(3).uniform(0, 255, (shape[0] * 16, shape[1] * 16, 3))
     config, arrays = release.card.config, decoder_at(release, realism)
+    shown: list[Array] = []
 
     def pull(made: Array) -> Array:
         assert made.dtype == np.float32 and made.shape == goal.shape
+        shown.append(made)
         return (made - goal).astype(np.float32)
 
-    before = latent.copy()
+    before, network = latent.copy(), filled(Synthesis, arrays, config, "cpu")
     for level in (1, config.levels):
         got = SynthesisGradient(arrays, config).pulled(latent, width, level, pull)
-        want = TorchSynthesis(arrays, config, "cpu").pulled(latent, width, level, pull)
+        places = torch.from_numpy(latent)[None].requires_grad_(True)
+        made = network(places, torch.from_numpy(width)[None], torch.tensor([level - 1]))
+        made = made[0].permute(1, 2, 0) + MIDDLE
+        assert np.abs(shown[-1] - made.detach().numpy()).max() < 1e-2
+        ((made - torch.from_numpy(goal)).square().sum() / 2).backward()
+        assert places.grad is not None
+        want = places.grad[0].numpy()
         assert got.shape == latent.shape and got.dtype == np.float32
         wrong = np.abs(got - want) > 3e-5 * np.abs(want).max()
         assert wrong.mean() < 2e-3  # where a sum of floats falls on the other side of a kink

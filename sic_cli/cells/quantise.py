@@ -30,7 +30,7 @@ def shifted(cells: Cells, shift: Cells) -> Cells:
 
 def finest(latent: NDArray[np.float32], table: LevelTable) -> Cells:
     """Cells of a latent (C, h, w) at the last level, in 16 bits where they fit. The only place where
-    floats decide a cell."""
+    floats decide a cell, beside the encoder's search."""
     most, width = largest(table), table.width(table.levels)
     cells: Cells = np.empty(latent.shape, np.int16)
     for channel, values in enumerate(latent):

@@ -58,7 +58,7 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
     type=click.IntRange(EFFORTS[0], EFFORTS[-1]),
     default=1,
     show_default=True,
-    help="How long to search for better files; decoding takes no longer.",
+    help="How long to search for a better file; decoding takes no longer.",
 )
 @realism_option("Measure targets as decode shows them with this --realism.")
 @picture_options
@@ -79,7 +79,7 @@ def command(inputs: tuple[str, ...], io: Io, threads: int, limits: Limits, **cho
       sic encode photo.jpg -o small.sic -l 6   levels 1 to 6
       sic encode photo.jpg --target-size 40k   as many levels as fit
       sic encode photo.jpg -t psnr=34          as few levels as reach 34 dB
-      sic encode photo.jpg --effort 5          smaller and better, in ten times the time
+      sic encode photo.jpg --effort 5          better for its size, in up to ten times the time
       sic encode photo.jpg -t ssim=0.97 -t lpips=0.15 --target-bpp 0.6
       sic encode -r photos/ -o out/ -j 2       a folder, into the same folders below out/
       sic encode -r photos/ -o out/ --resume   the same again: what is new or changed

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.bitstream.reader import parse
-from sic_cli.cli import running
+from sic_cli.batch import pool
 from sic_cli.cli.encode import GUESTS, SUFFIXES
 from sic_cli.picture.kinds import READERS
 from tests.conftest import run_main, run_process
@@ -52,7 +52,7 @@ def test_folders_go_round_and_jobs_change_no_byte(
         assert row["output_bytes"] == len(file) and row["width_px"] == 33 and row["level"] == 5
         assert sum(row["layer_bytes"]) + parse(file).header_end == len(file)
     assert "4 skipped" in run_main(*encode, str(one), "--resume").err
-    monkeypatch.setattr(running, "Workers", None)  # none is started where nothing is left to do
+    monkeypatch.setattr(pool, "Workers", None)  # none is started where nothing is left to do
     assert "4 skipped" in run_main(*encode, str(one), "--resume", "-j", "2").err
     assert "4 done" in run_main(*encode, str(one), "--resume", "--seed", "5").err
 

@@ -24,7 +24,7 @@ from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.entropy import coder_name
 from sic_cli.model import bands
-from sic_cli.model.exact import ContextRunner
+from sic_cli.model.exact import ContextRunner, check_machine
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
@@ -184,6 +184,7 @@ def nothing_else_runs(run: Run) -> None:
         if event == "call" and function and code.co_filename.startswith(package):
             seen.add((code.co_filename.removeprefix(package).replace(os.sep, "/"), code.co_name))
 
+    check_machine()  # once a process, and computes nothing of a file
     for data in good("tiny" if run.scale == "PR" else "").values():
         machine = file_engine(parse(data), "cpu")
         for coder in ("plain", "constriction") if coder_name() == "constriction" else ("plain",):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sic_cli.bitstream.reader import parse
 from sic_cli.batch import pool
+from sic_cli.bitstream.reader import parse
 from sic_cli.cli.encode import GUESTS, SUFFIXES
 from sic_cli.picture.kinds import READERS
 from tests.conftest import run_main, run_process

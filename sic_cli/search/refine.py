@@ -1,7 +1,7 @@
 """The search: cells are moved to where the decoders' gradients and the real tables want them.
 
 At some levels in turn the cells so far are decoded. How the squared error of the faithful decoder pulls on
-each latent, and from effort 6 on also the texture (texture.py) that the vivid one shows, says where that
+each latent, and from effort 5 on also the texture (texture.py) that the vivid one shows, says where that
 level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Cells that are chosen are whole
 numbers, so nothing is lost to rounding as it is when latents are moved bit by bit, and one choice serves
 all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever the device.
@@ -55,10 +55,14 @@ def silent(_: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """sweeps: levels to decode in each; looks: whether texture counts."""
+    """sweeps: levels to decode in each; looks: the sweep from which on texture counts, None: it does not."""
 
     sweeps: Sequence[Sequence[float]]
-    looks: bool = False
+    looks: int | None = None
+
+    def texture(self, sweep: int) -> bool:
+        """Whether texture counts in a sweep, from 0."""
+        return self.looks is not None and sweep >= self.looks
 
 
 PLANS = {
@@ -66,11 +70,11 @@ PLANS = {
     2: Plan(((15 / 16, 6 / 16),)),
     3: Plan((EVEN,)),
     4: Plan(((15 / 16, 11 / 16, 7 / 16, 3 / 16),)),
-    5: Plan((EVEN, ODD)),
-    6: Plan((EVEN, ODD, EVEN), looks=True),
-    7: Plan((EVEN, ODD) * 2, looks=True),
-    8: Plan((EVEN, ODD) * 4, looks=True),
-    9: Plan((EVEN, ODD) * 8, looks=True),
+    5: Plan((EVEN, ODD), looks=1),
+    6: Plan((EVEN, ODD, EVEN), looks=0),
+    7: Plan((EVEN, ODD) * 2, looks=0),
+    8: Plan((EVEN, ODD) * 4, looks=0),
+    9: Plan((EVEN, ODD) * 8, looks=0),
 }
 """By effort."""
 
@@ -167,7 +171,7 @@ class Search:
         for sweep, turns in enumerate(plan.sweeps):
             levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
             for turn, level in enumerate(levels):
-                wish = self._wish(cells, level, goal, plan)
+                wish = self._wish(cells, level, goal, plan, plan.texture(sweep))
                 share = octaves.share[_speaks_for(level, levels, self.table.levels)].sum(0)
                 for sum_, part in zip(total, share, strict=True):
                     told = np.flatnonzero(part)
@@ -176,13 +180,13 @@ class Search:
             cells = chosen(total, sweep + 1, classes, cells, octaves, self.bits)
         return cells
 
-    def _wish(self, cells: Cells, level: int, goal: Goal, plan: Plan) -> Array:
+    def _wish(self, cells: Cells, level: int, goal: Goal, plan: Plan, texture: bool) -> Array:
         """Where a level would like the latents, (C, h, w): a step down the gradient."""
         width, widths = self.table.width(level), self._widths()
         now = at_octaves(cells, self.table, self.table.octaves[level - 1])
         value = middle(now, self.table, level, self.centre[level - 1])
         pull = self.faithful(value, width, level, goal.error)
-        if plan.looks:
+        if texture:
             worth = TEXTURE * float(widths[level - 1] / widths[0]) ** TAPER
             pull += self.vivid(value, width, level, partial(goal.looks, worth))
         pull *= np.float32(STEP if len(plan.sweeps) > 1 else 1)

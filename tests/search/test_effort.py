@@ -34,7 +34,10 @@ def photo() -> np.ndarray:
 
 def test_each_effort_decodes_more_often_than_the_one_before() -> None:
     assert sorted(refine.PLANS) == list(EFFORTS) and not refine.PLANS[1].sweeps
-    decoded = [(p.looks + 1) * sum(map(len, p.sweeps)) for _, p in sorted(refine.PLANS.items())]
+    decoded = [
+        sum(len(turns) * (1 + plan.texture(sweep)) for sweep, turns in enumerate(plan.sweeps))
+        for _, plan in sorted(refine.PLANS.items())
+    ]
     assert all(a < b for a, b in pairwise(decoded))
 
 

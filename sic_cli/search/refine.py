@@ -29,11 +29,10 @@ PRICE = 1.8
 """Of a bit, in units of what the quantiser's own slope says."""
 STEP = 1.2
 """Along a gradient; 1 would be right if the decoder were orthonormal, and is if there is one sweep only."""
-TEXTURE = 100.0
-"""What texture that is wrong by 1 (in its logarithm) is worth at level 1, in grey levels squared of the
-picture's mean squared error."""
-TAPER = 0.5
-"""Elsewhere it is worth this times (width of the level's cells / those of level 1) ** TAPER."""
+TEXTURE = 45.0
+"""What texture that is wrong by 1 (in its logarithm) is worth at the middle level, in grey levels squared of
+the picture's mean squared error; towards the first and last level it falls to nothing. Where files are
+smallest it would show as a weave on skin and sky, where they are largest nothing is missing."""
 EVEN, ODD = (15 / 16, 9 / 16, 3 / 16), (13 / 16, 7 / 16, 1 / 16)
 """Levels that are decoded in a sweep, as shares of all; their neighbours take what they say."""
 TILE = 64
@@ -151,16 +150,11 @@ class Search:
         tell(1.0)
         return out
 
-    def _widths(self) -> NDArray[np.float64]:
-        """(K,) cell widths that the levels stand for."""
-        part = np.arange(self.table.levels) / max(1, self.table.levels - 1)
-        width: NDArray[np.float64] = self.widest * (self.finest / self.widest) ** part
-        return width
-
     def _octaves(self) -> Octaves:
         """Every level's cost counts as a share of what it usually is: in proportion to its cells' width.
         A bit's price is what a quantiser of that width works at."""
-        width = self._widths()
+        part = np.arange(self.table.levels) / max(1, self.table.levels - 1)
+        width = self.widest * (self.finest / self.widest) ** part
         weight = self.finest / width
         return Octaves.of(self.table, self.centre, weight, weight * PRICE * 0.16 * width**2)
 
@@ -182,12 +176,12 @@ class Search:
 
     def _wish(self, cells: Cells, level: int, goal: Goal, plan: Plan, texture: bool) -> Array:
         """Where a level would like the latents, (C, h, w): a step down the gradient."""
-        width, widths = self.table.width(level), self._widths()
+        width, part = self.table.width(level), (level - 1) / max(1, self.table.levels - 1)
         now = at_octaves(cells, self.table, self.table.octaves[level - 1])
         value = middle(now, self.table, level, self.centre[level - 1])
         pull = self.faithful(value, width, level, goal.error)
         if texture:
-            worth = TEXTURE * float(widths[level - 1] / widths[0]) ** TAPER
+            worth = TEXTURE * 4 * part * (1 - part)
             pull += self.vivid(value, width, level, partial(goal.looks, worth))
         pull *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
         value -= pull

@@ -180,8 +180,8 @@ class Search:
         now = at_octaves(cells, self.table, self.table.octaves[level - 1])
         value = middle(now, self.table, level, self.centre[level - 1])
         pull = self.faithful(value, width, level, goal.error)
-        if texture:
-            worth = TEXTURE * 4 * part * (1 - part)
+        worth = TEXTURE * 4 * part * (1 - part)
+        if texture and worth:
             pull += self.vivid(value, width, level, partial(goal.looks, worth))
         pull *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
         value -= pull

@@ -184,7 +184,8 @@ def encode_file(
 ) -> Encoded:
     """A picture file's bytes -> a .sic file.
 
-    name: for messages. tell: hears which share of a search is done. Raises InputError, ResourceError, TargetError, ModelError, UsageError.
+    name: for messages. tell: hears which share of a search is done. Raises InputError, ResourceError,
+    TargetError, ModelError, UsageError.
     """
     from .picture.load import load
 

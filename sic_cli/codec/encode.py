@@ -16,11 +16,11 @@ from ..errors import ResourceError, TargetError
 from ..model.bands import bands, crew
 from ..model.config import STRIDE
 from ..model.runners import patches_of
+from ..model.tiles import scaled
 from ..release.card import Card
 from ..search.refine import PLANS, Tell, silent
 from .ahead import walk_ahead
 from .engine import Engine, Pixels, engine
-from .tiles import scaled
 from .walk import Walk, Writing, digest
 
 PSNR_UNIT = 4

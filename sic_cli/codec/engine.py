@@ -20,12 +20,12 @@ from ..model.convolution import Array
 from ..model.exact import ContextRunner
 from ..model.gradient import SynthesisGradient
 from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
+from ..model.tiles import Strip, columns, scaled, strips
 from ..release.card import Card
 from ..release.load import Loaded, decoder_at, load
 from ..search.choice import Bits
 from ..search.refine import Search
 from .coding_tables import CodingTables
-from .tiles import Strip, columns, scaled, strips
 from .walk import Walk
 
 Pixels = NDArray[np.uint8]

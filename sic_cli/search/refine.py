@@ -2,9 +2,10 @@
 
 At some levels in turn the cells so far are decoded. How the squared error of the faithful decoder pulls on
 each latent, and from effort 5 on also the texture (texture.py) that the vivid one shows, says where that
-level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Cells that are chosen are whole
-numbers, so nothing is lost to rounding as it is when latents are moved bit by bit, and one choice serves
-all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever the device.
+level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Cells
+that are chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by
+bit, and one choice serves all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever
+the device.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..cells.quantise import Cells, at_octaves, middle
 from ..model.config import STRIDE
 from ..model.convolution import Array
 from ..model.gradient import Pull
+from ..model.tiles import Strip, scaled
 from .choice import Bits, Octaves, chosen
 from .texture import Texture
 
@@ -140,7 +142,7 @@ class Search:
         tiles = list(product(_tiles(rows), _tiles(across)))
         for index, (down, right) in enumerate(tiles):
             seen = np.ascontiguousarray(out[:, down.seen, right.seen])
-            goal = Goal.of(pixels[scaled(down.seen), scaled(right.seen)])
+            goal = Goal.of(pixels[scaled(down.seen, STRIDE), scaled(right.seen, STRIDE)])
 
             def told(share: float, before: int = index) -> None:
                 tell((before + share) / len(tiles))
@@ -210,25 +212,9 @@ def _speaks_for(level: int, levels: list[int], count: int) -> NDArray[np.intp]:
     return np.flatnonzero(near == levels.index(level))
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """Rows or columns: its own, and those it looks at."""
-
-    own: slice
-    seen: slice
-
-    @property
-    def kept(self) -> slice:
-        return slice(self.own.start - self.seen.start, self.own.stop - self.seen.start)
-
-
-def _tiles(count: int) -> Iterator[Tile]:
+def _tiles(count: int) -> Iterator[Strip]:
+    """Rows or columns of so many positions, in tiles of about the same size."""
     number = -(-count // TILE)
     edges = [count * i // number for i in range(number + 1)]
     for a, b in pairwise(edges):
-        yield Tile(slice(a, b), slice(max(0, a - HALO), min(count, b + HALO)))
-
-
-def scaled(rows: slice) -> slice:
-    """Rows of pixels of rows of positions."""
-    return slice(rows.start * STRIDE, rows.stop * STRIDE)
+        yield Strip(a, b, max(0, a - HALO), min(count, b + HALO))

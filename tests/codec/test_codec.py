@@ -20,7 +20,6 @@ from sic_cli.bitstream.writer import write
 from sic_cli.cells.levels import partition
 from sic_cli.codec import encode as encoding
 from sic_cli.codec import engine as engines
-from sic_cli.codec import tiles
 from sic_cli.codec.coding_tables import block_arrays
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
@@ -31,7 +30,7 @@ from sic_cli.entropy import new_decoder, new_encoder
 from sic_cli.entropy.tables import TOTAL
 from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
 from sic_cli.measure.psnr import psnr
-from sic_cli.model import bands
+from sic_cli.model import bands, tiles
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.model.exact import ZERO
 from sic_cli.release.card import Card

@@ -24,10 +24,9 @@ from threadpoolctl import threadpool_limits
 
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec import engine as engines
-from sic_cli.codec import tiles
 from sic_cli.codec.decode import decode, decode_cells, file_engine
 from sic_cli.errors import CheckError, ResourceError
-from sic_cli.model import bands, context, convolution, exact
+from sic_cli.model import bands, context, convolution, exact, tiles
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good

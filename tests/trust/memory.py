@@ -23,10 +23,10 @@ import pytest
 from PIL import Image
 
 from sic_cli.bitstream.reader import parse
-from sic_cli.codec import tiles
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
+from sic_cli.model import tiles
 from sic_cli.release.locate import find
 from tests.conftest import ROOT, run_main
 from tests.tiny import made_picture

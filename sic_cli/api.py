@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
-from .bitstream.reader import parse
+from .bitstream.reader import open_sic, parse
 from .bitstream.truncate import level_within
 from .bitstream.truncate import truncate as cut
 from .convert import (
@@ -25,7 +25,6 @@ from .convert import (
     decode_parsed,
     encode_file,
     encode_picture,
-    open_sic,
     prepare,
 )
 from .errors import InputError, Notice, UsageError

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from .bitstream.fields import MAX_PIXELS, MAX_SIDE
-from .bitstream.reader import Parsed, parse
+from .bitstream.reader import Parsed, open_sic, parse
 from .errors import CorruptError, Notice, SicError, TargetError
 from .limits import DEFAULT, Limits, memory_told
 from .picture.choices import Choices
@@ -231,19 +231,6 @@ def encode_picture(
         found.target,
         found.metrics,
     )
-
-
-def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
-    """A .sic file's contents; there is at least level 1. Raises CorruptError, VersionError and
-    ResourceError that begin with `name`; with `strict` for any cut or damage."""
-    try:
-        parsed = parse(data)
-        parsed.require_level()
-    except SicError as error:
-        raise type(error)(f"{name}: {error}", error.hint) from None
-    if strict and parsed.fault and parsed.fault_kind != "trailing":
-        raise CorruptError(f"{name}: {parsed.fault}")
-    return parsed
 
 
 @memory_told

@@ -17,14 +17,13 @@ from typing import IO, Any, Unpack
 from PIL import Image, ImageFile
 
 from .bitstream.fields import CHUNK_ALPHA, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, SIGNATURE
-from .bitstream.reader import Parsed, read_head
+from .bitstream.reader import Parsed, open_sic, read_head
 from .carry import metadata_of
 from .convert import (
     DecodeOptions,
     EncodeOptions,
     decode_parsed,
     encode_picture,
-    open_sic,
 )
 from .errors import CorruptError, SicError, UsageError
 from .limits import DEFAULT, Limits, LimitsKw, limits_of

@@ -1,19 +1,17 @@
-"""What encode, decode and truncate do with one file's bytes, as tasks that travel to other processes."""
+"""What encode and decode do with one file's bytes, as tasks that travel to other processes. `cut.py` has
+truncate's, which needs no codec."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from . import __version__
-from .batch.work import Made
+from .batch.work import Made, digest
 from .bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
-from .bitstream.reader import parse
-from .bitstream.truncate import level_within, truncate
-from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file, open_sic
-from .errors import CorruptError, ModelError, Notice, TargetError
+from .bitstream.reader import open_sic, parse
+from .convert import DecodeOptions, EncodeOptions, decode_file, encode_file
+from .errors import ModelError
 from .files import shown
 from .limits import DEFAULT, Limits
 from .remote.either import Portion, read
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
 
 NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr((__version__, *parts)).encode("utf-8", "replace")).hexdigest()
 
 
 def set_threads(threads: int) -> None:
@@ -60,7 +54,7 @@ class EncodeTask:
 
     @property
     def options_sha256(self) -> str:
-        return _digest(self.schema, self.options, self.model_id)
+        return digest(self.schema, self.options, self.model_id)
 
     def prepare(self) -> None:
         set_threads(self.threads)
@@ -120,7 +114,7 @@ class DecodeTask:
 
     @property
     def options_sha256(self) -> str:
-        return _digest(self.schema, self.options, self.format_)
+        return digest(self.schema, self.options, self.format_)
 
     def prepare(self) -> None:
         set_threads(self.threads)
@@ -154,59 +148,3 @@ class DecodeTask:
         }
         partial = f"{made.fault}; wrote level {made.level}" if made.fault else None
         return Made(made.data, facts, made.notices, partial)
-
-
-@dataclass(frozen=True, slots=True)
-class TruncateTask:
-    """Exactly one of level, target_size and target_bpp is given. best_effort: of a file that has fewer
-    levels than `level` take all that are whole. in_place: the output takes the place of the file, so a
-    damaged or cut one, whose rest may still be wanted, is left alone."""
-
-    level: int | None = None
-    target_size: int | None = None
-    target_bpp: float | None = None
-    best_effort: bool = False
-    in_place: bool = False
-
-    schema = "sic.truncate/1"
-    most_bytes = MAX_FILE
-    keys = ("from_level", "to_level", "from_bytes", "bpp")
-
-    @property
-    def options_sha256(self) -> str:
-        return _digest(self.schema, self.level, self.target_size, self.target_bpp, self.best_effort)
-
-    def prepare(self) -> None:
-        """Nothing: a cut needs no weights."""
-
-    def make(self, data: bytes, source: str, _: str) -> Made:
-        parsed = open_sic(data, shown(source))
-        notices: tuple[Notice, ...] = ()
-        fault = f"{shown(source)}: {parsed.fault}"
-        if self.in_place and parsed.fault:
-            raise CorruptError(f"{fault}; left as it is", "-o FILE takes the whole levels")
-        if parsed.fault_kind == "damage":
-            notices = (Notice(fault, "W-truncated"),)
-        level = self.level or level_within(parsed, self.target_size, self.target_bpp)
-        if level > parsed.level:
-            if self.best_effort:
-                text = (
-                    f"{shown(source)}: has {parsed.level} whole levels, not {level}; all are taken"
-                )
-                level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
-            elif notices:
-                raise CorruptError(fault, "--best-effort takes the levels before it")
-            else:
-                text = f"level {level} was asked for, and the file has {parsed.level} whole levels"
-                raise TargetError(text, "--best-effort takes all of them")
-        made = truncate(data, level, parsed)
-        width, height = parsed.header.width, parsed.header.height
-        facts = {
-            "width_px": width,
-            "height_px": height,
-            "from_level": parsed.level,
-            "to_level": level,
-            "from_bytes": len(data),
-            "bpp": len(made) * 8 / (width * height),
-        }
-        return Made(made, facts, notices)

@@ -28,6 +28,7 @@ ROOMS = {
         },
         set(),
     ),
+    "cut": ({"errors", "files", "batch", "bitstream"}, set()),
     "many": ({"errors", "remote", "batch", "convert", "release", "picture", "tasks"}, set()),
     "limits": ({"errors", "bitstream", "memory"}, set()),
     "memory": (set(), set()),

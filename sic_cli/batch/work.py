@@ -6,10 +6,10 @@ import errno
 import hashlib
 import os
 import time
-from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from .. import __version__
 from ..documents import failure, head
 from ..errors import InputError, Notice, OutputError, ResourceError, SicError
 from ..files import keep_mode_and_time, shown
@@ -20,6 +20,11 @@ from .plan import Job
 from .report import Known
 
 Record = dict[str, Any]
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 of what decides an output, for `Task.options_sha256`; another version of sic is another."""
+    return hashlib.sha256(repr((__version__, *parts)).encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,8 @@ def as_error(error: BaseException, source: str) -> SicError:
         return ResourceError(f"{shown(source)}: out of memory", "use fewer jobs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{shown(source)}: disk full")
+    from concurrent.futures import CancelledError  # a single file needs no pool
+
     if isinstance(error, (SystemExit, KeyboardInterrupt, CancelledError)):
         return ResourceError(f"{shown(source)}: the process that worked on it was ended")
     told = SicError(

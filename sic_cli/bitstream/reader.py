@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import CorruptError, ResourceError, VersionError
+from ..errors import CorruptError, ResourceError, SicError, VersionError
 from .fields import (
     CHUNK_KINDS,
     CRC_BYTES,
@@ -222,3 +222,16 @@ def read_head(data: bytes) -> tuple[Header, list[Chunk], int, int]:
     except EOFError as missing:
         raise CorruptError(f"too short: it ends inside {missing}") from None
     return header, chunks, place, header_crc
+
+
+def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
+    """A .sic file's contents; there is at least level 1. Raises CorruptError, VersionError and
+    ResourceError that begin with `name`; with `strict` for any cut or damage."""
+    try:
+        parsed = parse(data)
+        parsed.require_level()
+    except SicError as error:
+        raise type(error)(f"{name}: {error}", error.hint) from None
+    if strict and parsed.fault and parsed.fault_kind != "trailing":
+        raise CorruptError(f"{name}: {parsed.fault}")
+    return parsed

@@ -107,7 +107,7 @@ def _file(
 ) -> str:
     from dataclasses import replace
 
-    from ..convert import open_sic
+    from ..bitstream.reader import open_sic
     from ..html.compare import file_page
     from ..html.opened import levels_of as seen_levels
     from ..html.opened import opened

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from ..cut import TruncateTask
 from ..errors import UsageError
-from ..tasks import TruncateTask
 from .choices import Level
 from .common import Rate, Size, global_options, one_of
 from .folders import Command, process

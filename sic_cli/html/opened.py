@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, SIGNATURE
-from ..bitstream.reader import Parsed
-from ..convert import open_sic
+from ..bitstream.reader import Parsed, open_sic
 from ..errors import InputError, Notice, TargetError
 from ..evaluation.run import MAX_INPUT
 from ..files import read_input, shown

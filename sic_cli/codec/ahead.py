@@ -7,6 +7,7 @@ would have asked for: the same call on the same integers.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -29,27 +30,32 @@ MOST = 4
 @contextmanager
 def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
     """A walk to `level`, whose steps are to be asked for in their order. goal: cells at the last level."""
-    count = min(MOST, threads())
+    count, runner = min(MOST, threads()), machine.runner
     if count == 1 or goal[0].size > LARGE:
-        yield machine.walk
+        yield machine.walk.with_classes(runner.follow())
         return
     table = machine.table
     steps = sum(k <= level for k in table.step_level)
 
-    def work(step: int) -> NDArray[np.uint8]:
-        before, after = table.steps[step], table.steps[step + 1]
-        cells, channels = at_octaves(goal, table, before), np.flatnonzero(after > before)
-        return machine.runner.classes(cells, step, channels, 1)
-
     # `alone` holds here too: its switch is the process's, and no thread may set it back for another
     with alone():
-        coming: dict[int, Future[NDArray[np.uint8]]] = {}
+        sums = runner.begin(*goal.shape[1:])
+        coming: deque[Future[NDArray[np.uint8]]] = deque()
+        begun = 0
+
+        def begin(step: int) -> None:
+            nonlocal sums, begun
+            if step:  # each step has its own sums: the one before may still be at work
+                refined = runner.refined(step - 1)
+                cells = at_octaves(goal, table, table.steps[step], refined)
+                sums = runner.carry(sums.copy(), cells, step - 1, 1)
+            coming.append(pool_of(count).submit(runner.leave, sums, step, runner.refined(step), 1))
+            begun += 1
 
         def classes(cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
-            for later in range(step, min(steps, step + count + 1)):
-                if later not in coming:
-                    coming[later] = pool_of(count).submit(work, later)
-            return coming.pop(step).result()
+            while begun < min(steps, step + count + 1):
+                begin(begun)
+            return coming.popleft().result()
 
-        with finished(coming.values()):
+        with finished(coming):
             yield machine.walk.with_classes(classes)

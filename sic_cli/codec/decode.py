@@ -95,10 +95,11 @@ def decode_cells(
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
     now = Progress() if progress is None or progress.level > level else progress
     cells: Cells = np.zeros(shape, np.int16) if now.cells is None else now.cells
+    walk = machine.walk.with_classes(machine.runner.follow())
     for layer in parsed.layers[now.level : level]:
         fault = None
         try:
-            finer = machine.walk.layer(layer.level, cells, Reading(new_decoder(layer.payload)))
+            finer = walk.layer(layer.level, cells, Reading(new_decoder(layer.payload)))
             check = digest(machine.table, layer.level, finer, now.check)
             if check != layer.digest:
                 fault = f"layer {layer.level} decodes to other symbols than were written"

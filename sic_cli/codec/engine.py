@@ -16,8 +16,8 @@ from ..cells.quantise import Cells
 from ..errors import ResourceError
 from ..extras import has_torch, install_hint
 from ..model.config import STRIDE
+from ..model.context_runner import ContextRunner
 from ..model.convolution import Array
-from ..model.exact import ContextRunner
 from ..model.gradient import SynthesisGradient
 from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
 from ..model.tiles import Strip, columns, scaled, strips

@@ -3,8 +3,8 @@
 It runs in integers, held in float32: activations are 0..255, weights -127..127, every sum stays
 below 2**24 and every rescaling is a shift, so any order of summation gives the same result on every
 machine (ARCHITECTURE.md, invariant 5). Training uses the very same code, with gradients passed
-straight through the rounding, so nothing is lost by the step from training to coding: `exact.py` runs
-the same network with NumPy.
+straight through the rounding, so nothing is lost by the step from training to coding:
+`context_runner.py` runs the same network with NumPy.
 
 For each channel and position it gives three logits, in units of `LOGIT_ONE`:
   0  zero: stays in cell 0, given that it is in cell 0 now (or is not yet cut)

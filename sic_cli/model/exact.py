@@ -1,8 +1,7 @@
-"""Running the integer context network, and proving that this machine runs it exactly.
+"""The numbers of the integer context network, and the proof that this machine computes with them exactly.
 
-Everything here happens on the CPU, in float32 on whole numbers below 2**24, by products of matrices: so
-any order of summation gives the same numbers. A small network of known result is run once per process
-before anything is coded. `context.py` is the same network for training.
+Everything is in float32 on whole numbers below 2**24: so any order of summation gives the same numbers. A
+small network of known result is run once per process before anything is coded.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ResourceError
-from .bands import alone, bands, crew
+from .bands import alone
 from .config import ModelConfig
-from .convolution import Array, blocks, convolved, kernel, scratch
+from .convolution import Array, convolved, kernel
 
 WEIGHT_SHIFT = 7
 """Weights are integers / 2**7."""
@@ -47,13 +46,6 @@ ZERO = ClassRange(8, 56)
 SIGN = ClassRange(16, 32)
 INNER = ClassRange(8, 32)
 RANGES = (ZERO, SIGN, INNER)
-
-
-STRIP_POSITIONS = 1 << 14
-"""Positions computed at once, so that memory does not grow with the picture. Strips overlap by as many
-rows as the network looks up and down, so the classes do not depend on this number."""
-EXIT_POSITIONS = 512
-"""Positions whose logits are computed at once: they stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,140 +95,20 @@ def context_shapes(config: ModelConfig, steps: int) -> dict[str, tuple[int, ...]
     return shapes
 
 
-class ContextRunner:
-    """The context network of a release, ready to code with.
-
-    reach: whole float (C,); logs: whole float (256,); steps: octaves (S + 1, C) of the level table.
-    Raises ResourceError if this machine does not compute whole numbers exactly.
-    """
-
-    def __init__(
-        self, weights: ContextWeights[Array], reach: Array, logs: Array, steps: NDArray[np.int8]
-    ) -> None:
-        check_machine()
-        own = scaled(weights)
-        wide, count = len(own.entry), len(reach)
-        self._entry = np.ascontiguousarray(own.entry.reshape(wide, -1).T)
-        self._entry_bias, self._mid_bias = own.entry_bias, own.mid_bias
-        self._mid = [kernel(w) for w in own.mid]
-        self._back = [np.ascontiguousarray(w.reshape(wide, wide).T) for w in own.back]
-        self._exit = own.exit.reshape(len(RANGES), count, wide)
-        self._exit_bias = own.exit_bias.reshape(-1, len(RANGES), count)
-        self._reach, self._logs, self._steps = (v.astype(np.int32) for v in (reach, logs, steps))
-        self._features: dict[int, tuple[Array, Array]] = {}
-
-    def classes(
-        self,
-        cells: NDArray[np.signedinteger[Any]],
-        step: int,
-        channels: NDArray[np.intp],
-        threads: int = 0,
-    ) -> NDArray[np.uint8]:
-        """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming step.
-
-        cells: (C, h, w) before the step; channels: those that the step refines; threads: see `crew`.
-        """
-        height, width = cells.shape[1:]
-        out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
-        rows, halo = max(1, STRIP_POSITIONS // max(1, width)), len(self._mid)
-        with crew(threads) as each:
-            for top in range(0, height, rows):
-                end = min(height, top + rows)
-                above, below = max(0, top - halo), min(height, end + halo)
-                parts = bands(below - above, width)
-                x = np.empty((below - above, width, self._entry.shape[1]), np.float32)
-                each(self._entering(cells[:, above:below], step, x), parts)
-                for block in range(len(self._mid)):
-                    after = np.empty_like(x)
-                    each(self._refining(x, block, step, after), parts)
-                    x = after
-                seen, there = x[top - above : end - above], out[:, :, top:end]
-                each(self._leaving(seen, step, channels, there), bands(end - top, width))
-        return out
-
-    def _entering(
-        self, cells: NDArray[np.signedinteger[Any]], step: int, out: Array
-    ) -> Callable[[slice], None]:
-        """Features of cells (C, rows, w) -> the first activations. Channels that are 0 everywhere
-        say nothing; features come from a table."""
-        busy = np.flatnonzero(cells.any((1, 2)))
-        value, log = (table[busy].reshape(-1) for table in self._looked_up(step))
-        first = np.arange(len(busy))[:, None] * (2 * MAGNITUDES - 1) + MAGNITUDES - 1
-        weights = self._entry[np.concatenate([busy, busy + len(cells)])]
-
-        def work(rows: slice) -> None:
-            for block in blocks(rows, 2 * len(busy) * out.shape[1]):
-                total = out[block].reshape(-1, out.shape[2])
-                here = cells[busy, block].reshape(len(busy), len(total))
-                place = np.clip(here, 1 - MAGNITUDES, MAGNITUDES - 1) + first
-                seen = scratch("seen", 2, *place.shape)
-                np.take(value, place, out=seen[0], mode="clip")
-                np.take(log, place, out=seen[1], mode="clip")
-                np.matmul(seen.reshape(2 * len(busy), len(total)).T, weights, out=total)
-                total += self._entry_bias[step]
-                np.floor(total, out=total)
-
-        return work
-
-    def _refining(self, x: Array, block: int, step: int, out: Array) -> Callable[[slice], None]:
-        """One block: (rows, w, width) -> the same."""
-        mid, bias, back = self._mid[block], self._mid_bias[block][step], self._back[block]
-
-        def work(rows: slice) -> None:
-            for here, h in convolved(x, mid, rows, most=ACTIVATION_MAX):
-                h += bias
-                np.floor(h, out=h)
-                np.clip(h, 0, ACTIVATION_MAX, out=h)
-                more = out[here].reshape(h.shape)
-                np.matmul(h, back, out=more)
-                more += np.float32(0.5)
-                np.floor(more, out=more)
-                more += x[here].reshape(h.shape)
-
-        return work
-
-    def _leaving(
-        self, x: Array, step: int, channels: NDArray[np.intp], out: NDArray[np.uint8]
-    ) -> Callable[[slice], None]:
-        """The last activations -> classes of the refined channels, (3, len(channels), rows, w)."""
-        kinds, count, wide = len(RANGES), len(channels), x.shape[2]
-        weights = self._exit[:, channels].reshape(kinds * count, wide)
-        offsets = np.array([kind.offset for kind in RANGES], np.float32)[:, None]
-        bias = (self._exit_bias[step][:, channels] + offsets).reshape(-1, 1)
-
-        def work(rows: slice) -> None:
-            for block in blocks(rows, x.shape[1], EXIT_POSITIONS):
-                active = scratch("active", *x[block].shape)
-                np.clip(x[block], 0, ACTIVATION_MAX, out=active)
-                flat = active.reshape(-1, wide)
-                places = scratch("places", kinds * count, len(flat))
-                np.matmul(weights, flat.T, out=places)
-                places += bias
-                by_kind = places.reshape(kinds, count, len(flat))
-                for kind, place, there in zip(RANGES, by_kind, out[:, :, block], strict=True):
-                    np.clip(place, 0, kind.count - CLASS_WIDTH, out=place)
-                    # what is left loses its fraction in 8 bits
-                    np.copyto(there, place.reshape(there.shape), casting="unsafe")
-
-        return work
-
-    def _looked_up(self, step: int) -> tuple[Array, Array]:
-        if step not in self._features:
-            self._features[step] = feature_table(self._reach, self._steps[step], self._logs)
-        return self._features[step]
-
-
 def feature_table(
-    reach: NDArray[np.int32], octave: NDArray[np.int32], logs: NDArray[np.int32]
-) -> tuple[Array, Array]:
-    """What `context.features` makes of the cells -255..255 of every channel: value and logarithm, each
-    (C, 511), by shifts of whole numbers."""
-    cell, lift = np.arange(1 - MAGNITUDES, MAGNITUDES), (reach - octave)[:, None]
-    odd, up = 2 * np.abs(cell) + 1, np.clip(lift, -32, 32)
+    reach: NDArray[np.int32],
+    octave: NDArray[np.int32],
+    logs: NDArray[np.int32],
+    cell: NDArray[np.signedinteger[Any]],
+) -> Array:
+    """What `context.features` makes of some numbers of cells (n,) in every channel: value and logarithm,
+    (C, n, 2), by shifts of whole numbers."""
+    magnitude, lift = np.minimum(np.abs(cell), MAGNITUDES - 1), (reach - octave)[:, None]
+    odd, up = 2 * magnitude + 1, np.clip(lift, -32, 32)
     value = np.where(up < 0, odd >> np.maximum(-up, 0), odd << np.maximum(up, 0))
     value = np.sign(cell) * np.minimum(value, FEATURE_MAX)
-    log = np.clip(logs[np.abs(cell)] + 16 * lift, 1, FEATURE_MAX)
-    return value.astype(np.float32), np.where(cell == 0, 0, log).astype(np.float32)
+    log = np.clip(logs[magnitude] + 16 * lift, 1, FEATURE_MAX)
+    return np.stack([value, np.where(cell == 0, 0, log)], 2).astype(np.float32)
 
 
 def scaled(weights: ContextWeights[Array]) -> ContextWeights[Array]:

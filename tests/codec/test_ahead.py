@@ -14,6 +14,7 @@ from sic_cli.codec.engine import engine
 from sic_cli.codec.groups import Symbols
 from sic_cli.entropy.tables import FrequencyTable
 from sic_cli.model import bands
+from sic_cli.model.context_runner import Following
 from sic_cli.release.card import Card
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (75, 90, 3)).astype(np.uint8)
@@ -31,11 +32,11 @@ def test_the_file_is_that_of_one_step_after_another(
 ) -> None:
     machine, cells = engine(tiny), np.zeros((8, 2, 2), np.int16)
     with ahead.walk_ahead(machine, cells, level) as walk:
-        assert walk is not machine.walk
+        assert not isinstance(walk._classes, Following)
     made = encode(PIXELS, tiny, level=level)
     monkeypatch.setattr(ahead, "LARGE", 0)
     with ahead.walk_ahead(machine, cells, level) as walk:
-        assert walk is machine.walk
+        assert isinstance(walk._classes, Following)
     assert encode(PIXELS, tiny, level=level) == made
 
 

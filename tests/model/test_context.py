@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sic_cli.cells.quantise import at_octaves
 from sic_cli.codec.engine import assembled
 from sic_cli.errors import ModelError
 from sic_cli.model.context import ContextNet, exact, features, logits, magnitude_logs, trunk
@@ -135,7 +136,7 @@ def test_strips_of_any_height_give_the_same_classes(
     cells = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
     channels = np.flatnonzero(table.steps[8] > table.steps[7])
     whole = runner.classes(cells, 7, channels)
-    monkeypatch.setattr("sic_cli.model.exact.STRIP_POSITIONS", positions)
+    monkeypatch.setattr("sic_cli.model.context_runner.STRIP_POSITIONS", positions)
     assert np.array_equal(runner.classes(cells, 7, channels), whole)
 
 
@@ -150,11 +151,10 @@ def test_features_by_look_up_are_those_of_the_formula(
     for octave in table.steps:
         tensors = (torch.from_numpy(v).float() for v in (octave[None], *whole))
         want = features(cells, *tensors).reshape(2, table.channels, 511).numpy()
-        value, log = feature_table(whole[0], octave.astype(np.int32), whole[1])
+        octaves = octave.astype(np.int32)
+        made = feature_table(whole[0], octaves, whole[1], np.arange(-255, 256))
         sent = octave >= 0
-        assert np.array_equal(value[sent], want[0][sent]) and np.array_equal(
-            log[sent], want[1][sent]
-        )
+        assert np.array_equal(made[sent], want.transpose(1, 2, 0)[sent])
 
 
 def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
@@ -165,3 +165,38 @@ def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
         cells[:5, 1, 1] = most, -most, most, -most, most
         several.append(machine.runner.classes(cells, 9, channels))
     assert np.array_equal(several[0], several[1]) and np.array_equal(several[0], several[2])
+
+
+@pytest.mark.parametrize("which", ["tiny", "shipped"])
+def test_steps_in_their_order_have_the_classes_of_each_step_alone(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    """Sums that are carried from step to step, over cells near 0 and far from it."""
+    machine = assembled(load(request.getfixturevalue(which)))
+    runner, table, rng = machine.runner, machine.table, np.random.default_rng(6)
+    goal = (rng.laplace(size=(table.channels, 37, 34)) * 40).astype(np.int32)
+    goal[rng.random(goal.shape) < 0.3] *= 50
+    following, jumping = runner.follow(), runner.follow()
+    for step in range(len(table.step_level)):
+        cells, channels = at_octaves(goal, table, table.steps[step]), runner.refined(step)
+        want = runner.classes(cells, step, channels)
+        assert np.array_equal(following(cells, step, channels), want)
+        if step % 3:  # begins anew wherever a step was left out
+            assert np.array_equal(jumping(cells, step, channels), want)
+    assert len(np.unique(want)) > 10
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 17])
+def test_the_first_cells_of_another_picture_begin_anew(
+    tiny: Card, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sic_cli.model.context_runner.KEPT_POSITIONS", kept)
+    machine, rng = assembled(load(tiny)), np.random.default_rng(7)
+    following, table = machine.runner.follow(), machine.table
+    for size in (3, 5):
+        goal = (rng.laplace(size=(table.channels, size, 4)) * 9).astype(np.int32)
+        for step in range(4):
+            cells = at_octaves(goal, table, table.steps[step])
+            channels = machine.runner.refined(step)
+            want = machine.runner.classes(cells, step, channels)
+            assert np.array_equal(following(cells, step, channels), want)

@@ -19,7 +19,7 @@ import torch
 from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.codec.engine import Engine
-from sic_cli.model import bands, context, convolution, exact
+from sic_cli.model import bands, context, context_runner, convolution, exact
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
@@ -44,12 +44,12 @@ def pieces(
     """Inside, the runner cuts its work otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         if strip:
-            patch.setattr(exact, "STRIP_POSITIONS", strip)
+            patch.setattr(context_runner, "STRIP_POSITIONS", strip)
         if block:
             assert convolution.blocks.__defaults__ == (convolution.BLOCK,)
             patch.setattr(convolution.blocks, "__defaults__", (block,))
         if exits:
-            patch.setattr(exact, "EXIT_POSITIONS", exits)
+            patch.setattr(context_runner, "EXIT_POSITIONS", exits)
         if band:
             patch.setattr(bands, "BAND_ROWS", band)
             patch.setattr(bands, "SMALL", 1)

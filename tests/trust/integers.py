@@ -26,14 +26,16 @@ from sic_cli.codec.engine import Engine
 from sic_cli.codec.walk import Reading, Walk, digest
 from sic_cli.entropy import new_decoder, plain_coder, range_coder
 from sic_cli.entropy.tables import FrequencyTable
-from sic_cli.model import bands, context, convolution
+from sic_cli.model import bands, context, context_runner, convolution
 from sic_cli.model import exact as network
 from sic_cli.model.exact import RANGES, ContextWeights, largest_sums
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 from tests.trust.watch import EXACT, Watch
 
-LOOKED_THROUGH = (convolution, network, walk, groups, blocks, range_coder, plain_coder)
+LOOKED_THROUGH = (
+    *(convolution, context_runner, network, walk, groups, blocks, range_coder, plain_coder),
+)
 """Modules on the path that call NumPy."""
 
 
@@ -53,8 +55,10 @@ class OnlyIntegers:
 def watched(machine: Engine, parsed: Parsed) -> Watch:
     """Decode all layers under watch; -> what was looked at."""
 
+    following = machine.runner.follow()
+
     def checked(*arguments: Any) -> Any:
-        out = machine.runner.classes(*arguments)
+        out = following(*arguments)
         assert out.dtype == np.uint8 and arguments[0].dtype == np.int32
         return out
 
@@ -68,7 +72,7 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
         for module in LOOKED_THROUGH:
             patch.setattr(module, "np", watch)
         patch.setattr(convolution, "_OWN", threading.local())  # memory that the watch sees
-        patch.setattr(machine.runner, "_features", {})
+        patch.setattr(machine.runner, "_news", {})
         patch.setattr(bands, "_CHOSEN", 1)
         for layer in parsed.layers:
             coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
@@ -111,6 +115,10 @@ def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Engine], Any]
     return inside
 
 
+def _in_float64(news: context_runner.News) -> context_runner.News:
+    return replace(news, features=news.features.astype(np.float64))
+
+
 def _each(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """For what there is one of for each block of the network."""
     return lambda several: [change(one) for one in several]
@@ -128,7 +136,7 @@ CONTROLS: dict[str, Callable[[Engine], Any]] = {
         "_mid_bias", _each(lambda bias: bias.astype(np.float64))
     ),
     "a table of features in float64": _changed(
-        "_looked_up", lambda real: lambda step: tuple(t.astype(np.float64) for t in real(step))
+        "_between", lambda real: lambda *of: _in_float64(real(*of))
     ),
 }
 

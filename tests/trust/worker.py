@@ -172,7 +172,8 @@ def features() -> str:
     """Every value that the table of features can hold, against Python's own whole numbers; -> SHA-256."""
     logs = np.array([round(16 * math.log2(2 * m + 1)) for m in range(MAGNITUDES)], np.int32)
     lifts = np.array(LIFTS, np.int32)
-    made = feature_table(lifts + 5, np.full_like(lifts, 5), logs)
+    cells = np.arange(1 - MAGNITUDES, MAGNITUDES)
+    made = feature_table(lifts + 5, np.full_like(lifts, 5), logs, cells).transpose(2, 0, 1)
     want = np.zeros((2, len(lifts), 2 * MAGNITUDES - 1), np.int64)
     for row, lift in enumerate(LIFTS):
         for m in range(1, MAGNITUDES):

@@ -33,24 +33,31 @@ def cut(latent: Tensor, width: Tensor) -> Tensor:
 def layer_bits(model: CodecModel, latent: Tensor, step: Tensor) -> Tensor:
     """Bits (B,) of one step for each sample, given all coarser cells.
 
-    latent: float (B, C, h, w), no gradient; step: int64 (B,).
+    latent: float (B, C, h, w), no gradient; step: int64 (B,). What follows the network is computed for
+    the channels alone that each sample's step refines, a third of all: these are rows of (B C, h, w).
     """
     before, after = model.steps[step], model.steps[step + 1]
-    parent, child = cut(latent, model.width(before)), cut(latent, model.width(after))
-    seen = features(parent, before, model.reach, model.logs)
-    zero, sign, inner = model.context(seen, step).chunk(3, 1)
-    cutting = (after > before)[:, :, None, None]
-    first = (before < 0)[:, :, None, None] & cutting
-    leaving = cutting & (parent == 0)
-    alive = leaving & (child != 0)
-    size = child.abs()
-    bits = torch.where(leaving, F.softplus(torch.where(child == 0, -zero, zero)), 0.0)
-    bits = bits + torch.where(alive, F.softplus(torch.where(child > 0, -sign, sign)), 0.0)
-    split = cutting & (parent != 0)
-    outer = torch.where(first, (size - 1).clamp_min(0), (size - 2 * parent.abs()) * split)
-    stop = torch.where(first, (alive & first).to(size.dtype), split.to(size.dtype) - outer)
+    parent, channels = cut(latent, model.width(before)), model.config.channels
+    said = model.context(features(parent, before, model.reach, model.logs), step)
+    rows = (after > before).flatten().nonzero()[:, 0]
+    sample = rows // channels
+
+    def of(x: Tensor, place: Tensor) -> Tensor:
+        return x.flatten(0, 1).index_select(0, place)
+
+    places = rows + 2 * channels * sample  # of the first of three kinds
+    zero, sign, inner = (of(said, places + kind * channels) for kind in range(3))
+    value, was = of(latent, rows), of(parent, rows).abs()
+    size = torch.floor(value.abs() / of(model.width(after), rows)[:, None, None])
+    alive, leaving, first = size > 0, was == 0, of(before < 0, rows)[:, None, None]
+    bits = torch.where(leaving, F.softplus(torch.where(alive, zero, -zero)), 0.0)
+    bits = bits + torch.where(leaving & alive, F.softplus(-sign * value.sign()), 0.0)
+    begun = alive.to(size.dtype)
+    outer = torch.where(first, size - begun, (size - 2 * was) * ~leaving)
+    stop = torch.where(first, begun, (~leaving).to(size.dtype) - outer)
     bits = bits + outer * F.softplus(inner) + stop * F.softplus(-inner)
-    return bits.sum((1, 2, 3)) / math.log(2)
+    total = torch.zeros(len(latent), device=latent.device).index_add(0, sample, bits.sum((1, 2)))
+    return total / math.log(2)
 
 
 def slope(model: CodecModel, level: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ..cells.levels import LevelTable, build
 from ..cells.quantise import Cells
 from ..errors import ResourceError
 from ..extras import has_torch, install_hint
+from ..model import tiles
 from ..model.config import STRIDE
 from ..model.context_runner import ContextRunner
 from ..model.convolution import Array
@@ -75,6 +76,11 @@ class Networks:
         self._release, self._config, self._device = release, release.card.config, device
         self.synthesis = lru_cache(2)(self._synthesis)
         self.backwards = lru_cache(2)(self._backwards)
+
+    @property
+    def painted(self) -> int:
+        """Positions that the synthesis may look at together."""
+        return tiles.PAINTED_LATENTS if self._device == "cpu" else tiles.STRIP_LATENTS
 
     @cached_property
     def analysis(self) -> Callable[[Pixels], Array]:
@@ -207,7 +213,7 @@ class Engine:
         pixels = np.empty((height, width, 3), np.uint8)
         depth = 2 * self.release.card.config.blocks + 1
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        for strip in strips(rows, across, depth, overlap=True):
+        for strip in strips(rows, across, depth, self.networks.painted):
             places = latent(strip.seen)
             for column in columns(across, depth):
                 out = network(np.ascontiguousarray(places[:, :, column.seen]), cell, level)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .bands import Each, bands, crew
 from .config import PATCH, STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel, scratch
+from .tiles import cut, scaled
 
 PIXEL_SCALE = 64.0
 """Networks see pixels and give corrections in units of this many grey levels."""
@@ -23,6 +24,9 @@ FINE = 4
 """Pixels in each direction for one position of the synthesis's head."""
 TOLD = 3 * FINE**2
 """Values of those pixels."""
+HEAD_POSITIONS = 1 << 13
+"""Latent positions whose pixels the head makes together, at 7 kB each, so that much of it
+stays in the cache that cores share."""
 FARTHEST = np.float32(3)
 """Latents in units of their cells are seen up to here."""
 
@@ -151,19 +155,34 @@ class SynthesisRunner:
             x = self.entered(latent, width, level, each, parts)
             for one in self.blocks:
                 x = one(x, level, each, parts)
-            fine = self.refined(x, latent, each, parts)
-            del x
-
-            def paint(band: slice) -> None:
-                for block, h in self.shown(head, fine, band):
-                    np.rint(h, out=h)
-                    np.clip(h, 0, 255, out=h)
-                    dots(pixels, block)[:] = by_dots(h.astype(np.uint8), fine.shape[1])
-
-            small = bands(*fine.shape[:2])
-            head = self.drawn(fine, level, each, small)
-            each(paint, small)
+            for strip in cut(rows, max(1, HEAD_POSITIONS // across), 1):
+                own = pixels[scaled(strip.own, STRIDE)]
+                self.paint(x[strip.seen], latent[:, strip.seen], strip.kept, level, own, each)
         return pixels
+
+    def paint(
+        self,
+        x: Array,
+        latent: Array,
+        kept: slice,
+        level: int,
+        pixels: NDArray[np.uint8],
+        each: Each,
+    ) -> None:
+        """From the last block to pixels. kept: of rows of x and latent, those to paint; they are `pixels`.
+        What lies one row beyond is all that the head looks at."""
+        fine = self.refined(x, latent, each, bands(*x.shape[:2]))
+        head = self.drawn(fine, level, each, bands(*fine.shape[:2]))
+        top = kept.start * STRIDE // FINE
+
+        def work(band: slice) -> None:
+            for block, h in self.shown(head, fine, slice(top + band.start, top + band.stop)):
+                np.rint(h, out=h)
+                np.clip(h, 0, 255, out=h)
+                there = slice(block.start - top, block.stop - top)
+                dots(pixels, there)[:] = by_dots(h.astype(np.uint8), fine.shape[1])
+
+        each(work, bands(len(pixels) // FINE, fine.shape[1]))
 
     def entered(
         self, latent: Array, width: Array, level: int, each: Each, parts: list[slice]

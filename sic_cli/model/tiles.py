@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 STRIP_LATENTS = 32_768
-"""Latent positions per strip: 8 megapixels, some 700 MB inside the synthesis, which takes 22 kB for each
-position that it looks at."""
+"""Latent positions per strip of the analysis, and of what a GPU is asked to paint: 8 megapixels, 700 MB of a
+GPU's memory inside the synthesis."""
+PAINTED_LATENTS = 1 << 17
+"""Positions that the synthesis looks at together on a CPU: 2 kB each, for its head works in strips of its
+own. Large, because every strip computes the rows anew that it shares with the next."""
 WIDE = 512
 """Latent positions side by side that are computed at once. Wider pictures, from 8,192 pixels on, are cut
 into columns too: strips of them would need as much memory as their rows are long."""
@@ -45,19 +48,21 @@ class Strip:
         return slice(self.top - self.first, self.bottom - self.first)
 
 
-def strips(rows: int, across: int, halo: int, overlap: bool = False) -> Iterator[Strip]:
-    """Cut latent rows of `across` positions. halo: rows of overlap on each side; overlap: whether they
-    count among the positions that a strip may have."""
-    height = STRIP_LATENTS // max(1, min(across, WIDE)) - (2 * halo if overlap else 0)
-    return _cut(rows, max(2 * halo, height), halo)
+def strips(rows: int, across: int, halo: int, seen: int = 0) -> Iterator[Strip]:
+    """Cut latent rows of `across` positions. halo: rows of overlap on each side; seen: how many positions
+    a strip may look at, its overlap included (0: STRIP_LATENTS of its own)."""
+    side = max(1, min(across, WIDE))
+    height = seen // side - 2 * halo if seen else STRIP_LATENTS // side
+    return cut(rows, max(2 * halo, height), halo)
 
 
 def columns(across: int, halo: int) -> Iterator[Strip]:
     """Cut the `across` positions of latent rows, where they are more than WIDE."""
-    return _cut(across, max(2 * halo, WIDE), halo)
+    return cut(across, max(2 * halo, WIDE), halo)
 
 
-def _cut(count: int, size: int, halo: int) -> Iterator[Strip]:
+def cut(count: int, size: int, halo: int) -> Iterator[Strip]:
+    """Cut so many rows into strips of `size` rows of their own."""
     if count <= size + halo:
         size = count
     for top in range(0, count, max(1, size)):

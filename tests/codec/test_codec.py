@@ -30,7 +30,7 @@ from sic_cli.entropy import new_decoder, new_encoder
 from sic_cli.entropy.tables import TOTAL
 from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
 from sic_cli.measure.psnr import psnr
-from sic_cli.model import bands, tiles
+from sic_cli.model import bands, runners, tiles
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.model.exact import ZERO
 from sic_cli.release.card import Card
@@ -262,6 +262,8 @@ def test_strips_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPat
     placed = machine.place(cells, 5, "mean", 0)
     whole = machine.synthesise(placed, 5, 400, 60)
     monkeypatch.setattr(tiles, "STRIP_LATENTS", 20)
+    monkeypatch.setattr(tiles, "PAINTED_LATENTS", 20)
+    assert len(list(tiles.strips(25, 4, 3, machine.networks.painted))) > 3
     assert np.abs(machine.analyse(pixels) - latent).max() < 1e-2
     strips = machine.synthesise(placed, 5, 400, 60).astype(int)
     assert np.abs(strips - whole).max() <= 1 and strips.shape == whole.shape
@@ -280,11 +282,25 @@ def test_columns_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPa
     assert np.abs(parts - whole).max() <= 1 and parts.shape == whole.shape
 
 
-def test_no_strip_looks_at_much_more_than_it_may() -> None:
+@pytest.mark.parametrize("positions", [1, 9, 30])
+def test_strips_of_the_head_give_the_whole_picture(
+    tiny: Card, positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = made_picture(210, 60, 9)
+    machine = engine(tiny)
+    placed = machine.place(machine.cells(machine.analyse(pixels)), 5, "mean", 0)
+    whole = machine.synthesise(placed, 5, 210, 60)
+    monkeypatch.setattr(runners, "HEAD_POSITIONS", positions)
+    strips = machine.synthesise(placed, 5, 210, 60).astype(int)
+    assert np.abs(strips - whole).max() <= 1 and strips.shape == whole.shape
+
+
+@pytest.mark.parametrize("positions", [tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS])
+def test_no_strip_looks_at_much_more_than_it_may(positions: int) -> None:
     for rows, across in ((94, 375), (250, 375), (25, 4096), (4096, 25), (700, 700), (4096, 650)):
-        tall = max(s.last - s.first for s in tiles.strips(rows, across, 13, overlap=True))
+        tall = max(s.last - s.first for s in tiles.strips(rows, across, 13, positions))
         wide = max(c.last - c.first for c in tiles.columns(across, 13))
-        assert tall * wide <= 1.6 * tiles.STRIP_LATENTS
+        assert tall * wide <= 1.6 * positions
 
 
 def test_a_device_that_is_not_there_is_a_resource_error() -> None:

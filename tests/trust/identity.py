@@ -26,7 +26,7 @@ from sic_cli.bitstream.reader import parse
 from sic_cli.codec import engine as engines
 from sic_cli.codec.decode import decode, decode_cells, file_engine
 from sic_cli.errors import CheckError, ResourceError
-from sic_cli.model import bands, context, context_runner, convolution, exact, tiles
+from sic_cli.model import bands, context, context_runner, convolution, exact, runners, tiles
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
@@ -197,7 +197,8 @@ HOSTS: dict[str, Callable[[], Any]] = {
     "strips of 7 positions": lambda: _patched(context_runner, "STRIP_POSITIONS", 7),
     "strips of 100 positions": lambda: _patched(context_runner, "STRIP_POSITIONS", 100),
     "bands of one row": _finely,
-    "pixel strips of 20": lambda: _patched(tiles, "STRIP_LATENTS", 20),
+    "pixel strips of 20": lambda: _patched(tiles, "PAINTED_LATENTS", 20),
+    "strips of 20 in the head": lambda: _patched(runners, "HEAD_POSITIONS", 20),
 }
 ONLY_SYMBOLS: dict[str, Callable[[], Any]] = {
     f"rounding {how}": lambda how=how: _rounding(how)  # type: ignore[misc]

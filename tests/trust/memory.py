@@ -26,7 +26,7 @@ from sic_cli.bitstream.reader import parse
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
-from sic_cli.model import tiles
+from sic_cli.model import runners, tiles
 from sic_cli.release.locate import find
 from tests.conftest import ROOT, run_main
 from tests.tiny import made_picture
@@ -248,14 +248,17 @@ def _shape(run: Run, name: str, pixels: np.ndarray) -> int:
     assert np.array_equal(cells, machine.cells(machine.analyse(pixels)))
     whole = decode(parsed).pixels
     assert whole.shape == pixels.shape
-    before = tiles.STRIP_LATENTS
+    before = tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, runners.HEAD_POSITIONS
     try:
         rows, across = cells.shape[1:]
-        tiles.STRIP_LATENTS = int(run.rng.integers(1, max(2, rows * across // 4)))
+        most = max(2, rows * across // 4)
+        tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, runners.HEAD_POSITIONS = (
+            int(v) for v in run.rng.integers(1, most, 3)
+        )
         far = np.abs(decode(parsed).pixels.astype(np.int16) - whole)
         assert far.max() <= 1 and (far > 0).mean() < 1e-3, int(far.max())
         other = machine.cells(machine.analyse(pixels)) != cells
         assert other.mean() < 1e-3, f"{other.mean():.1%} of the cells depend on the strips"
         return sum(1 for _ in tiles.strips(rows, across, 2 * card.config.blocks)) - 1
     finally:
-        tiles.STRIP_LATENTS = before
+        tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, runners.HEAD_POSITIONS = before

@@ -41,11 +41,12 @@ def _folder() -> Path | None:
     return path.parent if path.is_file() else path
 
 
-def alexnet() -> dict[str, Tensor]:
-    """`features.N.weight` and `features.N.bias` as torchvision names them. Raises ModelError."""
+def alexnet(metric: str = "LPIPS") -> dict[str, Tensor]:
+    """`features.N.weight` and `features.N.bias` as torchvision names them. Raises ModelError, which
+    says that `metric` lacks them."""
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     return _first(
-        "LPIPS", ALEXNET, [_folder(), cache], f"set {VARIABLE} to a folder with {ALEXNET[0]}"
+        metric, ALEXNET, [_folder(), cache], f"set {VARIABLE} to a folder with {ALEXNET[0]}"
     )
 
 

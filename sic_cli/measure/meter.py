@@ -19,6 +19,7 @@ from .names import METRICS
 from .psnr import psnr
 
 if TYPE_CHECKING:
+    from .dists import Dists
     from .stlpips import StLpips
 
 Pixels = NDArray[np.uint8]
@@ -124,6 +125,25 @@ def _st_lpips(reference: Pixels) -> Measure:
     return lambda other: metric.distance(before, metric.features(other))
 
 
+@functools.cache
+def _load_dists() -> Dists:
+    _need_torch("dists-alex")
+    from .backbones import alexnet
+    from .dists import Dists
+
+    return Dists(alexnet("dists-alex"))
+
+
+def _dists(reference: Pixels) -> Measure:
+    from .dists import LEAST
+
+    metric = _load_dists()
+    if min(reference.shape[:2]) < LEAST:
+        return lambda other: None
+    before = metric.features(reference)
+    return lambda other: metric.distance(before, metric.features(other))
+
+
 LPIPS_LEAST = 32
 """Pixels that the shorter side needs for AlexNet's poolings."""
 
@@ -132,5 +152,10 @@ MAKERS: dict[str, Callable[[Pixels], Measure]] = {
     "ms-ssim": _ms_ssim,
     "lpips": _lpips,
     "st-lpips": _st_lpips,
+    "dists-alex": _dists,
 }
-LOADERS: dict[str, Callable[[], object]] = {"lpips": _load_lpips, "st-lpips": _load_st_lpips}
+LOADERS: dict[str, Callable[[], object]] = {
+    "lpips": _load_lpips,
+    "st-lpips": _load_st_lpips,
+    "dists-alex": _load_dists,
+}

@@ -45,6 +45,14 @@ METRICS = {
             False,
             "features of a shift-tolerant AlexNet; no loss of sic uses them",
         ),
+        Metric(
+            "dists-alex",
+            "dists_alex",
+            "DISTS-like, Alex",
+            4,
+            False,
+            "structure and texture of AlexNet's features, all alike; no figure of DISTS on VGG",
+        ),
     )
 }
 MOST = 100.0

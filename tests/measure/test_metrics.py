@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sic_cli.errors import InputError, ModelError, UsageError
@@ -99,15 +100,99 @@ def test_st_lpips_gives_the_distance_that_its_authors_print() -> None:
     assert got == pytest.approx(0.7777554988861084, abs=1e-5)
 
 
+DISTS_HERE = pytest.mark.skipif(
+    not BACKBONES.is_dir(), reason="the AlexNet backbone is not part of the repository"
+)
+
+
+def dists(a: np.ndarray, b: np.ndarray) -> float:
+    value = metrics(a, b, ["dists-alex"])["dists-alex"]
+    assert value is not None
+    return value
+
+
+@pytest.fixture
+def texture(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """float (160, 160, 3): smoothed noise, as grass or gravel have it."""
+    monkeypatch.setenv("SIC_LPIPS_WEIGHTS", str(BACKBONES))
+    return gravel(0)
+
+
+def gravel(seed: int) -> np.ndarray:
+    grain = np.random.default_rng(seed).normal(0, 60, (160, 160, 3))
+    return 128 + sum(np.roll(grain, (y, x), (0, 1)) for y in (0, 1) for x in (0, 1)) / 2
+
+
+def pixels(values: np.ndarray) -> np.ndarray:
+    return values.round().clip(0, 255).astype(np.uint8)
+
+
+def blurred(values: np.ndarray, part: float) -> np.ndarray:
+    """So much of the way to the mean of 5x5 neighbours."""
+    around = range(-2, 3)
+    flat = sum(np.roll(values, (y, x), (0, 1)) for y in around for x in around) / 25
+    mixed: np.ndarray = values + part * (flat - values)
+    return mixed
+
+
+@DISTS_HERE
+def test_dists_alex_of_equal_pictures_is_0_and_it_does_not_matter_which_is_first(
+    texture: np.ndarray,
+) -> None:
+    a, b = pixels(texture), pixels(blurred(texture, 0.5))
+    assert dists(a, a) == pytest.approx(0, abs=1e-6)
+    assert dists(flat(0), flat(0)) == pytest.approx(0, abs=1e-6)
+    assert dists(a, b) == pytest.approx(dists(b, a), abs=1e-5)
+    assert metrics(flat(1, 31), flat(2, 31), ["dists-alex"]) == {"dists-alex": None}
+
+
+@DISTS_HERE
+def test_dists_alex_grows_with_blur_and_with_noise(texture: np.ndarray) -> None:
+    blur = [dists(pixels(texture), pixels(blurred(texture, p))) for p in (0, 0.2, 0.5, 0.8, 1)]
+    noise = np.random.default_rng(9).normal(0, 1, texture.shape)
+    noisy = [dists(pixels(texture), pixels(texture + s * noise)) for s in (0, 5, 15, 40, 80)]
+    for values in (blur, noisy):
+        assert values == sorted(values) and values[-1] > 0.2
+
+
+@DISTS_HERE
+def test_dists_alex_takes_another_sample_of_a_texture_for_less_than_a_blur_that_errs_less(
+    texture: np.ndarray,
+) -> None:
+    reference, flat_one = pixels(texture), pixels(blurred(texture, 1))
+    for other in (pixels(gravel(1)), pixels(np.roll(texture, 5, 1))):
+        assert (
+            metrics(reference, other, ["psnr"])["psnr"]
+            < metrics(  # type: ignore[operator]
+                reference, flat_one, ["psnr"]
+            )["psnr"]
+        )
+        assert dists(reference, other) < dists(reference, flat_one)
+
+
+@DISTS_HERE
+def test_dists_alex_of_flat_greys_is_what_the_formula_gives_for_colours() -> None:
+    from sic_cli.measure.dists import SMALL, _alike
+
+    a, b = torch.full((1, 9), 0.25), torch.full((1, 9), 0.5)
+    light = (2 * 0.25 * 0.5 + SMALL) / (0.25**2 + 0.5**2 + SMALL)
+    assert _alike(a, b).tolist() == pytest.approx([light, 1])
+    rising = torch.arange(4.0)[None]
+    assert _alike(rising, 3 - rising).tolist() == pytest.approx([1, -1], abs=1e-5)
+
+
 def test_missing_weights_are_named_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from sic_cli.measure import meter
 
     meter._load_lpips.cache_clear()
+    meter._load_dists.cache_clear()
     monkeypatch.setenv("SIC_LPIPS_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert "SIC_LPIPS_WEIGHTS" in missing(["psnr", "lpips"])["lpips"]
+    told = missing(["psnr", "lpips", "dists-alex"])
+    assert "SIC_LPIPS_WEIGHTS" in told["lpips"]
+    assert told["dists-alex"].startswith("dists-alex needs weights")
     with pytest.raises(ModelError):
         metrics(flat(1), flat(2), ["lpips"])
     (tmp_path / "alexnet_features_imagenet.pth").write_bytes(b"no weights")

@@ -48,7 +48,7 @@ METRICS = {
         Metric(
             "dists-alex",
             "dists_alex",
-            "DISTS-like, Alex",
+            "DISTS-like",
             4,
             False,
             "structure and texture of AlexNet's features, all alike; no figure of DISTS on VGG",

@@ -1,0 +1,143 @@
+"""Variants of the context network: each changes what it says, and what is finished is not done again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sic_cli.model.codec_model import CodecModel
+from sic_cli.model.context import ContextNet, features
+from sic_cli.release.card import Card
+from sic_cli.train.loss import cut, layer_bits
+from sic_cli.train.state import from_release
+from tests.conftest import ROOT
+from tests.tiny import made_picture
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import context
+import context_variants
+
+FACTS: dict[str, Any] = {"start": "tiny", "seconds": 0.2}
+
+
+@pytest.fixture
+def start(tiny: Card) -> CodecModel:
+    return from_release(tiny)
+
+
+@pytest.fixture
+def latent(start: CodecModel) -> torch.Tensor:
+    return context.latent_of(start, made_picture(96, 80, 1))
+
+
+def made(start: CodecModel, name: str) -> CodecModel:
+    return context_variants.fresh(start, context_variants.variants(start.config)[name])
+
+
+def every_bit(model: CodecModel, latent: torch.Tensor) -> list[float]:
+    model.context.look(model, latent)
+    with torch.no_grad():
+        steps = range(len(model.step_level))
+        return [layer_bits(model, latent, torch.tensor([step])).item() for step in steps]
+
+
+def test_the_base_is_the_context_network_of_the_codec(
+    start: CodecModel, latent: torch.Tensor
+) -> None:
+    model = made(start, "base")
+    own = ContextNet(model.config, len(model.step_level))
+    own.load_state_dict(model.context.state_dict())
+    step = torch.tensor([2])
+    octave = model.steps[step]
+    seen = features(cut(latent, model.width(octave)), octave, model.reach, model.logs)
+    assert model.step_level == start.step_level and torch.equal(model.steps, start.steps)
+    with torch.no_grad():
+        assert torch.equal(model.context(seen, step), own(seen, step))
+
+
+@pytest.mark.parametrize("name", ["hyper", "float", "depth-3", "stale", "one-position", "width-48"])
+def test_every_variant_counts_other_bits_than_the_base(
+    start: CodecModel, latent: torch.Tensor, name: str
+) -> None:
+    assert every_bit(made(start, name), latent) != every_bit(made(start, "base"), latent)
+
+
+def test_what_sees_no_cells_says_the_same_whatever_they_are(start: CodecModel) -> None:
+    for name in ("static", "hyper-only"):
+        model = made(start, name)
+        model.context.look(model, torch.zeros(1, 8, 6, 5))
+        seen = torch.randint(-99, 99, (1, 16, 6, 5)).float()
+        step = torch.tensor([3])
+        assert torch.equal(model.context(seen, step), model.context(0 * seen, step))
+
+
+def test_stale_blocks_miss_one_step_and_no_more(start: CodecModel) -> None:
+    late = context_variants.late(torch.arange(7), start.config)
+    assert start.step_level == (1, 1, 1, 2, 3, 4, 5)
+    assert late.tolist() == [False, False, False, False, True, False, True]
+    fewer = context_variants.products(made(start, "stale"))
+    assert fewer < context_variants.products(made(start, "base"))
+
+
+def test_finished_variants_are_lines_and_stay(
+    start: CodecModel, latent: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = context_variants.variants(start.config)
+    runs = {name: known[name] for name in ("base", "hyper", "static")}
+    pictures = [made_picture(64, 64, seed) for seed in range(2)]
+    latents = context.crop_latents(start, pictures, tmp_path, 8, 64)
+    assert latents.shape == (8, 8, 4, 4) and np.abs(latents).max() > 1
+    context.go_on(tmp_path, runs, start, latents, [latent], FACTS)
+    text = (tmp_path / "context.jsonl").read_text()
+    rows = context.finished(tmp_path, FACTS)
+    assert list(rows) == list(runs) and all(row["seen"] >= 8 for row in rows.values())
+    assert rows["hyper"]["side_bpp"] > 0 == rows["base"]["side_bpp"]
+    assert all(row["bpp"] == sorted(row["bpp"]) for row in rows.values())
+    monkeypatch.setattr(context, "trained", None)
+    context.go_on(tmp_path, runs, start, latents, [latent], FACTS)
+    assert (tmp_path / "context.jsonl").read_text() == text
+    with pytest.raises(SystemExit, match="other options"):
+        context.finished(tmp_path, FACTS | {"seconds": 9})
+
+
+def test_training_lowers_the_bits(start: CodecModel, tmp_path: Path) -> None:
+    pictures = [made_picture(64, 64, seed) for seed in range(2)]
+    latents = context.crop_latents(start, pictures, tmp_path, 16, 64)
+    held = [torch.from_numpy(latents[:4].astype(np.float32))[i : i + 1] for i in range(4)]
+    variant = context_variants.variants(start.config)["float"]
+    before = context.rates(context_variants.fresh(start, variant), held)[1]
+    model, _ = context.trained(context_variants.fresh(start, variant), variant, latents, 1.0)
+    assert context.rates(model, held)[1][-1] < before[-1]
+
+
+def test_the_table_tells_percents_of_the_base_and_what_cannot_be_timed(
+    start: CodecModel, latent: torch.Tensor
+) -> None:
+    known = context_variants.variants(start.config)
+    runs = {name: known[name] for name in ("base", "stale", "one-position", "static")}
+    times = context.milliseconds(start, runs, [latent])
+    assert times["base"] and times["stale"]
+    assert times["one-position"] is None is times["static"]
+    row = {"seen": 8, "passes": 7, "products": 1500.0, "bpp": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    more = replace_bpp(row, [0.11, 0.19, 0.3, 0.4, 0.5])
+    rows = {n: r | {"ms": times[n]} for n, r in (("base", row), ("static", more))}
+    text = context.table(json.loads(json.dumps(rows)))
+    assert "| static | 8 | 7 | 2k | - | +10.00 % | +0.00 % |" in text
+
+
+def replace_bpp(row: dict[str, Any], bpp: list[float]) -> dict[str, Any]:
+    return {**row, "bpp": bpp}
+
+
+def test_all_variants_can_be_made(start: CodecModel) -> None:
+    for name, variant in context_variants.variants(start.config).items():
+        model = context_variants.fresh(start, variant)
+        assert context_variants.products(model) >= 0
+        assert variant == replace(variant), name

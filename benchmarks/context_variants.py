@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -201,6 +202,33 @@ def fresh(start: CodecModel, variant: Variant) -> CodecModel:
         spread = (start.analysis.scale - 1) / 0.1
         model.context.exit_bias.copy_(laplace(model, spread))
     return model
+
+
+def refined_bits(model: CodecModel, latent: Tensor, step: Tensor) -> Tensor:
+    """`train.loss.layer_bits`, counted for nothing but the channels that a step refines: a third of
+    the time less for each crop."""
+    before, after = model.steps[step], model.steps[step + 1]
+    parent, count = cut(latent, model.width(before)), model.config.channels
+    seen = features(parent, before, model.reach, model.logs)
+    rows = (after > before).flatten().nonzero()[:, 0]
+    sample = rows // count
+
+    def of(x: Tensor, place: Tensor) -> Tensor:
+        return x.flatten(0, 1).index_select(0, place)
+
+    said, places = model.context(seen, step), rows + sample * 2 * count
+    zero, sign, inner = (of(said, places + kind * count) for kind in range(3))
+    width = of(model.width(after), rows)[:, None, None]
+    value, was = of(latent, rows), of(parent, rows).abs()
+    child = value.sign() * torch.floor(value.abs() / width)
+    size, leaving, first = child.abs(), was == 0, of(before < 0, rows)[:, None, None]
+    bits = torch.where(leaving, F.softplus(torch.where(child == 0, -zero, zero)), 0.0)
+    bits = bits + torch.where(leaving & (child != 0), F.softplus(-sign * child.sign()), 0.0)
+    begun = (size > 0).to(size.dtype)
+    outer = torch.where(first, (size - begun), (size - 2 * was) * ~leaving)
+    stop = torch.where(first, begun, (~leaving).to(size.dtype) - outer)
+    bits = bits + (outer + stop) * F.softplus(inner) - stop * inner
+    return torch.zeros(len(latent)).index_add(0, sample, bits.sum((1, 2))) / math.log(2)
 
 
 def products(model: CodecModel) -> float:

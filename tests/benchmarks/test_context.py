@@ -62,6 +62,15 @@ def test_the_base_is_the_context_network_of_the_codec(
         assert torch.equal(model.context(seen, step), own(seen, step))
 
 
+def test_bits_are_those_that_the_trainer_counts(start: CodecModel) -> None:
+    pictures = [made_picture(64, 64, seed) for seed in range(7)]
+    latent = torch.cat([context.latent_of(start, picture) for picture in pictures])
+    for step in (torch.arange(7), torch.tensor([0, 6, 3, 3, 5, 4, 1])):
+        known = layer_bits(start, latent, step)
+        counted = context_variants.refined_bits(start, latent, step)
+        assert torch.allclose(known, counted, rtol=1e-4), (known, counted)
+
+
 @pytest.mark.parametrize("name", ["hyper", "float", "depth-3", "stale", "one-position", "width-48"])
 def test_every_variant_counts_other_bits_than_the_base(
     start: CodecModel, latent: torch.Tensor, name: str

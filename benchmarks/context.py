@@ -9,34 +9,36 @@ goes on at the next. Rates are of held-out pictures, in floating-point code leng
 
 The hyper-latent's layers work in floats, and what it tells is added behind the entry: no less than an
 integer network could have. Milliseconds are processor time of the coder's own network
-(`model/exact.py`), one thread, random weights of the same shape, a picture of 768x512, all levels.
+(`model/context_runner.py`), one thread, random weights of the same shape, a picture of 768x512, all levels.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from context_variants import Net, Variant, fresh, late, products, refined_bits, variants
+from context_variants import Net, Variant, fresh, late, products, variants
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sic_cli.files import replace_file
 from sic_cli.model.codec_model import CodecModel
 from sic_cli.model.config import STRIDE
-from sic_cli.model.exact import LOGIT_ONE, ContextRunner, ContextWeights, context_shapes
+from sic_cli.model.context_runner import ContextRunner
+from sic_cli.model.exact import LOGIT_ONE, ContextWeights, context_shapes
 from sic_cli.release.locate import find
 from sic_cli.train.config import TrainConfig
 from sic_cli.train.data import Crops, find_pictures, open_packed, read_rgb
 from sic_cli.train.loop import learning_factor, optimisers_for
-from sic_cli.train.loss import cut
+from sic_cli.train.loss import cut, layer_bits
 from sic_cli.train.objective import Objective, draw_levels, known_norms
 from sic_cli.train.state import from_release
 
@@ -80,7 +82,7 @@ def main() -> None:
     rows = {name: rows[name] for name in known if name in rows}
     times = milliseconds(start, {name: known[name] for name in rows}, held)
     for name, row in rows.items():
-        row["ms"] = times.get(name)
+        row["ms"], row["products"] = times[name], products(fresh(start, known[name]))
     text = table(rows)
     (given.out / "context.md").write_text(text)
     print(text)
@@ -129,8 +131,8 @@ def go_on(
             continue
         model, seen = trained(fresh(start, variant), variant, latents, facts["seconds"])
         side, bpp = rates(model, held)
-        row = {"variant": name, "seen": seen, "products": products(model)}
-        row |= {"passes": len(model.step_level), "side_bpp": side, "bpp": bpp, "facts": facts}
+        row = {"variant": name, "seen": seen, "passes": len(model.step_level)}
+        row |= {"side_bpp": side, "bpp": bpp, "facts": facts}
         text = "".join(json.dumps(r) + "\n" for r in finished(out, facts).values())
         replace_file(str(out / "context.jsonl"), (text + json.dumps(row) + "\n").encode())
         print(f"{name}: {seen} crops, {bpp[0]:.4f} to {bpp[-1]:.4f} bpp", flush=True)
@@ -173,7 +175,7 @@ def trained(
         _, drawn = objective.drawn(len(latent), chance)
         bits = paid * net.look(model, latent)
         for i in range(drawn.shape[1]):
-            bits = bits + refined_bits(model, latent, drawn[:, i])
+            bits = bits + layer_bits(model, latent, drawn[:, i])
         (config.bits_weight * bits.mean() / area).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(live, config.clip)
         for optimiser in optimisers:
@@ -202,7 +204,7 @@ def rates(model: CodecModel, held: list[Tensor]) -> tuple[float, list[float]]:
         area = latent.shape[2] * latent.shape[3] * STRIDE**2 * len(held)
         side += net.look(model, latent).item() / area
         for step, level in enumerate(model.step_level):
-            total[level - 1] += refined_bits(model, latent, torch.tensor([step])).item() / area
+            total[level - 1] += layer_bits(model, latent, torch.tensor([step])).item() / area
     total[0] += side
     return side, [round(v, 6) for v in total.cumsum().tolist()]
 
@@ -215,34 +217,50 @@ def milliseconds(
     height, width = TIMED
     tiles = (1, -(-height // latent.shape[1]), -(-width // latent.shape[2]))
     latent = latent.repeat(*tiles)[None, :, :height, :width]
-    works = {n: timed_passes(fresh(start, v), v, latent) for n, v in runs.items() if runs_there(v)}
-    best: dict[str, float | None] = dict.fromkeys(runs)
+    shapes = {n: replace(v, whole=True, side=0, seed=0) for n, v in runs.items() if runs_there(v)}
+    works = {v: Passes.of(fresh(start, v), v, latent) for v in shapes.values()}
+    best = dict.fromkeys(works, math.inf)
     for _ in range(ROUNDS):
-        for name, passes in works.items():
+        for shape, passes in works.items():
             before = time.process_time()
-            for runner, *rest in passes:
-                runner.classes(*rest, threads=1)
-            spent = 1000 * (time.process_time() - before)
-            best[name] = min(spent, best[name] or spent)
-    return {n: v if v is None else round(v, 1) for n, v in best.items()}
+            passes.run()
+            best[shape] = min(best[shape], 1000 * (time.process_time() - before))
+    return {n: round(best[shapes[n]], 1) if n in shapes else None for n in runs}
 
 
 def runs_there(variant: Variant) -> bool:
+    """Can the coder's network do it?"""
     return variant.learns and variant.kernel == 3
 
 
-def timed_passes(model: CodecModel, variant: Variant, latent: Tensor) -> list[tuple[Any, ...]]:
-    """(runner, cells before it, step, channels) of every pass."""
-    full = runner(model, model.config.context_blocks)
-    none = runner(model, 0)
-    skips = late(torch.arange(len(model.step_level)), model.config) & torch.tensor(variant.stale)
-    made = []
-    for step, skip in enumerate(skips):
-        before, after = model.steps[step], model.steps[step + 1]
-        cells = cut(latent, model.width(before)[None])[0].numpy().astype(np.int32)
-        channels = np.flatnonzero((after > before).numpy())
-        made.append((none if skip else full, cells * variant.sees, step, channels))
-    return made
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """All passes over one picture. full: the network; bare: without its blocks, for the steps `late`;
+    cells: after each step, of the channels that it refines."""
+
+    full: ContextRunner
+    bare: ContextRunner
+    late: tuple[bool, ...]
+    cells: tuple[NDArray[np.int32], ...]
+    sees: bool
+
+    @classmethod
+    def of(cls, model: CodecModel, variant: Variant, latent: Tensor) -> Passes:
+        """What is to be done for a latent (1, C, h, w)."""
+        steps = torch.arange(len(model.step_level))
+        skips = late(steps, model.config) & torch.tensor(variant.stale)
+        full, bare = runner(model, model.config.context_blocks), runner(model, 0)
+        cells = (cut(latent, model.width(octave)[None])[0].numpy() for octave in model.steps[1:])
+        fine = tuple(c[full.refined(step)].astype(np.int32) for step, c in enumerate(cells))
+        return cls(full, bare, tuple(skips.tolist()), fine, variant.sees)
+
+    def run(self) -> None:
+        sums = self.full.begin(*self.cells[0].shape[1:])
+        for step, skip in enumerate(self.late):
+            if step and self.sees:
+                sums = self.full.carry(sums, self.cells[step - 1], step - 1, threads=1)
+            what = self.bare if skip else self.full
+            what.leave(sums, step, self.full.refined(step), threads=1)
 
 
 def runner(model: CodecModel, blocks: int) -> ContextRunner:

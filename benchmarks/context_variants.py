@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -204,45 +203,16 @@ def fresh(start: CodecModel, variant: Variant) -> CodecModel:
     return model
 
 
-def refined_bits(model: CodecModel, latent: Tensor, step: Tensor) -> Tensor:
-    """`train.loss.layer_bits`, counted for nothing but the channels that a step refines: a third of
-    the time less for each crop."""
-    before, after = model.steps[step], model.steps[step + 1]
-    parent, count = cut(latent, model.width(before)), model.config.channels
-    seen = features(parent, before, model.reach, model.logs)
-    rows = (after > before).flatten().nonzero()[:, 0]
-    sample = rows // count
-
-    def of(x: Tensor, place: Tensor) -> Tensor:
-        return x.flatten(0, 1).index_select(0, place)
-
-    said, places = model.context(seen, step), rows + sample * 2 * count
-    zero, sign, inner = (of(said, places + kind * count) for kind in range(3))
-    width = of(model.width(after), rows)[:, None, None]
-    value, was = of(latent, rows), of(parent, rows).abs()
-    child = value.sign() * torch.floor(value.abs() / width)
-    size, leaving, first = child.abs(), was == 0, of(before < 0, rows)[:, None, None]
-    bits = torch.where(leaving, F.softplus(torch.where(child == 0, -zero, zero)), 0.0)
-    bits = bits + torch.where(leaving & (child != 0), F.softplus(-sign * child.sign()), 0.0)
-    begun = (size > 0).to(size.dtype)
-    outer = torch.where(first, (size - begun), (size - 2 * was) * ~leaving)
-    stop = torch.where(first, begun, (~leaving).to(size.dtype) - outer)
-    bits = bits + (outer + stop) * F.softplus(inner) - stop * inner
-    return torch.zeros(len(latent)).index_add(0, sample, bits.sum((1, 2))) / math.log(2)
-
-
 def products(model: CodecModel) -> float:
-    """Products per position and step, on the mean over the steps, where the exit gives only what the
-    step refines. The hyper-latent's own layers are not counted."""
+    """Products per position and step, on the mean over the steps, as the coder does them: entry and exit
+    for the channels that the step before and the step refine. Those of the hyper-latent are not counted."""
     net, wide = model.context, model.config.context_width
     assert isinstance(net, Net)
     if not net.variant.learns:
         return 0.0
     steps = torch.arange(len(model.step_level))
-    working = 1.0
-    if net.variant.stale:
-        working -= float(late(steps, model.config).float().mean())
-    refined = float((model.steps[1:] > model.steps[:-1]).float().sum(1).mean())
-    block = wide * wide * (net.variant.kernel**2 + 1)
-    entry = 2 * model.config.channels * wide * net.variant.sees
-    return entry + working * len(net.mid) * block + 3 * refined * wide
+    working = 1 - net.variant.stale * float(late(steps, model.config).float().mean())
+    refined = (model.steps[1:] > model.steps[:-1]).float().sum(1)
+    entry = 2 * float(refined[:-1].sum()) / len(refined) * net.variant.sees
+    ends = (entry + 3 * float(refined.mean())) * wide
+    return ends + working * len(net.mid) * wide * wide * (net.variant.kernel**2 + 1)

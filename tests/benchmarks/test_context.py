@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +58,6 @@ def test_the_base_is_the_context_network_of_the_codec(
     assert model.step_level == start.step_level and torch.equal(model.steps, start.steps)
     with torch.no_grad():
         assert torch.equal(model.context(seen, step), own(seen, step))
-
-
-def test_bits_are_those_that_the_trainer_counts(start: CodecModel) -> None:
-    pictures = [made_picture(64, 64, seed) for seed in range(7)]
-    latent = torch.cat([context.latent_of(start, picture) for picture in pictures])
-    for step in (torch.arange(7), torch.tensor([0, 6, 3, 3, 5, 4, 1])):
-        known = layer_bits(start, latent, step)
-        counted = context_variants.refined_bits(start, latent, step)
-        assert torch.allclose(known, counted, rtol=1e-4), (known, counted)
 
 
 @pytest.mark.parametrize("name", ["hyper", "float", "depth-3", "stale", "one-position", "width-48"])
@@ -134,19 +123,21 @@ def test_the_table_tells_percents_of_the_base_and_what_cannot_be_timed(
     times = context.milliseconds(start, runs, [latent])
     assert times["base"] and times["stale"]
     assert times["one-position"] is None is times["static"]
-    row = {"seen": 8, "passes": 7, "products": 1500.0, "bpp": [0.1, 0.2, 0.3, 0.4, 0.5]}
-    more = replace_bpp(row, [0.11, 0.19, 0.3, 0.4, 0.5])
-    rows = {n: r | {"ms": times[n]} for n, r in (("base", row), ("static", more))}
-    text = context.table(json.loads(json.dumps(rows)))
+    row: dict[str, Any] = {
+        "seen": 8,
+        "passes": 7,
+        "products": 1500.0,
+        "bpp": [0.1, 0.2, 0.3, 0.4, 0.5],
+    }
+    more = row | {"bpp": [0.11, 0.19, 0.3, 0.4, 0.5]}
+    text = context.table({n: r | {"ms": times[n]} for n, r in (("base", row), ("static", more))})
     assert "| static | 8 | 7 | 2k | - | +10.00 % | +0.00 % |" in text
 
 
-def replace_bpp(row: dict[str, Any], bpp: list[float]) -> dict[str, Any]:
-    return {**row, "bpp": bpp}
-
-
 def test_all_variants_can_be_made(start: CodecModel) -> None:
-    for name, variant in context_variants.variants(start.config).items():
-        model = context_variants.fresh(start, variant)
-        assert context_variants.products(model) >= 0
-        assert variant == replace(variant), name
+    known = context_variants.variants(start.config)
+    work = {
+        n: context_variants.products(context_variants.fresh(start, v)) for n, v in known.items()
+    }
+    assert work["static"] == 0 < work["one-position"] < work["stale"] < work["base"]
+    assert work["depth-3"] > work["base"] == work["float"] > work["hyper-only"]

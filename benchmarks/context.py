@@ -47,7 +47,7 @@ CONFIG = TrainConfig(
     stage="context", batch=8, favour=3.0, lr=3e-3, muon_lr=6e-3, warmup=50, decay=0.5, ema=0.99
 )
 """As the trainer, with higher learning rates: they did better in a minute than those of long runs."""
-ROUNDS = 7
+ROUNDS = 20
 TIMED = (32, 48)
 """Positions of a picture of 768x512."""
 

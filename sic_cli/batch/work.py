@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -205,9 +206,9 @@ def as_error(error: BaseException, source: str) -> SicError:
         return ResourceError(f"{shown(source)}: out of memory", "use fewer jobs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{shown(source)}: disk full")
-    from concurrent.futures import CancelledError  # a single file needs no pool
-
-    if isinstance(error, (SystemExit, KeyboardInterrupt, CancelledError)):
+    futures = sys.modules.get("concurrent.futures")  # a single file needs no pool and loads none
+    ended = isinstance(error, (SystemExit, KeyboardInterrupt))
+    if ended or (futures is not None and isinstance(error, futures.CancelledError)):
         return ResourceError(f"{shown(source)}: the process that worked on it was ended")
     told = SicError(
         f"{shown(source)}: {type(error).__name__}: {error}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -158,6 +159,7 @@ def _terminate(signum: int, _: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run, and exit with a documented code."""
+    gc.set_threshold(20_000)  # what commands load stays: looking there for garbage takes its time
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)

@@ -7,7 +7,6 @@ would have asked for: the same call on the same integers.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
     # `alone` holds here too: its switch is the process's, and no thread may set it back for another
     with alone():
         sums = runner.begin(*goal.shape[1:])
-        coming: deque[Future[NDArray[np.uint8]]] = deque()
+        coming: dict[int, Future[NDArray[np.uint8]]] = {}
         begun = 0
 
         def begin(step: int) -> None:
@@ -49,13 +48,13 @@ def walk_ahead(machine: Engine, goal: Cells, level: int) -> Iterator[Walk]:
                 refined = runner.refined(step - 1)
                 cells = at_octaves(goal, table, table.steps[step], refined)
                 sums = runner.carry(sums.copy(), cells, step - 1, 1)
-            coming.append(pool_of(count).submit(runner.leave, sums, step, runner.refined(step), 1))
+            coming[step] = pool_of(count).submit(runner.leave, sums, step, runner.refined(step), 1)
             begun += 1
 
         def classes(cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
             while begun < min(steps, step + count + 1):
                 begin(begun)
-            return coming.popleft().result()
+            return coming.pop(step).result()
 
-        with finished(coming):
+        with finished(coming.values()):
             yield machine.walk.with_classes(classes)

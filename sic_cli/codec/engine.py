@@ -33,6 +33,8 @@ Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
 REALISM = 1.0
 """Which decoder is used where nobody says: the vivid one."""
+PLACED_POSITIONS = 1 << 13
+"""Positions whose places in cells are drawn together: that takes 13 kB for each."""
 DRIVERS = (
     *("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/kfd"),
     *("/dev/dxg", "C:/Windows/System32/nvcuda.dll"),
@@ -155,7 +157,7 @@ class Engine:
             config.finest,
             self.networks.backwards(0.0).pulled,
             self.networks.backwards(1.0).pulled,
-            self.runner.classes,
+            self.runner.follow,
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )
 
@@ -196,7 +198,14 @@ class Engine:
         """`place` and `synthesise`, without the latent of the whole picture."""
 
         def latent(rows: slice) -> NDArray[np.float32]:
-            return self.place(cells[:, rows], level, kind, seed, rows.start)
+            channels, _, across = cells.shape
+            places = np.empty((channels, rows.stop - rows.start, across), np.float32)
+            some = max(1, PLACED_POSITIONS // max(1, across))
+            for top in range(rows.start, rows.stop, some):
+                few = slice(top, min(rows.stop, top + some))
+                there = places[:, top - rows.start : few.stop - rows.start]
+                there[:] = self.place(cells[:, few], level, kind, seed, top)
+            return places
 
         return self._painted(latent, level, height, width, realism)
 
@@ -213,7 +222,8 @@ class Engine:
         pixels = np.empty((height, width, 3), np.uint8)
         depth = 2 * self.release.card.config.blocks + 1
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        for strip in strips(rows, across, depth, self.networks.painted):
+        most = self.networks.painted if across <= tiles.WIDE else tiles.STRIP_LATENTS
+        for strip in strips(rows, across, depth, most):
             places = latent(strip.seen)
             for column in columns(across, depth):
                 out = network(np.ascontiguousarray(places[:, :, column.seen]), cell, level)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bands import bands, crew
+from .bands import threads as chosen
 from .convolution import Array, blocks, convolved, kernel, scratch
 from .exact import (
     ACTIVATION_MAX,
@@ -26,15 +27,21 @@ from .exact import (
     feature_table,
     scaled,
 )
+from .tiles import cut
 
-STRIP_POSITIONS = 1 << 14
-"""Positions computed at once, so that memory does not grow with the picture. Strips and bands overlap by
-as many rows as the network looks up and down, so the classes do not depend on this number."""
+STRIP_POSITIONS = 1 << 13
+"""Positions that one thread computes at once, behind the entry. Strips overlap by as many rows as the
+network looks up and down, so the classes do not depend on this number."""
+STRIP_ROWS = 4
+"""Rows of a strip, at least."""
+SCRATCH_NUMBERS = 1 << 25
+"""What all threads hold together behind the entry, 128 MB; wide pictures take fewer threads for it."""
 EXIT_POSITIONS = 512
 """Positions whose logits are computed at once: they stay in a core's cache."""
 
 KEPT_POSITIONS = 1 << 17
-"""Sums are kept for pictures of so many positions, 32 MB: 33 megapixels. Larger ones need the memory."""
+"""Sums at the entry are held for so many positions, 33 megapixels, in 34 to 50 MB. Of larger pictures they
+are made anew at each step, for as many positions at once."""
 
 Cells = NDArray[np.signedinteger[Any]]
 
@@ -52,12 +59,12 @@ class News:
     weights: Array
     most: int
 
-    def add(self, cells: Cells, rows: slice, sums: Array) -> None:
-        """cells: (n, h, w) of the channels, in any whole numbers; sums: (h, w, wide)."""
-        count, across, wide = len(cells), cells.shape[2], sums.shape[2]
+    def add(self, cells: Cells, at: NDArray[np.intp], rows: slice, sums: Array) -> None:
+        """cells: (any, h, w), whole numbers, those of the channels at `at` (n,); sums: (h, w, wide)."""
+        count, across, wide = len(at), cells.shape[2], sums.shape[2]
         first = np.arange(count) * (2 * self.most + 1) + self.most
         for block in blocks(rows, 2 * max(1, count) * across):
-            here = cells[:, block].reshape(count, (block.stop - block.start) * across)
+            here = cells[at, block].reshape(count, (block.stop - block.start) * across)
             here = here.clip(-self.most, self.most)
             seen = scratch("seen", here.shape[1], count, 2)
             np.take(self.features, here.T + first, axis=0, out=seen, mode="clip")
@@ -86,6 +93,7 @@ class ContextRunner:
         self._exit = own.exit.reshape(len(RANGES), count, wide)
         self._exit_bias = own.exit_bias.reshape(-1, len(RANGES), count)
         self._reach, self._logs, self._steps = (v.astype(np.int32) for v in (reach, logs, steps))
+        self._features: dict[int, Array] = {}
         self._news: dict[int, News] = {}
 
     def classes(
@@ -95,7 +103,15 @@ class ContextRunner:
 
         cells: (C, h, w) before the step; channels: those that the step refines; threads: see `crew`.
         """
-        return self.leave(self.enter(cells, step, threads), step, channels, threads)
+        height, width = cells.shape[1:]
+        out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
+        for strip in cut(height, max(1, KEPT_POSITIONS // max(1, width)), len(self._mid)):
+            sums = self.enter(cells[:, strip.seen], step, threads)
+            made = self.leave(sums, step, channels, threads, strip.kept)
+            if strip.kept == slice(0, height):
+                return made
+            out[:, :, strip.own] = made
+        return out
 
     def follow(self) -> Following:
         """Classes of one picture's steps in their order."""
@@ -104,10 +120,13 @@ class ContextRunner:
     def enter(self, cells: Cells, step: int, threads: int = 0) -> Array:
         """Sums at the entry (h, w, wide) of cells before a step. Channels that are 0 everywhere say
         nothing."""
-        busy = np.flatnonzero(cells.any((1, 2)))
-        nothing = np.full(len(busy), -1, np.int32)
-        news = self._between(busy, nothing, self._steps[step][busy])
-        return self._added(self.begin(*cells.shape[1:]), cells[busy], news, threads)
+        busy, most = np.flatnonzero(cells.any((1, 2))), MAGNITUDES - 1
+        if step not in self._features:
+            every = np.arange(-most, most + 1)
+            octaves = self._steps[step]
+            self._features[step] = feature_table(self._reach, octaves, self._logs, every)
+        news = self._news_of(busy, self._features[step][busy], most)
+        return self._added(self.begin(*cells.shape[1:]), cells, busy, news, threads)
 
     def begin(self, height: int, width: int) -> Array:
         """Sums at the entry before anything is decoded."""
@@ -119,25 +138,31 @@ class ContextRunner:
             channels = self.refined(step)
             octaves = (self._steps[step][channels], self._steps[step + 1][channels])
             self._news[step] = self._between(channels, *octaves)
-        return self._added(sums, cells, self._news[step], threads)
+        return self._added(sums, cells, np.arange(len(cells)), self._news[step], threads)
 
     def refined(self, step: int) -> NDArray[np.intp]:
         """The channels whose cells a step changes."""
         return np.flatnonzero(self._steps[step + 1] > self._steps[step])
 
     def leave(
-        self, sums: Array, step: int, channels: NDArray[np.intp], threads: int = 0
+        self,
+        sums: Array,
+        step: int,
+        channels: NDArray[np.intp],
+        threads: int = 0,
+        kept: slice | None = None,
     ) -> NDArray[np.uint8]:
-        """What `classes` gives, from the sums at the entry. Each band is computed from there to the end
-        by one thread, with the rows above and below that it sees."""
+        """What `classes` gives, from the sums at the entry, for some rows of them (None: all). Each band
+        is computed from there to the end by one thread, with the rows above and below that it sees."""
         height, width, wide = sums.shape
-        out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
+        first, last, _ = (kept or slice(None)).indices(height)
+        out = np.empty((len(RANGES), len(channels), last - first, width), np.uint8)
         exits = self._exits(step, channels)
-        depth, most = len(self._mid), max(1, STRIP_POSITIONS // max(1, width))
+        depth, most = len(self._mid), max(STRIP_ROWS, STRIP_POSITIONS // max(1, width))
         parts = [
             slice(top + band.start, top + band.stop)
-            for top in range(0, height, most)
-            for band in bands(min(most, height - top), width)
+            for top in range(first, last, most)
+            for band in bands(min(most, last - top), width)
         ]
 
         def work(rows: slice) -> None:
@@ -149,9 +174,11 @@ class ContextRunner:
                 cut = block + 1
                 inside = slice(cut * (top > 0), end - top - cut * (end < height))
                 x = self._block(x, block, step, inside)
-            exits(x[rows.start - top : rows.stop - top], out[:, :, rows])
+            there = out[:, :, rows.start - first : rows.stop - first]
+            exits(x[rows.start - top : rows.stop - top], there)
 
-        with crew(threads) as each:
+        own = 3 * (min(most, height) + 2 * depth) * width * wide
+        with crew(min(threads or chosen(), max(1, SCRATCH_NUMBERS // own))) as each:
             each(work, parts)
         return out
 
@@ -159,20 +186,23 @@ class ContextRunner:
         self, channels: NDArray[np.intp], before: NDArray[np.int32], after: NDArray[np.int32]
     ) -> News:
         """What channels add that go from some octaves, or from nothing, to others one octave finer."""
-        most = 2 * MAGNITUDES - 1 if (before >= 0).any() else MAGNITUDES - 1
-        cell = np.arange(-most, most + 1)
+        most = 2 * MAGNITUDES - 1
+        cell, reach, sent = np.arange(-most, most + 1), self._reach[channels], before >= 0
         parent = np.sign(cell) * (np.abs(cell) >> 1)
-        reach = self._reach[channels]
         new = feature_table(reach, after, self._logs, cell)
-        new -= np.where(
-            before[:, None, None] < 0, 0, feature_table(reach, before, self._logs, parent)
-        )
-        weights = self._entry[channels].reshape(2 * len(channels), self._entry.shape[2])
-        return News(channels, new.reshape(-1, 2), weights, most)
+        new[sent] -= feature_table(reach[sent], before[sent], self._logs, parent)
+        return self._news_of(channels, new, most)
 
-    def _added(self, sums: Array, cells: Cells, news: News, threads: int) -> Array:
+    def _news_of(self, channels: NDArray[np.intp], features: Array, most: int) -> News:
+        """features: (n, 2 most + 1, 2)."""
+        weights = self._entry[channels].reshape(2 * len(channels), self._entry.shape[2])
+        return News(channels, features.reshape(-1, 2), weights, most)
+
+    def _added(
+        self, sums: Array, cells: Cells, at: NDArray[np.intp], news: News, threads: int
+    ) -> Array:
         with crew(threads) as each:
-            each(lambda rows: news.add(cells, rows, sums), bands(*sums.shape[:2]))
+            each(lambda rows: news.add(cells, at, rows, sums), bands(*sums.shape[:2]))
         return sums
 
     def _block(self, x: Array, block: int, step: int, rows: slice) -> Array:
@@ -217,21 +247,22 @@ class ContextRunner:
 
 
 class Following:
-    """A walk's classes (`ContextRunner.classes`), where each step's cells are those of the step before but
-    for the channels that it refined. Any first step, any jump and any step of a large picture begins
-    anew."""
+    """A walk's classes (`ContextRunner.classes`) for one picture, where each step's cells are those of the
+    step before but for the channels that it refined. Any first step, any jump and any step of a large
+    picture begins anew."""
 
     def __init__(self, runner: ContextRunner) -> None:
         self._runner, self._step = runner, -1
         self._sums: Array | None = None
 
     def __call__(self, cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
-        if self._sums is None or step != self._step + 1:
-            self._sums = self._runner.enter(cells, step)
+        if cells[0].size > KEPT_POSITIONS:
+            return self._runner.classes(cells, step, channels)
+        sums, self._sums = self._sums, None  # nothing half done is gone on with
+        if sums is None or step != self._step + 1:
+            sums = self._runner.enter(cells, step)
         else:
             changed = cells[self._runner.refined(self._step)]
-            self._runner.carry(self._sums, changed, self._step)
-        sums, self._step = self._sums, step
-        if cells[0].size > KEPT_POSITIONS:
-            self._sums = None
+            sums = self._runner.carry(sums, changed, self._step)
+        self._sums, self._step = sums, step
         return self._runner.leave(sums, step, channels)

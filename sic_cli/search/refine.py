@@ -44,8 +44,8 @@ HALO = 4
 
 Pulled = Callable[[Array, Array, int, Pull], Array]
 """`SynthesisGradient.pulled`."""
-Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
-"""`ContextRunner.classes`."""
+Follow = Callable[[], Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]]
+"""`ContextRunner.follow`."""
 Tell = Callable[[float], None]
 """Is told now and then which share is done."""
 
@@ -116,7 +116,7 @@ class Search:
     """What a search needs of a release.
 
     centre: (K, C), where in a cell values are decoded; widest, finest: cell widths of level 1 and K;
-    faithful, vivid: the decoders backwards; classes: the context network; bits: the tables.
+    faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
     """
 
     table: LevelTable
@@ -125,7 +125,7 @@ class Search:
     finest: float
     faithful: Pulled
     vivid: Pulled
-    classes: Classes
+    follow: Follow
     bits: Bits
 
     def refine(
@@ -192,12 +192,12 @@ class Search:
     def _classes(self, cells: Cells, octaves: Octaves) -> NDArray[np.uint8]:
         """uint8 (3, J, C, h, w): what the context network says of each octave's cut."""
         found = np.zeros((3, len(octaves.octave), *cells.shape), np.uint8)
-        steps = self.table.steps
+        steps, classes = self.table.steps, self.follow()
         for step in range(len(steps) - 1):
             before, after = steps[step], steps[step + 1]
             refined = np.flatnonzero(after > before)
             known = at_octaves(cells, self.table, before)
-            part = self.classes(known, step, refined)
+            part = classes(known, step, refined)
             # a cut that leads to no level's octave counts for the next one that does
             theirs = octaves.octave[:, refined]
             place = ((theirs != NOT_SENT) & (theirs < after[refined])).sum(0)

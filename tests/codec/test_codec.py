@@ -295,6 +295,18 @@ def test_strips_of_the_head_give_the_whole_picture(
     assert np.abs(strips - whole).max() <= 1 and strips.shape == whole.shape
 
 
+@pytest.mark.parametrize("kind", ["mean", "sample"])
+@pytest.mark.parametrize("positions", [1, 9, 30])
+def test_places_in_cells_do_not_depend_on_how_many_are_drawn_together(
+    tiny: Card, kind: str, positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = engine(tiny)
+    cells = machine.cells(machine.analyse(made_picture(210, 60, 9)))
+    whole = machine.picture(cells, 4, kind, 7, 210, 60)
+    monkeypatch.setattr(engines, "PLACED_POSITIONS", positions)
+    assert np.array_equal(machine.picture(cells, 4, kind, 7, 210, 60), whole)
+
+
 @pytest.mark.parametrize("positions", [tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS])
 def test_no_strip_looks_at_much_more_than_it_may(positions: int) -> None:
     for rows, across in ((94, 375), (250, 375), (25, 4096), (4096, 25), (700, 700), (4096, 650)):

@@ -106,6 +106,7 @@ def inside(picture: Path, runs: int) -> None:
     from PIL import Image
 
     from sic_cli.bitstream.reader import parse
+    from sic_cli.cells.quantise import at_octaves
     from sic_cli.codec.decode import decode, decode_cells
     from sic_cli.codec.encode import encode
     from sic_cli.codec.engine import engine
@@ -118,11 +119,12 @@ def inside(picture: Path, runs: int) -> None:
     parsed, machine = parse(encode(pixels, card)), engine(card)
     height, width = pixels.shape[:2]
     cells, table = decode_cells(machine, parsed, parsed.level)[0], machine.table
-    refined = [np.flatnonzero(b > a) for a, b in zip(table.steps, table.steps[1:], strict=False)]
+    before = [at_octaves(cells, table, octaves) for octaves in table.steps[:-1]]
 
     def context() -> None:
-        for step, channels in enumerate(refined):
-            machine.runner.classes(cells, step, channels)
+        classes = machine.runner.follow()
+        for step, known in enumerate(before):
+            classes(known, step, machine.runner.refined(step))
 
     head(f"after load, {width}x{height}, {threads()} threads, coder {coder_name()}")
     line("encode, 16 levels", timed(lambda: encode(pixels, card), runs), "250", "80")
@@ -133,7 +135,7 @@ def inside(picture: Path, runs: int) -> None:
     symbols = timed(lambda: decode_cells(machine, parsed, parsed.level), runs)
     line("  symbols of 16 levels", symbols)
     network = timed(context, runs)
-    line(f"    of these the context network, {len(refined)} steps", network)
+    line(f"    of these the context network, {len(before)} steps", network)
     size = (height, width)
     line("  picture", timed(lambda: machine.picture(cells, parsed.level, "mean", 0, *size), runs))
     share = 1 - min(network.cpu) / min(symbols.cpu)

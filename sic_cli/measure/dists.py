@@ -25,8 +25,6 @@ MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's colours in 0..1."""
 SMALL = 1e-6
 """Both constants of DISTS: what keeps maps that are 0 everywhere alike."""
-LEAST = 32
-"""Pixels that the shorter side needs for the poolings."""
 
 
 class Dists:

@@ -102,7 +102,7 @@ def _load_lpips() -> Callable[[Pixels, Pixels], float]:
 
 
 def _lpips(reference: Pixels) -> Measure:
-    distance, small = _load_lpips(), min(reference.shape[:2]) < LPIPS_LEAST
+    distance, small = _load_lpips(), min(reference.shape[:2]) < ALEXNET_LEAST
     return lambda other: None if small else distance(reference, other)
 
 
@@ -115,16 +115,6 @@ def _load_st_lpips() -> StLpips:
     return StLpips(shift_tolerant())
 
 
-def _st_lpips(reference: Pixels) -> Measure:
-    from .stlpips import LEAST
-
-    metric = _load_st_lpips()
-    if min(reference.shape[:2]) < LEAST:
-        return lambda other: None
-    before = metric.features(reference)
-    return lambda other: metric.distance(before, metric.features(other))
-
-
 @functools.cache
 def _load_dists() -> Dists:
     _need_torch("dists-alex")
@@ -134,25 +124,25 @@ def _load_dists() -> Dists:
     return Dists(alexnet("dists-alex"))
 
 
-def _dists(reference: Pixels) -> Measure:
-    from .dists import LEAST
-
-    metric = _load_dists()
-    if min(reference.shape[:2]) < LEAST:
+def _by_features(load: Callable[[], StLpips | Dists], reference: Pixels) -> Measure:
+    """A metric whose features of the reference are computed once."""
+    metric = load()
+    if min(reference.shape[:2]) < ALEXNET_LEAST:
         return lambda other: None
     before = metric.features(reference)
     return lambda other: metric.distance(before, metric.features(other))
 
 
-LPIPS_LEAST = 32
-"""Pixels that the shorter side needs for AlexNet's poolings."""
+ALEXNET_LEAST = 32
+"""Pixels that the shorter side needs for AlexNet's poolings, and for the reflected borders of ST-LPIPS's
+last blur."""
 
 MAKERS: dict[str, Callable[[Pixels], Measure]] = {
     "psnr": _psnr,
     "ms-ssim": _ms_ssim,
     "lpips": _lpips,
-    "st-lpips": _st_lpips,
-    "dists-alex": _dists,
+    "st-lpips": functools.partial(_by_features, _load_st_lpips),
+    "dists-alex": functools.partial(_by_features, _load_dists),
 }
 LOADERS: dict[str, Callable[[], object]] = {
     "lpips": _load_lpips,

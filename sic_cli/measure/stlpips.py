@@ -18,8 +18,6 @@ from ..errors import ModelError
 CONVOLUTIONS = ("slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13")
 PADDING = (2, 2, 1, 1, 1)
 BLUR = (1.0, 2.0, 1.0)
-LEAST = 32
-"""Pixels that the shorter side needs for the reflected borders of the last blur."""
 
 
 def _halve(x: Tensor) -> Tensor:

@@ -50,11 +50,10 @@ Cells = NDArray[np.signedinteger[Any]]
 class News:
     """What a step's channels add to the sums at the entry.
 
-    channels: (n,); features: float32 (n (2 most + 1), 2), for the cells -most..most of each channel value
-    and logarithm, less those of the cell before the step; weights: float32 (2 n, wide).
+    features: float32 (n (2 most + 1), 2), for the cells -most..most of each of n channels value and
+    logarithm, less those of the cell before the step; weights: float32 (2 n, wide).
     """
 
-    channels: NDArray[np.intp]
     features: Array
     weights: Array
     most: int
@@ -196,7 +195,7 @@ class ContextRunner:
     def _news_of(self, channels: NDArray[np.intp], features: Array, most: int) -> News:
         """features: (n, 2 most + 1, 2)."""
         weights = self._entry[channels].reshape(2 * len(channels), self._entry.shape[2])
-        return News(channels, features.reshape(-1, 2), weights, most)
+        return News(features.reshape(-1, 2), weights, most)
 
     def _added(
         self, sums: Array, cells: Cells, at: NDArray[np.intp], news: News, threads: int

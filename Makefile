@@ -100,10 +100,10 @@ export: setup  ## write the release NAME from the checkpoint of RUN
 	$(BIN)/sic train export $(RUN)/checkpoint.safetensors --packed runs/packed --name $(NAME)
 
 embedding: setup  ## the price of holding all levels in one file, from START, MINUTES of it at a time
-	$(BIN)/python benchmarks/embedding.py $(DATA) runs/embedding --start $(or $(START),sic-2) --crops $(or $(CROPS),4000) --minutes $(MINUTES)
+	$(BIN)/python benchmarks/embedding.py $(DATA) runs/embedding --start $(or $(START),sic-4) --crops $(or $(CROPS),4000) --minutes $(MINUTES)
 
 ablation: setup  ## each term of the loss on its own, from START, MINUTES of it at a time
-	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-2) --crops $(or $(CROPS),4000) --minutes $(MINUTES) $(if $(BACKBONES),--backbones $(BACKBONES))
+	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-4) --crops $(or $(CROPS),4000) --minutes $(MINUTES) $(if $(BACKBONES),--backbones $(BACKBONES))
 
 context: setup  ## variants of the context network behind START, SECONDS of processor time each
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/context.py runs/packed --start $(or $(START),sic-4) --seconds $(or $(SECONDS),270) --out runs/context --holdout $(DATA)/holdout

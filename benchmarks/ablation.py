@@ -1,6 +1,6 @@
 """Each term of the loss on its own, at equal budget: the same start, crops and seed.
 
-    python benchmarks/ablation.py DATA OUT --start sic-2 --crops 4000 --minutes 10 \\
+    python benchmarks/ablation.py DATA OUT --start sic-4 --crops 4000 --minutes 10 \\
         --backbones lpips.safetensors --base lr=0.0005,perceptual=1 \\
         --variants plain draws=2 full=0.5 consistency=0.1 even=0.25,favour=1
 

@@ -1,6 +1,6 @@
 """The price of embedding: what it costs that one file holds all levels.
 
-    python benchmarks/embedding.py DATA OUT --start sic-2 --crops 4000 --minutes 10
+    python benchmarks/embedding.py DATA OUT --start sic-4 --crops 4000 --minutes 10
 
 From one start the whole network is trained on for all levels, and for each of some levels alone: the
 same crops, the same number of them. The price at a level is the rate that the network for all levels

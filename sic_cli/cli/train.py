@@ -133,7 +133,7 @@ def run(**given: Any) -> None:
     \b
     Examples:
       sic train run --packed packed --validation holdout --out runs/a --minutes 90
-      sic train run --packed packed --validation holdout --out runs/b --start sic-1
+      sic train run --packed packed --validation holdout --out runs/b --start sic-4
     """
     if not (Path(given["packed"]) / "index.json").is_file():
         raise InputError(

@@ -27,18 +27,6 @@ class Pin:
 
 
 PINNED = {
-    "sic-1": Pin(
-        "c8a7a15c7d94bf3acccf93db414dc352c29cfffcc73e6593e64df7e17b3d1cc9",
-        "64a74929d1905bbf9215935ea70b8e4caf744cbdc764de8c93bbd824721ca681",
-    ),
-    "sic-2": Pin(
-        "6e4fba77b73017e369a6c56169b8849a261ddea76b5d033fac82270cf8423f8e",
-        "5e74f039ff87a21297ed3a57e6342cf21ce361fb55bba2e0c0e6412353c6d497",
-    ),
-    "sic-3": Pin(
-        "f91a463f8d9136e4bac6daabb35113af66a6cc79299f56ff86809c9a475d38b4",
-        "475da9e8c0e17eca697b742f23f511508996a026cc7f45480cf50cb11954428e",
-    ),
     "sic-4": Pin(
         "ef7d040b6afb81a291dae49a836f902c1996a1f8042095581a6664448876f95c",
         "4f4a2b82aaab7e1b5003c7a8bcdac99554a378c1748a01b49e4ca00166f68be3",

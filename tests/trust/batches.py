@@ -87,7 +87,7 @@ def together(machine: Engine, several: list[Any], step: int, channels_last: bool
 
 @trial("T14f", "the context network in other batches, memory formats, strips, bands and blocks", 4)
 def batches_and_pieces(run: Run) -> None:
-    names = ["tiny-photo.sic", "sic-2-one-pixel.sic"] if run.scale == "PR" else list(good())
+    names = ["tiny-photo.sic", "sic-4-one-pixel.sic"] if run.scale == "PR" else list(good())
     compared = 0
     for name in names:
         parsed = parse(good()[name])

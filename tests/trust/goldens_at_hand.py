@@ -27,5 +27,5 @@ def bad() -> dict[str, bytes]:
 
 
 def release_name(file: str) -> str:
-    """`sic-1` of `sic-1-photo.sic`, `tiny` of `tiny-photo.sic`."""
+    """`sic-4` of `sic-4-photo.sic`, `tiny` of `tiny-photo.sic`."""
     return "-".join(file.split("-")[:2]) if file.startswith("sic-") else file.split("-")[0]

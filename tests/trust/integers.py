@@ -143,7 +143,7 @@ CONTROLS: dict[str, Callable[[Engine], Any]] = {
 
 @trial("T14e", "a float64 carrier gives the same classes at every step of real files", 4)
 def float64_carrier(run: Run) -> None:
-    names = ["tiny-photo.sic", "sic-1-one-pixel.sic"] if run.scale == "PR" else list(good())
+    names = ["tiny-photo.sic", "sic-4-one-pixel.sic"] if run.scale == "PR" else list(good())
     compared = 0
     for name in names:
         parsed = parse(good()[name])
@@ -163,7 +163,7 @@ def float64_carrier(run: Run) -> None:
             step = table.steps_of(level + 1)[0]
             with run.case(f"{name}, step {step}"):
                 compared += _compare(machine, wide, cells, step)
-    for name in ("tiny-made.sic", "sic-1-made.sic"):
+    for name in ("tiny-made.sic", "sic-4-made.sic"):
         machine = file_engine(parse(good()[name]), "cpu")
         with run.case(f"{name}: largest sum of its network"):
             largest = max(largest_sums(machine.release.context).values())

@@ -40,7 +40,7 @@ def pictures(run: Run, index: int) -> tuple[str, np.ndarray]:
 def round_trips(run: Run) -> None:
     for name, count in (
         ("tiny", run.times(25, 400, 3000)),
-        ("sic-1", run.times(2, 40, 300)),
+        ("sic-4", run.times(2, 40, 300)),
     ):
         card = find(name)
         machine = engine(card)

@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure setup-cluster demo test check usage trust trust-release fuzz audit bench bench-scaling bench-cluster data train export embedding ablation context weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train export embedding ablation context weights-table gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -46,6 +46,9 @@ check: setup  ## linter and types
 
 usage: setup  ## write what commands say with --help into README.md and USAGE.md
 	$(BIN)/python -m tests.usage
+
+architecture: setup  ## write the rules of docs/architecture.toml into ARCHITECTURE.md
+	$(BIN)/python -m tests.architecture
 
 trust: setup  ## the trust campaign, 40 to 50 minutes (SCALE=PR, ONLY="T3 T5", SEED=1)
 	$(BIN)/python -m tests.trust --scale $(or $(SCALE),N) --seed $(or $(SEED),0) $(ONLY)

@@ -4,7 +4,7 @@
         --backbones lpips.safetensors --base lr=0.0005,perceptual=1 \\
         --variants plain draws=2 full=0.5 consistency=0.1 even=0.25,favour=1
 
-A variant changes fields of `train/config.py`. PSNR and LPIPS are of the holdout pictures at the four
+A variant changes fields of `training/config.py`. PSNR and LPIPS are of the holdout pictures at the four
 rates, by way (a), in floating-point code lengths. Call it again until it says that nothing is left.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pieces import Plan, arguments, base_of, config_of, go_on, hours, mean_curve, plan_of, write
 
-from sic_cli.train.evaluate import RATES
+from sic_cli.training.evaluate import RATES
 
 VARIANTS = ("plain", "draws=2", "full=0.5", "consistency=0.1")
 

@@ -18,11 +18,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.locate import find
 from sic_cli.evaluation.rows import SUMMARY, Row, documents, rows_of
 from sic_cli.evaluation.summary import series_of, summary
-from sic_cli.measure.names import METRICS, Metric
-from sic_cli.release.card import Card
-from sic_cli.release.locate import find
+from sic_cli.metrics.names import METRICS, Metric
 
 BEGIN, END, RATE_TABLE = "<!-- report -->", "<!-- /report -->", "<!-- table -->"
 

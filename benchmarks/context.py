@@ -9,7 +9,7 @@ goes on at the next. Rates are of held-out pictures, in floating-point code leng
 
 The hyper-latent's layers work in floats, and what it tells is added behind the entry: no less than an
 integer network could have. Milliseconds are processor time of the coder's own network
-(`model/context_runner.py`), one thread, random weights of the same shape, a picture of 768x512, all levels.
+(`codec/inference/context.py`), one thread, random weights of the same shape, a picture of 768x512, all levels.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from context_variants import Net, Variant, fresh, late, products, variants
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sic_cli.files import replace_file
-from sic_cli.model.codec_model import CodecModel
-from sic_cli.model.config import STRIDE
-from sic_cli.model.context_runner import ContextRunner
-from sic_cli.model.exact import LOGIT_ONE, ContextWeights, context_shapes
-from sic_cli.release.locate import find
-from sic_cli.train.config import TrainConfig
-from sic_cli.train.data import Crops, find_pictures, open_packed, read_rgb
-from sic_cli.train.loop import learning_factor, optimisers_for
-from sic_cli.train.loss import cut, layer_bits
-from sic_cli.train.objective import Objective, draw_levels, known_norms
-from sic_cli.train.state import from_release
+from sic_cli.codec.inference.config import STRIDE
+from sic_cli.codec.inference.context import ContextRunner
+from sic_cli.codec.inference.integer_network import LOGIT_ONE, ContextWeights, context_shapes
+from sic_cli.codec.networks.codec_model import CodecModel
+from sic_cli.codec.weights.locate import find
+from sic_cli.storage.files import replace_file
+from sic_cli.training.checkpoint import from_release
+from sic_cli.training.config import TrainConfig
+from sic_cli.training.data import Crops, find_pictures, open_packed, read_rgb
+from sic_cli.training.loop import learning_factor, optimisers_for
+from sic_cli.training.loss import cut, layer_bits
+from sic_cli.training.objective import Objective, draw_levels, known_norms
 
 LEVELS = (1, 4, 7, 11, 16)
 CONFIG = TrainConfig(

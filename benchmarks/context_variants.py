@@ -9,14 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sic_cli.cells.levels import build
-from sic_cli.model import context
-from sic_cli.model.codec_model import CodecModel
-from sic_cli.model.config import ModelConfig
-from sic_cli.model.context import ContextNet, features
-from sic_cli.model.exact import ACTIVATION_MAX, LOGIT_ONE, WEIGHT_SHIFT, ContextWeights
-from sic_cli.train.loss import cut
-from sic_cli.train.start import laplace
+from sic_cli.codec.inference.config import ModelConfig
+from sic_cli.codec.inference.integer_network import (
+    ACTIVATION_MAX,
+    LOGIT_ONE,
+    WEIGHT_SHIFT,
+    ContextWeights,
+)
+from sic_cli.codec.networks import context
+from sic_cli.codec.networks.codec_model import CodecModel
+from sic_cli.codec.networks.context import ContextNet, features
+from sic_cli.codec.quantization.step_sizes import build
+from sic_cli.training.initialise import laplace
+from sic_cli.training.loss import cut
 
 SIDE = 16
 """Channels of the hyper-latent. Those that do not earn their bits become constant."""

@@ -9,13 +9,13 @@ import html
 import sys
 from pathlib import Path
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode
 from sic_cli.codec.encode import encode
-from sic_cli.measure.psnr import psnr
+from sic_cli.codec.weights.locate import find
+from sic_cli.metrics.psnr import psnr
 from sic_cli.picture.load import load
 from sic_cli.picture.save import save
-from sic_cli.release.locate import find
 
 LEVELS = (2, 6, 11, 16)
 PICTURE = Path(__file__).resolve().parent.parent / "tests" / "pictures" / "parrots.png"

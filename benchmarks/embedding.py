@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from pieces import Plan, arguments, base_of, go_on, mean_curve, plan_of, write
 
-from sic_cli.train.evaluate import Curve
+from sic_cli.training.evaluate import Curve
 
 SETS = ("holdout", "kodak")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from sic_cli.measure.backbones import VARIABLE, alexnet
-from sic_cli.measure.lpips import Lpips
-from sic_cli.release.locate import find
-from sic_cli.train.state import Progress, from_release, save, save_small
+from sic_cli.codec.weights.locate import find
+from sic_cli.metrics.backbones import VARIABLE, alexnet
+from sic_cli.metrics.lpips import Lpips
+from sic_cli.training.checkpoint import Progress, from_release, save, save_small
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60 << 20

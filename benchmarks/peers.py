@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 from rate import at_rates
 
-from sic_cli.measure.backbones import VARIABLE, alexnet
-from sic_cli.measure.lpips import Lpips
-from sic_cli.measure.psnr import psnr
+from sic_cli.metrics.backbones import VARIABLE, alexnet
+from sic_cli.metrics.lpips import Lpips
+from sic_cli.metrics.psnr import psnr
 
 PEERS = {
     "WEBP": ((0, 1, 10, 30, 50, 65, 75, 85, 90), {"method": 6}),

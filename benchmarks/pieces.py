@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sic_cli.model.config import ModelConfig
-from sic_cli.train.config import TrainConfig
-from sic_cli.train.data import find_pictures, read_rgb
-from sic_cli.train.evaluate import Curve, evaluate
-from sic_cli.train.loop import Run, seen, train
-from sic_cli.train.perceptual import Perceptual
-from sic_cli.train.state import averaged, load_model
+from sic_cli.codec.inference.config import ModelConfig
+from sic_cli.training.checkpoint import averaged, load_model
+from sic_cli.training.config import TrainConfig
+from sic_cli.training.data import find_pictures, read_rgb
+from sic_cli.training.evaluate import Curve, evaluate
+from sic_cli.training.loop import Run, seen, train
+from sic_cli.training.lpips_loss import Perceptual
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.all_levels import Ladder
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
-from sic_cli.codec.information import information
-from sic_cli.codec.ladder import Ladder
-from sic_cli.measure.curves import RATES
-from sic_cli.measure.psnr import psnr
+from sic_cli.codec.weights.locate import find
+from sic_cli.metrics.curves import RATES
+from sic_cli.metrics.psnr import psnr
 from sic_cli.picture.load import load
-from sic_cli.release.locate import find
+from sic_cli.training.code_length import information
 
 HERE = Path(__file__).parent
 
@@ -47,8 +47,8 @@ def main() -> None:
     card = find(options.release)
     distance = None
     if not options.no_lpips:
-        from sic_cli.measure.backbones import VARIABLE, alexnet
-        from sic_cli.measure.lpips import Lpips
+        from sic_cli.metrics.backbones import VARIABLE, alexnet
+        from sic_cli.metrics.lpips import Lpips
 
         warnings.simplefilter("ignore")
         os.environ[VARIABLE] = str(options.data / "backbones")

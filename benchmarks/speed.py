@@ -105,14 +105,14 @@ def inside(picture: Path, runs: int) -> None:
     import numpy as np
     from PIL import Image
 
-    from sic_cli.bitstream.reader import parse
-    from sic_cli.cells.quantise import at_octaves
+    from sic_cli.codec.bitstream.reader import parse
     from sic_cli.codec.decode import decode, decode_cells
     from sic_cli.codec.encode import encode
     from sic_cli.codec.engine import engine
-    from sic_cli.entropy import coder_name
-    from sic_cli.model.bands import threads
-    from sic_cli.release.locate import find
+    from sic_cli.codec.entropy import coder_name
+    from sic_cli.codec.inference.parallel import threads
+    from sic_cli.codec.quantization.dead_zone import at_octaves
+    from sic_cli.codec.weights.locate import find
 
     pixels = np.array(Image.open(picture).convert("RGB"))
     card = find()
@@ -149,11 +149,11 @@ def against_peers(folder: Path, count: int) -> None:
     from hyperprior import Hyperprior
     from PIL import Image, features
 
-    from sic_cli.bitstream.reader import parse
+    from sic_cli.codec.bitstream.reader import parse
     from sic_cli.codec.decode import decode
     from sic_cli.codec.encode import encode
-    from sic_cli.model.bands import threads
-    from sic_cli.release.locate import find
+    from sic_cli.codec.inference.parallel import threads
+    from sic_cli.codec.weights.locate import find
 
     card, peer = find(), Hyperprior()
     paths = sorted(folder.glob("*.png"))[:count] or [PICTURE]
@@ -203,10 +203,10 @@ def large(megapixels: float, runs: int) -> None:
     import numpy as np
     from scaling import picture
 
-    from sic_cli.bitstream.reader import parse
+    from sic_cli.codec.bitstream.reader import parse
     from sic_cli.codec.decode import decode
     from sic_cli.codec.encode import encode
-    from sic_cli.release.locate import find
+    from sic_cli.codec.weights.locate import find
 
     pixels, card = np.asarray(picture(megapixels)), find()
     head(f"after load, {pixels.shape[1]}x{pixels.shape[0]}")
@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 runs, 4 pictures, nothing large")
     options = parser.parse_args()
     if options.threads:
-        from sic_cli.model.bands import set_threads
+        from sic_cli.codec.inference.parallel import set_threads
 
         set_threads(options.threads)
     runs = 3 if options.quick else options.runs

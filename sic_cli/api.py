@@ -14,23 +14,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from .bitstream.fields import MAX_PIXELS, MAX_SIDE
-from .bitstream.reader import open_sic, parse
-from .bitstream.truncate import level_within
-from .bitstream.truncate import truncate as cut
-from .convert import (
-    EFFORTS,
-    DecodeOptions,
-    EncodeOptions,
-    decode_parsed,
-    encode_file,
-    encode_picture,
-    prepare,
-)
+from .codec.bitstream.fields import MAX_PIXELS, MAX_SIDE
+from .codec.bitstream.reader import open_sic, parse
+from .codec.bitstream.truncate import level_within
+from .codec.bitstream.truncate import truncate as cut
 from .errors import InputError, Notice, UsageError
 from .facts import Info, Source, info_of, parse_source, read_source
-from .limits import LimitsKw, limits_of
-from .targets import goals
+from .pipeline.convert import decode_parsed, encode_file, encode_picture, prepare
+from .pipeline.limits import LimitsKw, limits_of
+from .pipeline.options import EFFORTS, DecodeOptions, EncodeOptions
+from .pipeline.rate_control import goals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +93,7 @@ class Encoded:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, whole or not at all; an old one is replaced."""
-        from .files import write_output
+        from .storage.files import write_output
 
         write_output(os.fspath(path), self.data)
 
@@ -201,9 +194,9 @@ class Codec:
         self._device = _device(device)
         self._closed = False
         if threads:
-            from .model import bands
+            from .codec.inference import parallel
 
-            bands.set_threads(threads)
+            parallel.set_threads(threads)
         prepare(self._model, self._device)
 
     def encode(self, image: ImageLike, **options: Unpack[EncodeKw]) -> Encoded:

@@ -17,6 +17,7 @@ The text says what is wrong and where; `hint` says what to do about it.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 
@@ -77,3 +78,13 @@ class OutputError(SicError):
 
 class CheckError(SicError):
     exit_code, name = 11, "check"
+
+
+def has_torch() -> bool:
+    """Whether torch is installed; it is not loaded."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def install_hint(extra: str) -> str:
+    """What to do where it is missing."""
+    return f"pip install 'sic[{extra}]'"

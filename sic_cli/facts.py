@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from .bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS, MAX_FILE
-from .bitstream.reader import Parsed, parse
+from .codec.bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS, MAX_FILE
+from .codec.bitstream.reader import Parsed, parse
 from .errors import CheckError, CorruptError, InputError, ModelError, SicError
-from .files import shown
-from .remote.either import read
+from .pipeline.verify import Check as Check
+from .pipeline.verify import VerifyResult as VerifyResult
+from .pipeline.verify import checks_of
+from .storage.access import read
+from .storage.files import shown
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """A .sic file: its path, its bytes, or an open binary file that is read to its end."""
@@ -56,28 +59,6 @@ class Info:
         return len(self.levels)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. detail: what is wrong, or None."""
-
-    name: str
-    ok: bool
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyResult:
-    """last_good_level: 0 if there is none."""
-
-    checks: tuple[Check, ...]
-    last_good_level: int
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing is wrong and at least one level is whole."""
-        return self.last_good_level > 0 and all(check.ok for check in self.checks)
-
-
 def read_source(source: Source, most: int = MAX_FILE) -> tuple[bytes, str]:
     """Bytes of a source, and its name for messages. Raises InputError, ResourceError."""
     if isinstance(source, bytes | bytearray | memoryview):
@@ -110,7 +91,7 @@ def info(source: Source) -> Info:
 
 def info_of(parsed: Parsed) -> Info:
     """The same of a file that was parsed."""
-    from .release.locate import find_id
+    from .codec.weights.locate import find_id
 
     header, area = parsed.header, parsed.header.width * parsed.header.height
     try:
@@ -141,15 +122,6 @@ def info_of(parsed: Parsed) -> Info:
     )
 
 
-def checks_of(parsed: Parsed) -> list[Check]:
-    """What reading a file has shown: header, every layer, and what follows them."""
-    checks = [Check("header", True)]
-    checks += [Check(f"layer {layer.level}", True) for layer in parsed.layers]
-    if parsed.fault:
-        checks.append(Check("rest", parsed.fault_kind == "trailing", parsed.fault))
-    return checks
-
-
 def verify(
     source: Source, *, deep: bool = False, devices: Sequence[str] = ("auto",)
 ) -> VerifyResult:
@@ -162,7 +134,7 @@ def verify(
     checks = checks_of(parsed)
     good = parsed.level
     if deep and parsed.level:
-        from .convert import check_symbols
+        from .pipeline.convert import check_symbols
 
         for device in devices:
             try:

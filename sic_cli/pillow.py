@@ -16,17 +16,13 @@ from typing import IO, Any, Unpack
 
 from PIL import Image, ImageFile
 
-from .bitstream.fields import CHUNK_ALPHA, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, SIGNATURE
-from .bitstream.reader import Parsed, open_sic, read_head
-from .carry import metadata_of
-from .convert import (
-    DecodeOptions,
-    EncodeOptions,
-    decode_parsed,
-    encode_picture,
-)
+from .codec.bitstream.fields import CHUNK_ALPHA, MAX_CHUNKS_BYTES, MAX_PIXELS, MAX_SIDE, SIGNATURE
+from .codec.bitstream.reader import Parsed, open_sic, read_head
 from .errors import CorruptError, SicError, UsageError
-from .limits import DEFAULT, Limits, LimitsKw, limits_of
+from .pipeline.chunks import metadata_of
+from .pipeline.convert import decode_parsed, encode_picture
+from .pipeline.limits import DEFAULT, Limits, LimitsKw, limits_of
+from .pipeline.options import DecodeOptions, EncodeOptions
 
 FORMAT, SUFFIX, MIME = "SIC", ".sic", "image/x-sic"
 FIRST_READ = 4096

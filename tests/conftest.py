@@ -24,10 +24,10 @@ from hypothesis import settings  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from sic_cli.codec.encode import encode  # noqa: E402
-from sic_cli.model.bands import set_threads  # noqa: E402
-from sic_cli.release.card import CARD, WEIGHTS, Card, read_card  # noqa: E402
-from sic_cli.release.load import VIVID  # noqa: E402
-from sic_cli.release.locate import find  # noqa: E402
+from sic_cli.codec.inference.parallel import set_threads  # noqa: E402
+from sic_cli.codec.weights.card import CARD, WEIGHTS, Card, read_card  # noqa: E402
+from sic_cli.codec.weights.load import VIVID  # noqa: E402
+from sic_cli.codec.weights.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
 set_threads(1)

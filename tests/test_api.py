@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import sic_cli
-from sic_cli.bitstream.reader import parse
-from sic_cli.codec.walk import Walk
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.symbols.layer_coder import Walk
 from tests.conftest import ROOT
 from tests.picture.made import camera_exif, file_of
 from tests.tiny import made_picture

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import sic_cli
 import sic_cli.pillow
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from tests.conftest import ROOT
 from tests.picture.made import XMP, camera_exif
 from tests.tiny import made_picture

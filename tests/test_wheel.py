@@ -32,9 +32,9 @@ def test_a_wheel_encodes_with_the_weights_inside_it(tmp_path: Path) -> None:
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
     assert any(n.startswith("sic_cli/weights/") and n.endswith("model.safetensors") for n in names)
-    assert "sic_cli/bitstream/FORMAT.md" in names and "sic_cli/py.typed" in names
-    assert {"sic_cli/schemas/head.json", "sic_cli/golden/manifest.json"} <= set(names)
-    assert any(n.startswith("sic_cli/golden/") and n.endswith(".sic") for n in names)
+    assert "sic_cli/codec/bitstream/FORMAT.md" in names and "sic_cli/py.typed" in names
+    assert {"sic_cli/schemas/head.json", "sic_cli/doctor/golden/manifest.json"} <= set(names)
+    assert any(n.startswith("sic_cli/doctor/golden/") and n.endswith(".sic") for n in names)
     assert not any("tests" in n.split("/")[0] for n in names)
     Image.fromarray(made_picture(40, 50, 1)).save(tmp_path / "a.png")
     for arguments in (

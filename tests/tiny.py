@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sic_cli.model.config import ModelConfig
-from sic_cli.train.data import Crops
-from sic_cli.train.export import write_release
-from sic_cli.train.loop import new_model
+from sic_cli.codec.inference.config import ModelConfig
+from sic_cli.training.data import Crops
+from sic_cli.training.export import write_release
+from sic_cli.training.loop import new_model
 
 FOLDER = Path(__file__).parent / "weights"
 CONFIG = ModelConfig(

@@ -1,7 +1,7 @@
 """Many files in one go: what to do (find, plan), doing it (run, pool, cluster), what became of it (report).
 
-Nothing here knows the codec: a task is handed in, which takes one planned file from disk to disk. The
-one exception is the name `encode_many`, which is at home in `sic_cli.many`.
+The runner takes a task, which turns one file's bytes into another's; `tasks` has those of encode, decode and
+truncate, and nothing else here knows the codec. `encode_many` is all of it for a program's own executor.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..many import encode_many as encode_many
+    from .many import encode_many as encode_many
 
 
 def __getattr__(name: str) -> Any:
     if name != "encode_many":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("sic_cli.many").encode_many
+    return importlib.import_module(".many", __name__).encode_many

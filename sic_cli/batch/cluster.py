@@ -19,9 +19,9 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from .. import __version__
+from .._version import __version__
 from ..errors import ModelError, Notice, ResourceError, SicError, UsageError
-from ..files import shown
+from ..storage.files import shown
 from . import gate
 from .jobs import workers_of
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import Notice, SicError, UsageError
-from ..files import shown
-from ..remote import either
-from ..remote.names import is_url, join, suffix, tidy
+from ..storage import access
+from ..storage.files import shown
+from ..storage.urls import is_url, join, suffix, tidy
 
 MOST_NAMES = 1 << 30
 """Bytes of a list of names."""
@@ -51,7 +51,7 @@ class Found:
     inner: str = ""
     size: int = 0
     mtime_ns: int = 0
-    place: either.Place = (0, 0)
+    place: access.Place = (0, 0)
     fault: str | None = None
 
 
@@ -60,7 +60,7 @@ Tell = Callable[[Notice], None]
 
 def names_from(file: str, null: bool) -> list[str]:
     """The names in a list, one a line (or ended by NUL). Raises as `read_input`."""
-    data = either.read(file, MOST_NAMES).data
+    data = access.read(file, MOST_NAMES).data
     return [os.fsdecode(name) for name in data.split(b"\0" if null else b"\n") if name]
 
 
@@ -115,14 +115,14 @@ def _remote(url: str, rules: Rules, chosen: Chosen) -> Iterator[Found]:
     """A URL, or the objects below it. What looks like a file is not asked for: its worker will, and
     a list of a million names would take hours to check one by one."""
     if suffix(url) in rules.suffixes:
-        yield Found(url, place=either.place(url))
+        yield Found(url, place=access.place(url))
         return
-    from ..remote import store
+    from ..storage import store
 
     try:
         known = store.state(url)
         if not known.folder:
-            yield Found(url, None, "", known.size, known.mtime_ns, either.place(url))
+            yield Found(url, None, "", known.size, known.mtime_ns, access.place(url))
             return
         if not rules.recursive:
             raise UsageError(f"{shown(url)}: is a folder", "use -r to take what is in it")
@@ -140,7 +140,7 @@ def _remote(url: str, rules: Rules, chosen: Chosen) -> Iterator[Found]:
         return
     for inner in sorted(listed, key=lambda inner: os.fsencode(inner).split(b"/")):
         known, path = listed.pop(inner), join(url, inner)
-        yield Found(path, url, inner, known.size, known.mtime_ns, either.place(path))
+        yield Found(path, url, inner, known.size, known.mtime_ns, access.place(path))
 
 
 def _counts(inner: str, rules: Rules, chosen: Chosen) -> bool:

@@ -6,8 +6,8 @@ import os
 import re
 
 from ..errors import UsageError
-from ..files import shown
-from ..memory import machine_memory
+from ..storage.files import shown
+from ..storage.memory import machine_memory
 
 BYTES_A_JOB = 640 << 20
 """What a worker is taken to need, for `--jobs auto`: 12 megapixels take 0.36 GB, 24 with transparency 0.85."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import UsageError
-from ..files import shown
-from ..remote import either
-from ..remote.names import is_url, join, split, tidy
+from ..storage import access
+from ..storage.files import shown
+from ..storage.urls import is_url, join, split, tidy
 from .find import Found
 
 FIELDS = ("stem", "name", "ext", "level", "parent", "index")
@@ -68,7 +68,7 @@ def plan(found: Iterable[Found], layout: Layout) -> Plan:
     """Jobs in the order of `found`; nothing is written. Raises UsageError for a naming that does not
     work at all."""
     check_naming(layout.naming)
-    made, sources, there = Plan(), dict[either.Place, str](), _Standing()
+    made, sources, there = Plan(), dict[access.Place, str](), _Standing()
     for index, file in enumerate(found, 1):
         if file.fault is not None:
             made.jobs.append(Job(index, file.source, None, fault=file.fault))
@@ -169,7 +169,7 @@ class _Standing:
                 return False, 0
             file = stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode)
             return True, state.st_mtime_ns if file else None
-        from ..remote import store
+        from ..storage import store
 
         folder, name = split(output)
         if folder not in self.listed:
@@ -198,14 +198,14 @@ def _beside_existing(job: Job, existing: str, told: list[str], there: _Standing)
 
 
 def _time(job: Job) -> int:
-    return job.mtime_ns or either.size_and_time(job.source)[1]
+    return job.mtime_ns or access.size_and_time(job.source)[1]
 
 
 def _with(job: Job, *, skip: bool = False, replace: bool = False) -> Job:
     return Job(job.index, job.source, job.output, job.size, job.mtime_ns, job.fault, skip, replace)
 
 
-def _find_collisions(made: Plan, sources: dict[either.Place, str]) -> None:
+def _find_collisions(made: Plan, sources: dict[access.Place, str]) -> None:
     """Two outputs of one name, an output that is a source, a file where a folder must be."""
     keys = _Keys()
     taken: dict[str, str] = {}
@@ -238,9 +238,9 @@ def _pair(first: str, second: str, output: str) -> str:
     return f"{shown(first)} and {shown(second)}: both would be {shown(output)}"
 
 
-def _place(path: str) -> either.Place:
+def _place(path: str) -> access.Place:
     try:
-        return either.place(path)
+        return access.place(path)
     except OSError:
         return (-1, -1)
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from ..documents import line
 from ..errors import InputError, OutputError
-from ..remote import store
-from ..remote.names import join, split, tidy
+from ..schemas.documents import line
+from ..storage import store
+from ..storage.urls import join, split, tidy
 
 SECONDS = 10.0
 LINES = 1000

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from ..documents import head, line, readable
 from ..errors import OutputError, SicError
-from ..files import output_error, shown
-from ..remote import either
-from ..remote.names import is_url
+from ..schemas.documents import head, line, readable
+from ..storage import access
+from ..storage.files import output_error, shown
+from ..storage.urls import is_url
 
 JOURNAL = ".sic-resume.jsonl"
 """The file in an output folder that remembers what was done, where no report was asked for."""
@@ -97,7 +97,7 @@ class Known:
         if self.options_sha256 != options:
             return False
         try:
-            size, mtime_ns = either.size_and_time(source)
+            size, mtime_ns = access.size_and_time(source)
             if size != self.source_bytes or sha256_of(output) != self.output_sha256:
                 return False
             if mtime_ns == self.source_mtime_ns != 0:
@@ -109,7 +109,7 @@ class Known:
 
 def sha256_of(path: str) -> str:
     """Digest of a file's bytes. Raises OSError, SicError."""
-    return either.sha256_of(path, MOST_HASHED)
+    return access.sha256_of(path, MOST_HASHED)
 
 
 def remembered(path: str) -> dict[str, Known]:

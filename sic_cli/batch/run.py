@@ -22,7 +22,7 @@ from concurrent.futures import (
 from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from ..errors import ResourceError
-from ..files import shown
+from ..storage.files import shown
 from .work import Order, Record
 
 P = ParamSpec("P")

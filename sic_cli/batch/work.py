@@ -10,13 +10,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from .. import __version__
-from ..documents import failure, head
+from .._version import __version__
 from ..errors import InputError, Notice, OutputError, ResourceError, SicError
-from ..files import keep_mode_and_time, shown
-from ..memory import is_out_of_memory
-from ..remote import either
-from ..remote.names import is_url
+from ..schemas.documents import failure, head
+from ..storage import access
+from ..storage.files import keep_mode_and_time, shown
+from ..storage.memory import is_out_of_memory
+from ..storage.urls import is_url
 from .plan import Job
 from .report import Known
 
@@ -69,7 +69,7 @@ class Task(Protocol):
 class Reader(Protocol):
     """A task that may need less than the whole file."""
 
-    def read(self, source: str) -> either.Portion:
+    def read(self, source: str) -> access.Portion:
         """What `make` needs of a file. Raises SicError."""
 
 
@@ -124,7 +124,7 @@ class Work:
         if isinstance(self.task, Reader):
             got = self.task.read(source)
         else:
-            got = either.read(source, self.task.most_bytes)
+            got = access.read(source, self.task.most_bytes)
         data = got.data
         read = time.perf_counter()
         made = self.task.make(data, job.source, output)
@@ -132,9 +132,9 @@ class Work:
         if data == made.data and output == os.path.realpath(source):
             pass  # in place, and as it should be
         elif self.mirrored:
-            either.write(output, made.data, replace=job.replace, sync=self.sync)
+            access.write(output, made.data, replace=job.replace, sync=self.sync)
         else:
-            either.write_named(output, made.data, source)
+            access.write_named(output, made.data, source)
         if self.preserve:
             keep_mode_and_time(source, output)
         notices = made.notices

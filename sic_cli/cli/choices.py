@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from ..bitstream.fields import MAX_LEVELS
+from ..codec.bitstream.fields import MAX_LEVELS
 from ..errors import SicError
 from .common import Number, Size
 
@@ -55,7 +55,7 @@ class Level(click.ParamType):  # type: ignore[type-arg]
 
 
 def _highest() -> str:
-    from ..release.locate import find
+    from ..codec.weights.locate import find
 
     try:
         card = find(None)

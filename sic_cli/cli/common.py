@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from ..bitstream.fields import MAX_FILE
-from ..bitstream.reader import Parsed, parse
+from ..codec.bitstream.fields import MAX_FILE
+from ..codec.bitstream.reader import Parsed, parse
 from ..errors import InputError, SicError, UsageError
-from ..files import shown
-from ..remote import either
-from ..remote.names import is_url, split
+from ..storage import access
+from ..storage.files import shown
+from ..storage.urls import is_url, split
 from . import settings
 from .messages import MESSAGES as MESSAGES
 from .messages import WHEN
@@ -133,9 +133,9 @@ def one_device(_: click.Context, __: click.Parameter, value: str) -> str:
 def set_threads(threads: int) -> None:
     """Use so many threads; 0: as many as there are cores."""
     if threads:
-        from ..model import bands
+        from ..codec.inference import parallel
 
-        bands.set_threads(threads)
+        parallel.set_threads(threads)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when a metric loads it
 
 
@@ -188,7 +188,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 def open_sic(source: str) -> tuple[bytes, Parsed]:
     """Bytes and contents of a .sic file; whatever is wrong with it is said with its name."""
-    data = either.read(source, MAX_FILE).data
+    data = access.read(source, MAX_FILE).data
     try:
         return data, parse(data)
     except SicError as error:

@@ -6,10 +6,10 @@ from pathlib import PurePath
 
 import click
 
-from ..documents import head
 from ..errors import ModelError, Notice, UsageError
-from ..files import check_output, write_beside, write_output
-from ..measure.names import METRICS, finite, named
+from ..metrics.names import METRICS, finite, named
+from ..schemas.documents import head
+from ..storage.files import check_output, write_beside, write_output
 from .choices import Level, page_options, realism_option
 from .common import MESSAGES, global_options, json_option, run_options, set_threads
 
@@ -63,7 +63,7 @@ def command(
         for source in sources:
             check_output(output, source, force)
     from ..html.opened import compared, opened
-    from ..measure.meter import missing
+    from ..metrics.meter import missing
 
     set_threads(threads)
     absent = missing(names)

@@ -105,7 +105,7 @@ def _sic_files(incomplete: str) -> list[str]:
 
 def models(_: click.Context, incomplete: str) -> list[CompletionItem]:
     """Names of weights on this machine."""
-    from ..release.locate import releases
+    from ..codec.weights.locate import releases
 
     names = [card.name for card in releases() if card.name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or folders(_, incomplete)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..documents import head
 from ..errors import UsageError
+from ..schemas.documents import head
 from .common import MESSAGES, global_options, json_option
 from .settings import BUILT_IN, ConfigFile, leaves, open_config, options_of, settings
 
@@ -111,7 +111,7 @@ def path(context: click.Context, as_json: bool) -> None:
     Examples:
       sic config path
     """
-    from ..places import config_file
+    from ..storage.places import config_file
 
     config = open_config(context)
     where = str(config.path or config_file())

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ..convert import DecodeOptions
-from ..limits import Limits
-from ..tasks import DecodeTask
+from ..batch.tasks import DecodeTask
+from ..pipeline.limits import Limits
+from ..pipeline.options import DecodeOptions
 from .choices import Level, output_options, realism_option
 from .common import global_options, run_options
 from .folders import Command, many, process

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ..documents import head
 from ..errors import SicError
+from ..schemas.documents import head
 from .common import MESSAGES, global_options, json_option
 from .models import facts
 

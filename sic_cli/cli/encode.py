@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from ..convert import EFFORTS, EncodeOptions
-from ..limits import Limits
+from ..batch.tasks import EncodeTask
+from ..codec.weights.locate import find
 from ..picture import kinds
-from ..release.locate import find
-from ..targets import Reached, conflicts, goals, told
-from ..tasks import EncodeTask
+from ..pipeline.limits import Limits
+from ..pipeline.options import EFFORTS, EncodeOptions
+from ..pipeline.rate_control import Reached, conflicts, goals, told
 from .choices import Level, picture_options, realism_option
 from .common import Rate, Size, global_options, run_options
 from .folders import Command, many, process

@@ -13,11 +13,11 @@ import click
 
 from ..batch.cluster import Cluster, Needs
 from ..batch.run import Runner
-from ..convert import EFFORTS
 from ..errors import InputError, ModelError, Notice, OutputError, UsageError
-from ..files import replace_file, shown
-from ..measure.names import METRICS, named
-from ..remote.names import is_url, join, suffix
+from ..metrics.names import METRICS, named
+from ..pipeline.options import EFFORTS
+from ..storage.files import replace_file, shown
+from ..storage.urls import is_url, join, suffix
 from .common import MESSAGES, global_options, run_options, set_threads
 
 SUFFIXES = {
@@ -61,7 +61,7 @@ def _remote(url: str, recursive: bool) -> list[str]:
     """The same of a URL."""
     if suffix(url) in SUFFIXES:
         return [url]
-    from ..remote import store
+    from ..storage import store
 
     if not store.state(url).folder:
         return [url]
@@ -206,14 +206,14 @@ def command(
     wanted, names = [c.strip().lower() for c in codecs.split(",") if c.strip()], named(metrics)
     chosen, decoders, searches = levels_of(levels), realism_of(realism), efforts_of(efforts)
     paths = pictures(sources, recursive)
+    from ..codec.weights.locate import find
     from ..evaluation.contenders import contenders
     from ..evaluation.rows import Results, lines, table
     from ..evaluation.run import Plan, evaluate
     from ..evaluation.summary import summary
     from ..html.evaluation import page
     from ..html.looks import look
-    from ..measure.meter import missing
-    from ..release.locate import find
+    from ..metrics.meter import missing
 
     set_threads(threads)
     card = find(model) if "sic" in wanted else None

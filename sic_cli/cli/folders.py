@@ -13,10 +13,10 @@ from ..batch.plan import Job, Layout, Plan, in_place, plan
 from ..batch.report import JOURNAL, Known, key_of, remembered
 from ..batch.work import Order, Work
 from ..errors import InputError, Notice, OutputError, SicError, UsageError
-from ..files import remove_stale, shown
 from ..picture import kinds
-from ..remote import either
-from ..remote.names import is_url, join, suffix
+from ..storage import access
+from ..storage.files import remove_stale, shown
+from ..storage.urls import is_url, join, suffix
 from .common import MESSAGES, beside
 from .options_io import Io
 from .running import Command as Command
@@ -56,7 +56,7 @@ def _one(command: Command, io: Io, source: str) -> int:
     if io.resume and io.report is None:
         raise UsageError("--resume needs --report FILE for a single input")
     if not command.in_place:
-        either.check_output(output, source, io.existing != "fail")
+        access.check_output(output, source, io.existing != "fail")
     if command.suffix == ".sic" and suffix(output) in NAMES_OF_PICTURES:
         text = (
             f"{shown(output)}: gets a .sic file, whatever its name says; sic decode writes pictures"
@@ -90,7 +90,7 @@ def _output(command: Command, io: Io, source: str) -> str:
     """The file that a single input is written to: named, in a named folder, or beside the input."""
     folder = None
     if io.output is not None and io.output != "-":
-        named = io.output.endswith(("/", os.sep)) or either.is_folder(io.output)
+        named = io.output.endswith(("/", os.sep)) or access.is_folder(io.output)
         folder = io.output if named else None
     if io.output is not None and folder is None:
         return io.output
@@ -110,7 +110,7 @@ def _output(command: Command, io: Io, source: str) -> str:
 
 def _size_and_time(source: str) -> tuple[int, int]:
     try:
-        return (0, 0) if is_url(source) else either.size_and_time(source)
+        return (0, 0) if is_url(source) else access.size_and_time(source)
     except (OSError, ValueError):
         return 0, 0
 
@@ -120,14 +120,14 @@ def _stays(job: Job, io: Io) -> bool:
     if job.output in (None, "-") or io.existing not in ("skip", "newer"):
         return False
     try:
-        _, changed = either.size_and_time(job.output or "")
+        _, changed = access.size_and_time(job.output or "")
     except (OSError, InputError):
         return False
     return io.existing == "skip" or _time(job) <= changed
 
 
 def _time(job: Job) -> int:
-    return either.size_and_time(job.source)[1] if is_url(job.source) else job.mtime_ns
+    return access.size_and_time(job.source)[1] if is_url(job.source) else job.mtime_ns
 
 
 def _many(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
@@ -221,7 +221,7 @@ def _is_root(name: str, command: Command) -> bool:
     if is_url(name) and suffix(name) in command.suffixes:
         return False
     try:
-        return either.is_folder(name)
+        return access.is_folder(name)
     except InputError:  # its fault will be told
         return False
 
@@ -239,7 +239,7 @@ def _check_folder(io: Io, command: Command, folders: bool) -> None:
         raise UsageError("several inputs cannot go to standard output", "use -o DIR")
     place = io.output
     if is_url(place):
-        from ..remote import store
+        from ..storage import store
 
         store.check_writable(place)
         return

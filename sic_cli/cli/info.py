@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS
-from ..bitstream.heads import Heads
-from ..documents import failure, head
+from ..codec.bitstream.fields import CHUNK_ALPHA, CHUNK_KINDS
+from ..codec.bitstream.heads import Heads
+from ..codec.weights.locate import find_id
 from ..errors import CorruptError, ModelError, SicError
-from ..files import shown
-from ..release.locate import find_id
-from ..remote.portions import outline
+from ..pipeline.partial_read import outline
+from ..schemas.documents import failure, head
+from ..storage.files import shown
 from .common import MESSAGES, global_options, json_option
 from .inputs import each
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..documents import failure, head
 from ..errors import Notice, PartialError, SicError
+from ..schemas.documents import failure, head
 from .messages import MESSAGES
 
 PARTIAL, SEVERAL_FAILED = 3, 1

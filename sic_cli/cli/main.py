@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from .. import __version__
-from ..documents import failure, head
+from .._version import __version__
 from ..errors import Notice, PartialError, SicError, UsageError
+from ..schemas.documents import failure, head
 from .common import MESSAGES, global_options
 from .settings import options_of, origin_of, words_of
 
@@ -94,7 +94,7 @@ def version_line() -> str:
     """`sic 0.1.0 (format 1, numpy 2.4.6)`, without importing NumPy."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from ..bitstream.fields import VERSION
+    from ..codec.bitstream.fields import VERSION
 
     try:
         numpy = version("numpy")

@@ -14,9 +14,9 @@ from typing import Any, TextIO
 
 import click
 
-from ..documents import line
 from ..errors import Notice
-from ..files import shown
+from ..schemas.documents import line
+from ..storage.files import shown
 
 WHEN = ("auto", "always", "never")
 OFF = ("", "0", "false", "no", "off")

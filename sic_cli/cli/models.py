@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from ..documents import failure, head
+from ..codec.weights.add import add
+from ..codec.weights.card import WEIGHTS, Card
+from ..codec.weights.locate import find, releases
+from ..codec.weights.pinned import read_weights
 from ..errors import InputError, ModelError
-from ..release.add import add
-from ..release.card import WEIGHTS, Card
-from ..release.locate import find, releases
-from ..release.pinned import read_weights
+from ..schemas.documents import failure, head
 from .common import MESSAGES, global_options, json_option
 
 SCHEMA = "sic.models/1"
@@ -175,7 +175,7 @@ def import_(folder: str, as_json: bool) -> None:
     Examples:
       sic models import downloads/sic-4
     """
-    from ..places import models_folder
+    from ..storage.places import models_folder
 
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder")

@@ -11,8 +11,8 @@ import click
 
 from ..batch.jobs import fitting_jobs, workers_of
 from ..errors import UsageError
-from ..files import shown
-from ..remote.names import ONE_PROCESS, is_url, scheme
+from ..storage.files import shown
+from ..storage.urls import ONE_PROCESS, is_url, scheme
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..bitstream.fields import MAX_PIXELS
-from ..limits import Limits
+from ..codec.bitstream.fields import MAX_PIXELS
+from ..pipeline.limits import Limits
 from .common import Size
 
 F = TypeVar("F", bound=Callable[..., Any])

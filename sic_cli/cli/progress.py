@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..batch.report import Summary, clock
-from ..files import shown
+from ..storage.files import shown
 from .common import MESSAGES
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, Notice, UsageError
-from ..files import check_output, read_input, shown, write_beside, write_output
-from ..measure.names import METRICS, named
+from ..metrics.names import METRICS, named
+from ..storage.files import check_output, read_input, shown, write_beside, write_output
 from .choices import page_options, realism_option
 from .common import MESSAGES, global_options, run_options, set_threads
 from .eval import levels_of
@@ -107,12 +107,12 @@ def _file(
 ) -> str:
     from dataclasses import replace
 
-    from ..bitstream.reader import open_sic
+    from ..codec.bitstream.reader import open_sic
     from ..html.compare import file_page
     from ..html.opened import levels_of as seen_levels
     from ..html.opened import opened
     from ..html.render import base
-    from ..measure.meter import missing
+    from ..metrics.meter import missing
 
     name = shown(source)
     parsed = open_sic(data, name)

@@ -17,7 +17,7 @@ from ..batch.report import Lines, Summary, open_report
 from ..batch.run import Here, Runner
 from ..batch.work import Order, Record, Task, Work
 from ..errors import ModelError, Notice, ResourceError, SicError
-from ..files import shown
+from ..storage.files import shown
 from .common import MESSAGES
 from .options_io import Io
 from .progress import Display

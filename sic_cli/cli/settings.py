@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..files import shown
+from ..storage.files import shown
 
 BUILT_IN = "built-in"
 NAMED, NO_FILE, ORIGINS = "sic.config", "sic.no-config", "sic.origins"
@@ -88,7 +88,7 @@ def open_config(context: click.Context) -> ConfigFile:
     if named:
         path = Path(named)
     else:
-        from ..places import config_file
+        from ..storage.places import config_file
 
         path = config_file()
         if not path.is_file():

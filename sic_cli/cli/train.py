@@ -1,4 +1,4 @@
-"""sic train: pack pictures, run, export. The only command that imports the train room."""
+"""sic train: pack pictures, run, export. The only command that imports the training folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import InputError, ModelError, ResourceError, UsageError
-from ..extras import has_torch, install_hint
-from ..model.config import STRIDE, ModelConfig
-from ..train.config import TrainConfig
+from ..codec.inference.config import STRIDE, ModelConfig
+from ..errors import InputError, ModelError, ResourceError, UsageError, has_torch, install_hint
+from ..training.config import TrainConfig
 from .common import Number, global_options, one_device
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,7 +68,7 @@ def pack(pictures: tuple[Path, ...], packed: Path, workers: int) -> None:
       sic train pack pictures packed --workers 4
       sic train pack pictures wallpapers packed
     """
-    from ..train.data import pack as pack_pictures
+    from ..training.data import pack as pack_pictures
 
     try:
         click.echo(pack_pictures(pictures, packed, workers))
@@ -152,8 +151,8 @@ def run(**given: Any) -> None:
         if not Path(start).is_file():
             raise ModelError(f"{start}: no such checkpoint")
 
-    from ..codec.engine import pick_device
-    from ..train.loop import Run, train
+    from ..codec.networks.device import pick_device
+    from ..training.loop import Run, train
 
     device = str(pick_device(given.pop("device")))
     told = {f.name: given.pop(f.name) for f in fields(TrainConfig) if f.name in given}
@@ -205,16 +204,16 @@ def export(
         if path and not path.is_file():
             raise ModelError(f"{path}: no such checkpoint")
 
-    from ..train.data import open_packed
-    from ..train.export import export as export_release
+    from ..training.data import open_packed
+    from ..training.export import export as export_release
 
     pictures, _ = open_packed(packed)
     card = export_release(checkpoint, pictures, out / name, name, crops, vivid, context)
     click.echo(f"{card.folder}: {card.id.hex()}")
     if re.fullmatch("sic-[0-9]+", card.name):
-        from ..release.pinned import line_of
+        from ..codec.weights.pinned import line_of
 
-        click.echo(f"to ship it, its row in sic_cli/release/pinned.py:\n{line_of(card)}")
+        click.echo(f"to ship it, its row in sic_cli/codec/weights/pinned.py:\n{line_of(card)}")
 
 
 @command.command()
@@ -231,6 +230,6 @@ def shrink(checkpoint: Path, out: Path) -> None:
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: no such checkpoint")
 
-    from ..train.state import save_small
+    from ..training.checkpoint import save_small
 
     save_small(out, checkpoint)

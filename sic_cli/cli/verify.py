@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from ..bitstream.fields import MAX_PIXELS
-from ..documents import failure, head
+from ..codec.bitstream.fields import MAX_PIXELS
 from ..errors import CheckError, CorruptError, PartialError, SicError, UsageError
-from ..files import read_input, shown
-from ..measure.names import METRICS
-from ..verification import Findings, Limit, against, checksums, symbols
+from ..metrics.names import METRICS
+from ..pipeline.verify import Findings, Limit, against, checksums, symbols
+from ..schemas.documents import failure, head
+from ..storage.files import read_input, shown
 from .common import DEVICE, global_options, json_option, open_sic, set_threads
 from .inputs import each
 

@@ -1,1 +1,1 @@
-"""The codec: the one room that joins pictures, networks, cells, entropy coding and container."""
+"""The codec of a paper and nothing else: networks, quantisation, symbols, entropy coding, container."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..bitstream.reader import Parsed
-from ..cells.quantise import Cells
-from ..entropy import new_decoder
 from ..errors import CheckError, CorruptError, ModelError, TargetError
-from ..release.locate import find_id
+from .bitstream.reader import Parsed
 from .encode import check_size
 from .engine import REALISM, Engine, Pixels, engine
-from .walk import Reading, digest
+from .entropy import new_decoder
+from .quantization.dead_zone import Cells
+from .symbols.layer_coder import Reading, digest
+from .weights.locate import find_id
 
 
 @dataclass(frozen=True, slots=True)

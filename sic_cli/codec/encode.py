@@ -7,21 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, Chunk, Header, Layer
-from ..bitstream.writer import write
-from ..cells.levels import NOT_SENT
-from ..cells.quantise import Cells
-from ..entropy import new_encoder
 from ..errors import ResourceError, TargetError
-from ..model.bands import bands, crew
-from ..model.config import STRIDE
-from ..model.runners import patches_of
-from ..model.tiles import scaled
-from ..release.card import Card
-from ..search.refine import PLANS, Tell, silent
-from .ahead import walk_ahead
+from .bitstream.fields import MAX_PIXELS, MAX_SIDE, Chunk, Header, Layer
+from .bitstream.writer import write
 from .engine import Engine, Pixels, engine
-from .walk import Walk, Writing, digest
+from .entropy import new_encoder
+from .inference.config import STRIDE
+from .inference.parallel import bands, crew
+from .inference.tiles import scaled
+from .inference.transforms import patches_of
+from .lookahead import walk_ahead
+from .quantization.dead_zone import Cells
+from .quantization.step_sizes import NOT_SENT
+from .rdo.search import PLANS, Tell, silent
+from .symbols.layer_coder import Walk, Writing, digest
+from .weights.card import Card
 
 PSNR_UNIT = 4
 """Files state the expected PSNR in quarters of a decibel."""
@@ -45,7 +45,7 @@ def encode(
     """A .sic file of levels 1..`level` (default: all).
 
     pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one. effort: 1
-    to 9, how long better cells are searched for (search/refine.py); tell: hears how far that is.
+    to 9, how long better cells are searched for (codec/rdo/search.py); tell: hears how far that is.
     The expected PSNR is effort 1's, which others exceed by some tenths of a decibel.
     Raises ResourceError for a picture over the format's limits, TargetError for a level that the
     model does not have.

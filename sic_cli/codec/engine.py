@@ -5,29 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cells import details, quantise
-from ..cells.levels import LevelTable, build
-from ..cells.quantise import Cells
-from ..errors import ResourceError
-from ..extras import has_torch, install_hint
-from ..model import tiles
-from ..model.config import STRIDE
-from ..model.context_runner import ContextRunner
-from ..model.convolution import Array
-from ..model.gradient import SynthesisGradient
-from ..model.runners import AnalysisRunner, SynthesisRunner, in_reading_order
-from ..model.tiles import Strip, columns, scaled, strips
-from ..release.card import Card
-from ..release.load import Loaded, decoder_at, load
-from ..search.choice import Bits
-from ..search.refine import Search
-from .coding_tables import CodingTables
-from .walk import Walk
+from .inference import tiles
+from .inference.config import STRIDE
+from .inference.context import ContextRunner
+from .inference.convolution import Array
+from .inference.synthesis_backward import SynthesisGradient
+from .inference.tiles import Strip, columns, scaled, strips
+from .inference.transforms import AnalysisRunner, SynthesisRunner, in_reading_order
+from .networks.device import pick_device
+from .quantization import dead_zone, sampling
+from .quantization.dead_zone import Cells
+from .quantization.step_sizes import LevelTable, build
+from .rdo.choice import Bits
+from .rdo.search import Search
+from .symbols.coding_tables import CodingTables
+from .symbols.layer_coder import Walk
+from .weights.card import Card
+from .weights.load import Loaded, decoder_at, load
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
@@ -35,40 +33,6 @@ REALISM = 1.0
 """Which decoder is used where nobody says: the vivid one."""
 PLACED_POSITIONS = 1 << 13
 """Positions whose places in cells are drawn together: that takes 13 kB for each."""
-DRIVERS = (
-    *("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/kfd"),
-    *("/dev/dxg", "C:/Windows/System32/nvcuda.dll"),
-)
-"""One of these is where torch can find a GPU: Linux (Jetson and ROCm too), its guest in Windows, Windows."""
-
-
-def pick_device(name: str) -> str:
-    """`cpu` or `cuda:N` for `auto`, `cpu`, `cuda` or `cuda:N`. torch is loaded only where there is a
-    driver or CUDA was asked for. Raises ResourceError for a device that is not there."""
-    if name == "cpu" or (name == "auto" and not any(Path(p).exists() for p in DRIVERS)):
-        return "cpu"
-    if not has_torch():
-        if name == "auto":
-            return "cpu"
-        raise ResourceError(f"--device {name}: torch is not installed", install_hint("cuda"))
-    try:
-        import torch
-
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    except Exception as error:  # a broken installation raises whatever its libraries raise
-        if name == "auto":
-            return "cpu"
-        text = f"--device {name}: torch does not load: {type(error).__name__}: {error}"
-        raise ResourceError(text, "sic doctor says more") from None
-    if name == "auto" and not count:
-        return "cpu"
-    index = int(name.partition(":")[2] or 0)
-    if index >= count:
-        raise ResourceError(
-            f"--device {name}: {count or 'no'} CUDA device{'s' if count > 1 else ''} here",
-            "use --device cpu or auto",
-        )
-    return f"cuda:{index}"
 
 
 class Networks:
@@ -89,7 +53,7 @@ class Networks:
         """Pixels, sides multiples of 16 -> latent."""
         if self._device == "cpu":
             return AnalysisRunner(self._release.analysis, self._config)
-        from ..model.on_gpu import TorchAnalysis
+        from .networks.on_gpu import TorchAnalysis
 
         return TorchAnalysis(self._release.analysis, self._config, self._device)
 
@@ -108,7 +72,7 @@ class Networks:
         arrays = decoder_at(self._release, realism)
         if self._device == "cpu":
             return SynthesisRunner(arrays, self._config)
-        from ..model.on_gpu import TorchSynthesis
+        from .networks.on_gpu import TorchSynthesis
 
         return TorchSynthesis(arrays, self._config, self._device)
 
@@ -163,7 +127,7 @@ class Engine:
 
     def cells(self, latent: NDArray[np.float32]) -> Cells:
         """Latent -> cells at the last level."""
-        return quantise.finest(latent, self.table)
+        return dead_zone.finest(latent, self.table)
 
     def place(
         self, cells: Cells, level: int, kind: str, seed: int, top: int = 0
@@ -171,8 +135,8 @@ class Engine:
         """Cells at `level` -> latent: `mean` or `sample` details. top: row at which they begin."""
         if kind == "sample":
             spread = self.release.spread[level - 1]
-            return details.sample(cells, self.table, level, spread, seed, top)
-        return quantise.middle(cells, self.table, level, self.release.centre[level - 1])
+            return sampling.sample(cells, self.table, level, spread, seed, top)
+        return dead_zone.middle(cells, self.table, level, self.release.centre[level - 1])
 
     def synthesise(
         self,

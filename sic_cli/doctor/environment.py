@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .. import __version__
-from ..bitstream.fields import VERSION
-from ..errors import ModelError, SicError
-from ..extras import has_torch
-from ..release.card import CARD, Card, read_card
-from ..release.locate import folders, releases
-from ..release.pinned import PINNED, read_weights
+from .._version import __version__
+from ..codec.bitstream.fields import VERSION
+from ..codec.weights.card import CARD, Card, read_card
+from ..codec.weights.locate import folders, releases
+from ..codec.weights.pinned import PINNED, read_weights
+from ..errors import ModelError, SicError, has_torch
 
 Status = Literal["ok", "missing", "failed", "skipped"]
 NEEDED = {
@@ -118,8 +117,8 @@ def packages() -> Iterator[Finding]:
 def devices() -> tuple[list[Device], list[Finding]]:
     """Where sic can compute, and whether whole numbers are computed exactly there."""
     try:
-        from ..model.bands import library, threads
-        from ..model.exact import check_machine
+        from ..codec.inference.integer_network import check_machine
+        from ..codec.inference.parallel import library, threads
     except Exception as error:  # a broken installation raises whatever its libraries raise
         text = f"NumPy does not load: {type(error).__name__}: {error}"
         return [], [Finding("device cpu", "failed", text, install_line("--force-reinstall numpy"))]

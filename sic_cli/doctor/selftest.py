@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..bitstream.reader import Parsed, parse
+from ..codec.bitstream.reader import Parsed, parse
+from ..codec.weights.card import Card
 from ..errors import SicError
-from ..release.card import Card
 from .environment import Finding
 
-GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+GOLDEN = Path(__file__).resolve().parent / "golden"
 PICTURE = "picture.png"
 MEAN_TOLERANCE = 0.05
 """How far the mean of a golden picture's pixels may be from what it was."""
@@ -106,10 +106,10 @@ def _decode(one: Golden, device: str) -> Outcome:
 
 def _round_trip(card: Card, device: str) -> Outcome:
     """Encode the bundled picture, cut the file, and decode both."""
-    from ..bitstream.truncate import truncate
+    from ..codec.bitstream.truncate import truncate
     from ..codec.decode import decode
     from ..codec.encode import encode
-    from ..measure.psnr import psnr
+    from ..metrics.psnr import psnr
     from ..picture.load import load
 
     pixels = load((GOLDEN / PICTURE).read_bytes(), PICTURE, 1 << 12, 1 << 20).pixels

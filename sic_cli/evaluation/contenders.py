@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image, features
 from PIL import __version__ as pillow_version
 
-from .. import __version__
-from ..bitstream.reader import parse
+from .._version import __version__
+from ..codec.bitstream.reader import parse
+from ..codec.weights.card import Card
 from ..errors import UsageError
-from ..measure.meter import colours
-from ..measure.peers import PEERS, Peer, some
-from ..release.card import Card
+from ..metrics.meter import colours
+from .peers import PEERS, Peer, some
 from .rows import UNSAID_EFFORT, UNSAID_REALISM
 
 Pixels = NDArray[np.uint8]
@@ -137,7 +137,7 @@ class Sic:
 
 
 class Other:
-    """A peer of `measure/peers.py` at some of its settings."""
+    """A peer of `evaluation/peers.py` at some of its settings."""
 
     model: tuple[str, str] | None = None
     realism: float | None = None

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..documents import head, line
 from ..errors import InputError
-from ..files import read_input, replace_file, shown
-from ..measure.names import METRICS
+from ..metrics.names import METRICS
+from ..schemas.documents import head, line
+from ..storage.files import read_input, replace_file, shown
 
 SCHEMA, SUMMARY = "sic.eval/1", "sic.eval-summary/1"
 MAX_RESULTS = 1 << 30

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bitstream.fields import MAX_PIXELS, MAX_SIDE
+from ..codec.bitstream.fields import MAX_PIXELS, MAX_SIDE
 from ..errors import SicError
-from ..files import replace_file, shown
-from ..measure.meter import Meter
-from ..measure.names import finite
-from ..remote.either import read
+from ..metrics.meter import Meter
+from ..metrics.names import finite
+from ..storage.access import read
+from ..storage.files import replace_file, shown
 from .contenders import Coded, Contender, timed
 from .rows import UNSAID_EFFORT, Results, Row
 

@@ -15,9 +15,9 @@ from typing import Any
 from ..batch.plan import Job
 from ..batch.run import Runner
 from ..batch.work import Order, as_error
+from ..codec.weights.locate import find_id
 from ..errors import ResourceError, SicError
-from ..release.locate import find_id
-from ..remote.names import is_url
+from ..storage.urls import is_url
 from .contenders import Contender, contenders
 from .rows import Results, Row
 from .run import Plan, file_name, keep_file, picture_rows, read_source

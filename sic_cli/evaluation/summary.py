@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..documents import head
-from ..measure.curves import RATES, at_rate, bd_rate
-from ..measure.names import METRICS
+from ..metrics.curves import RATES, at_rate, bd_rate
+from ..metrics.names import METRICS
+from ..schemas.documents import head
 from .rows import SUMMARY, Row
 
 

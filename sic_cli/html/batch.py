@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from ..files import shown
 from ..picture.kinds import READERS
+from ..storage.files import shown
 from .images import data_uri
 from .render import render
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..measure.names import METRICS, Metric
+from ..metrics.names import METRICS, Metric
 from .chart import chart
 from .images import Images
 from .render import Frame, Scene, data_block, render

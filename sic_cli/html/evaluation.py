@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.rows import Row
-from ..measure.curves import RATES
-from ..measure.names import METRICS, Metric
+from ..metrics.curves import RATES
+from ..metrics.names import METRICS, Metric
 from .chart import chart
 from .images import Images
 from .render import Frame, Scene, base, data_block, render

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..bitstream.reader import parse
+from ..codec.bitstream.reader import parse
 from ..evaluation.contenders import Contender, Pixels
 from ..evaluation.rows import Row
 from ..evaluation.run import Plan, file_name, read_source
-from ..files import replace_file
+from ..storage.files import replace_file
 from .evaluation import scenes
 from .images import Images
 from .render import Scene

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bitstream.fields import MAX_PIXELS, MAX_SIDE, SIGNATURE
-from ..bitstream.reader import Parsed, open_sic
+from ..codec.bitstream.fields import MAX_PIXELS, MAX_SIDE, SIGNATURE
+from ..codec.bitstream.reader import Parsed, open_sic
 from ..errors import InputError, Notice, TargetError
 from ..evaluation.run import MAX_INPUT
-from ..files import read_input, shown
-from ..measure.meter import Meter, colours
+from ..metrics.meter import Meter, colours
+from ..storage.files import read_input, shown
 from .compare import Seen
 from .render import base
 
@@ -84,7 +84,7 @@ def levels_of(
     names: Sequence[str],
 ) -> tuple[list[Seen], str | None]:
     """Levels of a .sic file, against the reference if there is one; and what stopped the reading."""
-    from ..codec.ladder import Ladder
+    from ..codec.all_levels import Ladder
 
     ladder = Ladder(parsed, device)
     levels = [k for k in wanted or range(1, ladder.level + 1) if 1 <= k <= ladder.level]

@@ -12,8 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from .. import __version__
-from ..files import shown
+from .._version import __version__
+from ..storage.files import shown
 
 
 @dataclass(frozen=True, slots=True)

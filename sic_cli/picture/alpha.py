@@ -20,7 +20,7 @@ WEBP_SIDE = 16383
 """Largest side of a WebP picture; larger ones are packed as PNG, measured a third larger."""
 WEBP_PIXELS = 25_000_000
 """Most pixels that are packed as WebP: its encoder takes up to 36 bytes for each (12 where little
-changes), and the bound on memory (`limits.py`) would be passed at 33 megapixels."""
+changes), and the bound on memory (`pipeline/limits.py`) would be passed at 33 megapixels."""
 EFFORT = {"quality": 25, "method": 4}
 """Of the WebP encoder. On noise quality 75 takes many times as long, and 100 with method 6 did not
 end within a minute for a megapixel, for nothing; on masks they save little."""

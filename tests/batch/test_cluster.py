@@ -20,8 +20,8 @@ from sic_cli.batch.cluster import Needs
 from sic_cli.batch.plan import Job
 from sic_cli.batch.run import Runner
 from sic_cli.batch.work import Order, Work
-from sic_cli.convert import EncodeOptions
 from sic_cli.errors import ModelError, ResourceError, UsageError
+from sic_cli.pipeline.options import EncodeOptions
 from tests.batch.fake import Fake, records
 from tests.batch.test_examples import examples
 from tests.batch.test_folders import process, run, tree, wait_for

@@ -157,7 +157,7 @@ def fill(full: bool) -> None:
     """On a worker: no file finds room on its disk any more."""
     import errno
 
-    from sic_cli import files
+    from sic_cli.storage import files
 
     if not hasattr(files, "with_room"):
         files.with_room = files.replace_file  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from sic_cli.batch import plan as planning
 from sic_cli.batch.plan import Job
 from sic_cli.batch.run import Runner
 from sic_cli.batch.work import Order, Work
-from sic_cli.files import PART_SUFFIX, remove_stale, replace_file
+from sic_cli.storage.files import PART_SUFFIX, remove_stale, replace_file
 from tests.batch import fake
 from tests.batch.fake import Fake, records
 from tests.conftest import ROOT, Outcome

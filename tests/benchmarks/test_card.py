@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from sic_cli.codec.weights.card import Card
 from sic_cli.evaluation.rows import Row
-from sic_cli.release.card import Card
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))

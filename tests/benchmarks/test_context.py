@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from sic_cli.model.codec_model import CodecModel
-from sic_cli.model.context import ContextNet, features
-from sic_cli.release.card import Card
-from sic_cli.train.loss import cut, layer_bits
-from sic_cli.train.state import from_release
+from sic_cli.codec.networks.codec_model import CodecModel
+from sic_cli.codec.networks.context import ContextNet, features
+from sic_cli.codec.weights.card import Card
+from sic_cli.training.checkpoint import from_release
+from sic_cli.training.loss import cut, layer_bits
 from tests.conftest import ROOT
 from tests.tiny import made_picture
 

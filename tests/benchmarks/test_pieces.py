@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sic_cli.release.card import Card
-from sic_cli.train.config import TrainConfig
-from sic_cli.train.data import pack
-from sic_cli.train.evaluate import Curve
-from sic_cli.train.state import Progress, from_release, save
+from sic_cli.codec.weights.card import Card
+from sic_cli.training.checkpoint import Progress, from_release, save
+from sic_cli.training.config import TrainConfig
+from sic_cli.training.data import pack
+from sic_cli.training.evaluate import Curve
 from tests.conftest import ROOT
 from tests.tiny import made_picture
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from tests.conftest import ROOT, Outcome, run_main, run_process
 
 GOLDEN = ROOT / "tests" / "golden"

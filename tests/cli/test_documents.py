@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from sic_cli import schemas
-from sic_cli.bitstream.reader import parse
 from sic_cli.cli.main import COMMANDS, cli
+from sic_cli.codec.bitstream.reader import parse
 from tests.conftest import ROOT, Outcome, run_main
 from tests.usage import commands
 

@@ -135,13 +135,13 @@ def test_a_signal_while_reading(sent: signal.Signals, code: int) -> None:
 
 READS = """
 import sys
-import sic_cli.remote.either as either
+import sic_cli.storage.access as access
 from sic_cli.cli.main import main
-real = either.read_input
+real = access.read_input
 def told(*words):
     print("reading", flush=True)
     return real(*words)
-either.read_input = told
+access.read_input = told
 main(sys.argv[1:])
 """
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from sic_cli.batch import pool
-from sic_cli.bitstream.reader import parse
 from sic_cli.cli.encode import GUESTS, SUFFIXES
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.picture.kinds import READERS
 from tests.conftest import run_main, run_process
 from tests.tiny import made_picture

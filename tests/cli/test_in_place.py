@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sic_cli import files
-from sic_cli.bitstream.reader import parse
-from sic_cli.bitstream.truncate import truncate
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.bitstream.truncate import truncate
+from sic_cli.storage import files
 from tests.cli.test_documents import documents
 from tests.conftest import run_main
 

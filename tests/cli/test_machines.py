@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode
 from tests.conftest import ROOT, run_process
 

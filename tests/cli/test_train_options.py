@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sic_cli.train import loop
-from sic_cli.train.config import TrainConfig
+from sic_cli.training import loop
+from sic_cli.training.config import TrainConfig
 from tests.conftest import Outcome, run_main
 
 

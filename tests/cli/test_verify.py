@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sic_cli.bitstream.reader import parse
-from sic_cli.verification import Limit, checksums, symbols
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.pipeline.verify import Limit, checksums, symbols
 from tests.conftest import run_main
 
 

@@ -14,28 +14,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sic_cli.bitstream.reader import parse
-from sic_cli.bitstream.truncate import truncate
-from sic_cli.bitstream.writer import write
-from sic_cli.cells.levels import partition
 from sic_cli.codec import encode as encoding
 from sic_cli.codec import engine as engines
-from sic_cli.codec.coding_tables import block_arrays
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.bitstream.truncate import truncate
+from sic_cli.codec.bitstream.writer import write
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
-from sic_cli.codec.information import information
-from sic_cli.codec.walk import Reading, Writing
-from sic_cli.entropy import new_decoder, new_encoder
-from sic_cli.entropy.tables import TOTAL
+from sic_cli.codec.entropy import new_decoder, new_encoder
+from sic_cli.codec.entropy.tables import TOTAL
+from sic_cli.codec.inference import parallel, tiles, transforms
+from sic_cli.codec.inference.integer_network import ZERO
+from sic_cli.codec.networks.codec_model import CodecModel
+from sic_cli.codec.quantization.step_sizes import partition
+from sic_cli.codec.symbols.coding_tables import block_arrays
+from sic_cli.codec.symbols.layer_coder import Reading, Writing
+from sic_cli.codec.weights.card import Card
 from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
-from sic_cli.measure.psnr import psnr
-from sic_cli.model import bands, runners, tiles
-from sic_cli.model.codec_model import CodecModel
-from sic_cli.model.exact import ZERO
-from sic_cli.release.card import Card
-from sic_cli.train.export import build_engine
-from sic_cli.train.fit_tables import frequencies, plain_arrays
+from sic_cli.metrics.psnr import psnr
+from sic_cli.training.code_length import information
+from sic_cli.training.export import build_engine
+from sic_cli.training.fit_tables import frequencies, plain_arrays
 from tests.conftest import ROOT
 from tests.tiny import CONFIG, made_picture
 
@@ -190,8 +190,8 @@ def test_what_the_channels_do_not_see_is_summed_in_pieces(
 ) -> None:
     pixels, machine = made_picture(100, 70, 2), engine(tiny)
     whole = encoding.unseen(machine, pixels)
-    monkeypatch.setattr(bands, "SMALL", 1)
-    monkeypatch.setattr(bands, "BAND_ROWS", 1)
+    monkeypatch.setattr(parallel, "SMALL", 1)
+    monkeypatch.setattr(parallel, "BAND_ROWS", 1)
     assert encoding.unseen(machine, pixels) == pytest.approx(whole, rel=1e-5)
     latent = machine.release.analysis["linear"].astype(float)[3].reshape(3, 16, 16)
     seen = np.round(127.5 + 400 * latent.transpose(1, 2, 0)).clip(0, 255).astype(np.uint8)
@@ -209,9 +209,9 @@ def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:
 def test_plain_coder_files_are_the_same_files(
     tiny: Card, picture: np.ndarray, coded: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sic_cli.entropy
+    import sic_cli.codec.entropy
 
-    monkeypatch.setattr(sic_cli.entropy, "coder_name", lambda: "plain")
+    monkeypatch.setattr(sic_cli.codec.entropy, "coder_name", lambda: "plain")
     assert encode(picture, tiny) == coded
     assert decode(parse(coded)).fault is None
 
@@ -236,7 +236,7 @@ def test_an_unknown_model_is_refused_by_its_id(coded: bytes) -> None:
 
 
 def test_absurd_sizes_are_refused_before_memory_is_taken(tiny: Card) -> None:
-    from sic_cli.bitstream.fields import Header, Layer
+    from sic_cli.codec.bitstream.fields import Header, Layer
 
     header = Header(65535, 65535, 5, tiny.id)
     with pytest.raises(ResourceError, match="65535x65535"):
@@ -290,7 +290,7 @@ def test_strips_of_the_head_give_the_whole_picture(
     machine = engine(tiny)
     placed = machine.place(machine.cells(machine.analyse(pixels)), 5, "mean", 0)
     whole = machine.synthesise(placed, 5, 210, 60)
-    monkeypatch.setattr(runners, "HEAD_POSITIONS", positions)
+    monkeypatch.setattr(transforms, "HEAD_POSITIONS", positions)
     strips = machine.synthesise(placed, 5, 210, 60).astype(int)
     assert np.abs(strips - whole).max() <= 1 and strips.shape == whole.shape
 
@@ -344,7 +344,7 @@ def test_files_and_pixels_do_not_depend_on_threads(
         pixels = np.array(file.convert("RGB"))[:, :512]
     machine, made = engine(shipped), []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(bands, "_CHOSEN", threads)
+        monkeypatch.setattr(parallel, "_CHOSEN", threads)
         latent = machine.analyse(pixels)
         placed = machine.place(machine.cells(latent), 16, "mean", 0)
         made.append((latent.tobytes(), machine.synthesise(placed, 16, 512, 512).tobytes()))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.weights.card import Card
 from sic_cli.doctor import environment, selftest
-from sic_cli.release.card import Card
 from tests.cli.test_documents import documents
 from tests.conftest import ROOT, run_main
 
@@ -97,7 +97,7 @@ def test_a_shipped_release_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_inexact_arithmetic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sic_cli.model.exact as exact
+    import sic_cli.codec.inference.integer_network as exact
     from sic_cli.errors import ResourceError
 
     def fails() -> None:

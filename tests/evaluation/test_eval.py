@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.weights.card import Card
 from sic_cli.evaluation.rows import Row
 from sic_cli.evaluation.summary import by_picture, by_setting, compared, series_of, summary
-from sic_cli.release.card import Card
 from tests.conftest import Outcome, run_main
 from tests.tiny import made_picture
 
@@ -122,7 +122,7 @@ def test_what_is_missing_is_named(
 ) -> None:
     from PIL import features
 
-    from sic_cli.measure import meter
+    from sic_cli.metrics import meter
 
     meter._load_lpips.cache_clear()
     monkeypatch.setenv("SIC_LPIPS_WEIGHTS", str(tmp_path))

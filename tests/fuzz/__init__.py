@@ -1,1 +1,1 @@
-"""Fuzzing: functions of bytes that must never raise (targets.py), and what drives them (drive.py)."""
+"""Fuzzing: functions of bytes that must never raise (pipeline/rate_control.py), and what drives them (drive.py)."""

@@ -19,11 +19,11 @@ from tempfile import mkdtemp
 import atheris
 
 with atheris.instrument_imports(include=["sic_cli"]):
-    import sic_cli.bitstream.reader
-    import sic_cli.bitstream.truncate
+    import sic_cli.codec.bitstream.reader
+    import sic_cli.codec.bitstream.truncate
     import sic_cli.codec.decode
-    import sic_cli.codec.walk
-    import sic_cli.convert  # noqa: F401
+    import sic_cli.codec.symbols.layer_coder
+    import sic_cli.pipeline.convert  # noqa: F401
 
 import tests.conftest  # noqa: F401  sets where the tiny weights are
 from tests.fuzz.targets import TARGETS

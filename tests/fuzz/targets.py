@@ -10,15 +10,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sic_cli.bitstream.fields import MODEL_BYTES
-from sic_cli.bitstream.heads import Heads
-from sic_cli.bitstream.reader import parse
-from sic_cli.bitstream.truncate import truncate
 from sic_cli.cli.info import document
-from sic_cli.convert import DecodeOptions, EncodeOptions, decode_file, encode_file
-from sic_cli.entropy import new_decoder
-from sic_cli.entropy.tables import binary
+from sic_cli.codec.bitstream.fields import MODEL_BYTES
+from sic_cli.codec.bitstream.heads import Heads
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.bitstream.truncate import truncate
+from sic_cli.codec.entropy import new_decoder
+from sic_cli.codec.entropy.tables import binary
 from sic_cli.errors import SicError
+from sic_cli.pipeline.convert import decode_file, encode_file
+from sic_cli.pipeline.options import DecodeOptions, EncodeOptions
 from tests.reference import reader as reference
 from tests.trust.forge import ForgedChunk, ForgedLayer, Forgery
 from tests.trust.goldens_at_hand import good
@@ -93,7 +94,7 @@ def picture(data: bytes) -> None:
 
 def frequencies(data: bytes) -> None:
     """Any numbers as a frequency table: accepted only if they are one."""
-    from sic_cli.entropy.tables import TOTAL, FrequencyTable
+    from sic_cli.codec.entropy.tables import TOTAL, FrequencyTable
 
     weights = np.frombuffer(data[: len(data) // 8 * 8], np.int64)
     with contextlib.suppress(ValueError):

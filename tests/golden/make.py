@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sic_cli.bitstream.fields import CHUNK_ICC, Chunk
-from sic_cli.bitstream.reader import parse
-from sic_cli.bitstream.writer import write
+from sic_cli.codec.bitstream.fields import CHUNK_ICC, Chunk
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.bitstream.writer import write
 from sic_cli.codec.decode import decode
 from sic_cli.codec.encode import encode
+from sic_cli.codec.weights.locate import find
 from sic_cli.doctor.selftest import GOLDEN, PICTURE
-from sic_cli.release.locate import find
 from tests.tiny import made_picture
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sic_cli.codec.weights.card import Card
 from sic_cli.html.chart import chart, steps
-from sic_cli.release.card import Card
 from tests.conftest import run_main
 from tests.html import browser
 

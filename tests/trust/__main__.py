@@ -21,7 +21,7 @@ def machine() -> str:
     import numpy
     import torch
 
-    from sic_cli.entropy import coder_name
+    from sic_cli.codec.entropy import coder_name
     from tests.trust.worker import kernels
 
     return (

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.codec.engine import Engine
-from sic_cli.model import bands, context, context_runner, convolution, exact
+from sic_cli.codec.inference import context, convolution, integer_network, parallel
+from sic_cli.codec.networks import context as torch_context
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
@@ -44,15 +45,15 @@ def pieces(
     """Inside, the runner cuts its work otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         if strip:
-            patch.setattr(context_runner, "STRIP_POSITIONS", strip)
+            patch.setattr(context, "STRIP_POSITIONS", strip)
         if block:
             assert convolution.blocks.__defaults__ == (convolution.BLOCK,)
             patch.setattr(convolution.blocks, "__defaults__", (block,))
         if exits:
-            patch.setattr(context_runner, "EXIT_POSITIONS", exits)
+            patch.setattr(context, "EXIT_POSITIONS", exits)
         if band:
-            patch.setattr(bands, "BAND_ROWS", band)
-            patch.setattr(bands, "SMALL", 1)
+            patch.setattr(parallel, "BAND_ROWS", band)
+            patch.setattr(parallel, "SMALL", 1)
         yield
 
 
@@ -69,18 +70,18 @@ def together(machine: Engine, several: list[Any], step: int, channels_last: bool
     """uint8 (B, 3, C, h, w): classes of all channels for several cells at once, from torch."""
     weights = machine.release.context.map(torch.from_numpy)
     reach, logs = (torch.from_numpy(a) for a in (machine.release.reach, machine.release.logs))
-    with context.exact():
+    with torch_context.exact():
         now = torch.from_numpy(np.stack(several)).float()
         octave = torch.from_numpy(machine.table.steps[step]).float().expand(len(several), -1)
-        seen = context.features(now, octave, reach, logs)
+        seen = torch_context.features(now, octave, reach, logs)
         seen = seen.contiguous(memory_format=LAST[channels_last])
         which = torch.full((len(several),), step)
-        whole = context.logits(weights, context.trunk(weights, seen, which), which)
+        whole = torch_context.logits(weights, torch_context.trunk(weights, seen, which), which)
     number = whole.to(torch.int32).contiguous().numpy()
     number = number.reshape(len(several), 3, machine.table.channels, *number.shape[2:])
     out = np.empty(number.shape, np.uint8)
-    for row, kind in enumerate(exact.RANGES):
-        place = (number[:, row] >> exact.CLASS_SHIFT) + kind.offset
+    for row, kind in enumerate(integer_network.RANGES):
+        place = (number[:, row] >> integer_network.CLASS_SHIFT) + kind.offset
         out[:, row] = np.clip(place, 0, kind.count - 1)
     return out
 
@@ -123,8 +124,8 @@ def batches_and_pieces(run: Run) -> None:
         assert not np.array_equal(two[0], two[1])
     with run.case("control: the pieces are others"):
         high, across = cells.shape[1:]
-        whole = len(bands.bands(high, across)), len(list(convolution.blocks(slice(0, high), 1)))
+        whole = len(parallel.bands(high, across)), len(list(convolution.blocks(slice(0, high), 1)))
         assert whole == (1, 1)
         with pieces(block=1, band=1):
-            assert len(bands.bands(high, across)) > 1
+            assert len(parallel.bands(high, across)) > 1
             assert len(list(convolution.blocks(slice(0, high), 1))) == high

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sic_cli.bitstream.reader import parse
-from sic_cli.convert import DecodeOptions, decode_file
-from sic_cli.entropy import new_decoder, new_encoder
-from sic_cli.entropy.tables import TOTAL, FrequencyTable, binary, whole_weights
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.entropy import new_decoder, new_encoder
+from sic_cli.codec.entropy.tables import TOTAL, FrequencyTable, binary, whole_weights
 from sic_cli.errors import CorruptError, SicError
+from sic_cli.pipeline.convert import decode_file
+from sic_cli.pipeline.options import DecodeOptions
 from tests.fuzz.targets import TARGETS
 from tests.trust.campaign import Run, trial
 from tests.trust.forge import taken_apart
@@ -115,7 +116,7 @@ def panics(run: Run) -> None:
     if not HAS_CONSTRICTION:
         run.not_run("constriction is not installed: nothing can panic")
         return
-    from sic_cli.entropy.range_coder import _model
+    from sic_cli.codec.entropy.range_coder import _model
 
     decoder: Any = new_decoder(b"abcd", "constriction")
     decoder._coder = _Panicking()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sic_cli.bitstream.truncate import truncate
+from sic_cli.codec.bitstream.truncate import truncate
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
@@ -25,7 +25,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 FAILING = """
 import os, signal, sys, tempfile
-import sic_cli.files
+import sic_cli.storage.files
 when, how = int(sys.argv[1]), sys.argv[2]
 count = 0
 def watched(module, name):

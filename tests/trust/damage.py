@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from sic_cli.bitstream.reader import Parsed, parse
-from sic_cli.bitstream.writer import write
+from sic_cli.codec.bitstream.reader import Parsed, parse
+from sic_cli.codec.bitstream.writer import write
 from sic_cli.codec.decode import decode_cells, file_engine
-from sic_cli.codec.walk import Reading
-from sic_cli.convert import DecodeOptions, decode_file
-from sic_cli.entropy import new_decoder
+from sic_cli.codec.entropy import new_decoder
+from sic_cli.codec.symbols.layer_coder import Reading
 from sic_cli.errors import CorruptError, ResourceError, SicError
+from sic_cli.pipeline.convert import decode_file
+from sic_cli.pipeline.options import DecodeOptions
 from tests.conftest import run_main
 from tests.trust.campaign import Run, trial
 from tests.trust.forge import taken_apart

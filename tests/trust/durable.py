@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sic_cli.files import write_into, write_output
+from sic_cli.storage.files import write_into, write_output
 from tests.trust.campaign import Run, trial
 from tests.trust.crash import (
     ENVIRONMENT,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sic_cli.bitstream.fields import SIGNATURE
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.fields import SIGNATURE
+from sic_cli.codec.bitstream.reader import parse
 
 EDGES = (0, 1, 2, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**35 - 1)
 """Numbers at which readers break."""

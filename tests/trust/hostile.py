@@ -11,15 +11,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from sic_cli.bitstream.heads import Heads
-from sic_cli.bitstream.reader import Parsed, parse
-from sic_cli.bitstream.truncate import truncate
 from sic_cli.cli.info import document
+from sic_cli.codec.bitstream.heads import Heads
+from sic_cli.codec.bitstream.reader import Parsed, parse
+from sic_cli.codec.bitstream.truncate import truncate
 from sic_cli.codec.decode import file_engine
-from sic_cli.codec.walk import Reading, digest
-from sic_cli.convert import DecodeOptions, decode_file
-from sic_cli.entropy import new_decoder
+from sic_cli.codec.entropy import new_decoder
+from sic_cli.codec.symbols.layer_coder import Reading, digest
 from sic_cli.errors import SicError
+from sic_cli.pipeline.convert import decode_file
+from sic_cli.pipeline.options import DecodeOptions
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.forge import EDGES, ForgedChunk, ForgedLayer, Forgery, mutate, taken_apart

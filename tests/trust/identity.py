@@ -22,11 +22,19 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from sic_cli.bitstream.reader import parse
 from sic_cli.codec import engine as engines
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode, decode_cells, file_engine
+from sic_cli.codec.inference import (
+    context,
+    convolution,
+    integer_network,
+    parallel,
+    tiles,
+    transforms,
+)
+from sic_cli.codec.networks import context as torch_context
 from sic_cli.errors import CheckError, ResourceError
-from sic_cli.model import bands, context, context_runner, convolution, exact, runners, tiles
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
@@ -134,8 +142,8 @@ def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setattr(bands, "_CHOSEN", bands._CHOSEN)
-        bands.set_threads(count)
+        patch.setattr(parallel, "_CHOSEN", parallel._CHOSEN)
+        parallel.set_threads(count)
         try:
             yield
         finally:
@@ -174,8 +182,8 @@ def _patched(module: Any, name: str, value: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _finely() -> Iterator[None]:
     with (
-        _patched(bands, "SMALL", 1),
-        _patched(bands, "BAND_ROWS", 1),
+        _patched(parallel, "SMALL", 1),
+        _patched(parallel, "BAND_ROWS", 1),
         _threads(2),
     ):
         yield
@@ -194,11 +202,11 @@ HOSTS: dict[str, Callable[[], Any]] = {
     "2 threads": lambda: _threads(2),
     "8 threads": lambda: _threads(8),
     "8 threads that take turns": _impatient,
-    "strips of 7 positions": lambda: _patched(context_runner, "STRIP_POSITIONS", 7),
-    "strips of 100 positions": lambda: _patched(context_runner, "STRIP_POSITIONS", 100),
+    "strips of 7 positions": lambda: _patched(context, "STRIP_POSITIONS", 7),
+    "strips of 100 positions": lambda: _patched(context, "STRIP_POSITIONS", 100),
     "bands of one row": _finely,
     "pixel strips of 20": lambda: _patched(tiles, "PAINTED_LATENTS", 20),
-    "strips of 20 in the head": lambda: _patched(runners, "HEAD_POSITIONS", 20),
+    "strips of 20 in the head": lambda: _patched(transforms, "HEAD_POSITIONS", 20),
 }
 ONLY_SYMBOLS: dict[str, Callable[[], Any]] = {
     f"rounding {how}": lambda how=how: _rounding(how)  # type: ignore[misc]
@@ -234,7 +242,7 @@ def fresh_engines() -> Iterator[None]:
     """A host that uses sic for the first time: weights are loaded, the machine is checked."""
     kept = dict(engines._ENGINES)
     engines._ENGINES.clear()
-    exact.check_machine.cache_clear()
+    integer_network.check_machine.cache_clear()
     try:
         yield
     finally:
@@ -245,16 +253,20 @@ def fresh_engines() -> Iterator[None]:
 def feature_tables() -> None:
     """What `context.features` makes of every cell, in torch, against the table of shifts that the worker
     compares with Python's whole numbers."""
-    cells = torch.arange(1 - exact.MAGNITUDES, exact.MAGNITUDES, dtype=torch.float32)
-    lifts, logs = torch.tensor(list(LIFTS)), context.magnitude_logs()
+    cells = torch.arange(
+        1 - integer_network.MAGNITUDES, integer_network.MAGNITUDES, dtype=torch.float32
+    )
+    lifts, logs = torch.tensor(list(LIFTS)), torch_context.magnitude_logs()
     several = cells.expand(1, len(lifts), 1, -1)
-    with context.exact():
-        got = context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[
+    with torch_context.exact():
+        got = torch_context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[
             0, :, 0
         ]
     octaves = np.full(len(lifts), 5, np.int32)
     reach, whole_logs = (v.numpy().astype(np.int32) for v in (lifts + 5, logs))
-    table = exact.feature_table(reach, octaves, whole_logs, cells.numpy().astype(np.int32))
+    table = integer_network.feature_table(
+        reach, octaves, whole_logs, cells.numpy().astype(np.int32)
+    )
     want = np.concatenate([table[:, :, 0], table[:, :, 1]])
     assert want.any() and np.array_equal(got.numpy(), want)
 
@@ -288,7 +300,7 @@ def _controls(run: Run) -> None:
         run.case("control: wrong sums give other symbols"),
         fresh_engines(),
         _patched(convolution, "np", Wrong()),
-        _patched(context_runner, "check_machine", lambda: None),
+        _patched(context, "check_machine", lambda: None),
         pytest.raises((CheckError, AssertionError)),
     ):
         symbols("tiny")

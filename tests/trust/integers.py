@@ -19,22 +19,32 @@ import pytest
 import torch
 from torch import Tensor
 
-from sic_cli.bitstream.reader import Parsed, parse
-from sic_cli.codec import blocks, groups, walk
+from sic_cli.codec.bitstream.reader import Parsed, parse
 from sic_cli.codec.decode import decode_cells, file_engine
 from sic_cli.codec.engine import Engine
-from sic_cli.codec.walk import Reading, Walk, digest
-from sic_cli.entropy import new_decoder, plain_coder, range_coder
-from sic_cli.entropy.tables import FrequencyTable
-from sic_cli.model import bands, context, context_runner, convolution
-from sic_cli.model import exact as network
-from sic_cli.model.exact import RANGES, ContextWeights, largest_sums
+from sic_cli.codec.entropy import new_decoder, plain_coder, range_coder
+from sic_cli.codec.entropy.tables import FrequencyTable
+from sic_cli.codec.inference import context, convolution, parallel
+from sic_cli.codec.inference import integer_network as network
+from sic_cli.codec.inference.integer_network import RANGES, ContextWeights, largest_sums
+from sic_cli.codec.networks import context as torch_context
+from sic_cli.codec.symbols import class_runs, layer_coder, zero_blocks
+from sic_cli.codec.symbols.layer_coder import Reading, Walk, digest
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 from tests.trust.watch import EXACT, Watch
 
 LOOKED_THROUGH = (
-    *(convolution, context_runner, network, walk, groups, blocks, range_coder, plain_coder),
+    *(
+        convolution,
+        context,
+        network,
+        layer_coder,
+        class_runs,
+        zero_blocks,
+        range_coder,
+        plain_coder,
+    ),
 )
 """Modules on the path that call NumPy."""
 
@@ -73,7 +83,7 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
             patch.setattr(module, "np", watch)
         patch.setattr(convolution, "_OWN", threading.local())  # memory that the watch sees
         patch.setattr(machine.runner, "_news", {})
-        patch.setattr(bands, "_CHOSEN", 1)
+        patch.setattr(parallel, "_CHOSEN", 1)
         for layer in parsed.layers:
             coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
             cells = path.layer(layer.level, cells, coder)
@@ -115,7 +125,7 @@ def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Engine], Any]
     return inside
 
 
-def _in_float64(news: context_runner.News) -> context_runner.News:
+def _in_float64(news: context.News) -> context.News:
     return replace(news, features=news.features.astype(np.float64))
 
 
@@ -177,12 +187,12 @@ def _compare(machine: Engine, wide: ContextWeights[Tensor], cells: np.ndarray, s
     channels = np.flatnonzero(table.steps[step + 1] > table.steps[step])
     got = machine.runner.classes(cells, step, channels)
     reach, logs = (torch.from_numpy(array).double() for array in (release.reach, release.logs))
-    with context.exact():
+    with torch_context.exact():
         now = torch.from_numpy(cells).to(torch.float64)[None]
         octave = torch.from_numpy(table.steps[step]).to(torch.float64)[None]
-        seen = context.features(now, octave, reach, logs)
+        seen = torch_context.features(now, octave, reach, logs)
         which = torch.tensor([step])
-        logit = context.logits(wide, context.trunk(wide, seen, which), which)[0]
+        logit = torch_context.logits(wide, torch_context.trunk(wide, seen, which), which)[0]
     whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *cells.shape[1:])
     for row, kind in enumerate(RANGES):
         want = np.clip((whole[row][channels] >> 9) + kind.offset, 0, kind.count - 1)

@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
-from sic_cli.model import runners, tiles
-from sic_cli.release.locate import find
+from sic_cli.codec.inference import tiles, transforms
+from sic_cli.codec.weights.locate import find
 from tests.conftest import ROOT, run_main
 from tests.tiny import made_picture
 from tests.trust.appetite import AT_ONCE
@@ -248,11 +248,11 @@ def _shape(run: Run, name: str, pixels: np.ndarray) -> int:
     assert np.array_equal(cells, machine.cells(machine.analyse(pixels)))
     whole = decode(parsed).pixels
     assert whole.shape == pixels.shape
-    before = tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, runners.HEAD_POSITIONS
+    before = tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS
     try:
         rows, across = cells.shape[1:]
         most = max(2, rows * across // 4)
-        tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, runners.HEAD_POSITIONS = (
+        tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS = (
             int(v) for v in run.rng.integers(1, most, 3)
         )
         far = np.abs(decode(parsed).pixels.astype(np.int16) - whole)
@@ -261,4 +261,4 @@ def _shape(run: Run, name: str, pixels: np.ndarray) -> int:
         assert other.mean() < 1e-3, f"{other.mean():.1%} of the cells depend on the strips"
         return sum(1 for _ in tiles.strips(rows, across, 2 * card.config.blocks)) - 1
     finally:
-        tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, runners.HEAD_POSITIONS = before
+        tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS = before

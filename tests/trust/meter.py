@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from sic_cli.convert import DecodeOptions, decode_file
+from sic_cli.codec.inference.parallel import set_threads
 from sic_cli.errors import SicError
-from sic_cli.model.bands import set_threads
+from sic_cli.pipeline.convert import decode_file
+from sic_cli.pipeline.options import DecodeOptions
 from tests.trust.goldens_at_hand import good
 
 

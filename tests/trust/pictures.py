@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from sic_cli.convert import DecodeOptions, EncodeOptions, decode_file, encode_file
 from sic_cli.errors import SicError
 from sic_cli.picture.load import load
+from sic_cli.pipeline.convert import decode_file, encode_file
+from sic_cli.pipeline.options import DecodeOptions, EncodeOptions
 from tests.conftest import run_main
 from tests.tiny import made_picture
 from tests.trust.campaign import Run, trial

@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from sic_cli import files
-from sic_cli.bitstream.truncate import truncate
-from sic_cli.convert import DecodeOptions, decode_file
+from sic_cli.codec.bitstream.truncate import truncate
+from sic_cli.pipeline.convert import decode_file
+from sic_cli.pipeline.options import DecodeOptions
+from sic_cli.storage import files
 from tests.conftest import ROOT, run_main
 from tests.tiny import made_picture
 from tests.trust.campaign import Run, trial

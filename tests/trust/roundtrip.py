@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from sic_cli.bitstream.reader import parse
-from sic_cli.bitstream.truncate import truncate
+from sic_cli.codec.bitstream.reader import parse
+from sic_cli.codec.bitstream.truncate import truncate
 from sic_cli.codec.decode import decode, decode_cells
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
-from sic_cli.measure.psnr import psnr
-from sic_cli.release.locate import find
+from sic_cli.codec.weights.locate import find
+from sic_cli.metrics.psnr import psnr
 from tests.tiny import made_picture
 from tests.trust.campaign import Run, trial
 

@@ -19,64 +19,94 @@ from typing import Any
 
 import pytest
 
-import sic_cli.entropy
-from sic_cli.bitstream.reader import parse
+import sic_cli.codec.entropy
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode_cells, file_engine
-from sic_cli.entropy import coder_name
-from sic_cli.model import bands
-from sic_cli.model.context_runner import ContextRunner
-from sic_cli.model.exact import check_machine
+from sic_cli.codec.entropy import coder_name
+from sic_cli.codec.inference import parallel
+from sic_cli.codec.inference.context import ContextRunner
+from sic_cli.codec.inference.integer_network import check_machine
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
 WHOLE_FILES = (
-    "bitstream/fields.py",
-    "bitstream/reader.py",
-    "bitstream/truncate.py",
-    "codec/blocks.py",
-    "codec/groups.py",
-    "codec/walk.py",
-    "entropy/__init__.py",
-    "model/bands.py",
-    "model/context_runner.py",
-    "model/convolution.py",
+    "codec/bitstream/fields.py",
+    "codec/bitstream/reader.py",
+    "codec/bitstream/truncate.py",
+    "codec/symbols/zero_blocks.py",
+    "codec/symbols/class_runs.py",
+    "codec/symbols/layer_coder.py",
+    "codec/entropy/__init__.py",
+    "codec/inference/parallel.py",
+    "codec/inference/context.py",
+    "codec/inference/convolution.py",
 )
 FUNCTIONS = {
     "codec/decode.py": ("decode_cells",),
-    "codec/coding_tables.py": ("from_arrays",),
-    "entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
-    "entropy/range_coder.py": ("_model", "decode", "__init__"),
-    "entropy/tables.py": ("__post_init__", "binary"),
-    "cells/levels.py": ("build", "steps_of", "channels"),
-    "model/exact.py": ("feature_table", "scaled"),
+    "codec/symbols/coding_tables.py": ("from_arrays",),
+    "codec/entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
+    "codec/entropy/range_coder.py": ("_model", "decode", "__init__"),
+    "codec/entropy/tables.py": ("__post_init__", "binary"),
+    "codec/quantization/step_sizes.py": ("build", "steps_of", "channels"),
+    "codec/inference/integer_network.py": ("feature_table", "scaled"),
 }
 """What runs between the bytes of a file and the index of a table (T14g sees that nothing else does). The
 constants of these files are looked at as well."""
 
 ALLOWED = {
-    ("bitstream/truncate.py", "number / 8"): (1, "a size that was asked for in bits per pixel"),
-    ("bitstream/truncate.py", "float"): (1, "the same, as an annotation"),
-    ("entropy/range_coder.py", "float32"): (1, "whole frequencies below 2**24, for the library"),
-    ("model/convolution.py", "float32"): (3, "the carrier of whole numbers"),
-    ("model/convolution.py", "float"): (1, "an annotation: the largest activation, a whole number"),
-    ("model/convolution.py", "floating"): (1, "an annotation: training's weights have 16 bits"),
-    ("model/context_runner.py", "float32"): (3, "the carrier of whole numbers"),
-    ("model/context_runner.py", "0.5"): (
+    ("codec/bitstream/truncate.py", "number / 8"): (
+        1,
+        "a size that was asked for in bits per pixel",
+    ),
+    ("codec/bitstream/truncate.py", "float"): (1, "the same, as an annotation"),
+    ("codec/entropy/range_coder.py", "float32"): (
+        1,
+        "whole frequencies below 2**24, for the library",
+    ),
+    ("codec/inference/convolution.py", "float32"): (3, "the carrier of whole numbers"),
+    ("codec/inference/convolution.py", "float"): (
+        1,
+        "an annotation: the largest activation, a whole number",
+    ),
+    ("codec/inference/convolution.py", "floating"): (
+        1,
+        "an annotation: training's weights have 16 bits",
+    ),
+    ("codec/inference/context.py", "float32"): (3, "the carrier of whole numbers"),
+    ("codec/inference/context.py", "0.5"): (
         1,
         "half a unit before rounding down: 64 of its 128 parts",
     ),
-    ("model/context_runner.py", "'unsafe'"): (
+    ("codec/inference/context.py", "'unsafe'"): (
         1,
         "classes lose their fraction, as T14's workers check",
     ),
-    ("model/exact.py", "float32"): (4, "the carrier of whole numbers"),
-    ("model/exact.py", "0.5"): (1, "half a unit before rounding down: 64 of its 128 parts"),
-    ("model/exact.py", "number / 2 ** WEIGHT_SHIFT"): (1, "a power of two: exact"),
-    ("model/exact.py", "number ** WEIGHT_SHIFT"): (1, "the same, of whole numbers"),
-    ("model/exact.py", "number / 2 ** CLASS_SHIFT"): (1, "a power of two: exact"),
-    ("model/exact.py", "number ** CLASS_SHIFT"): (1, "the same, of whole numbers"),
-    ("cells/levels.py", "float32"): (2, "cell widths: what is shown, never what is read"),
+    ("codec/inference/integer_network.py", "float32"): (4, "the carrier of whole numbers"),
+    ("codec/inference/integer_network.py", "0.5"): (
+        1,
+        "half a unit before rounding down: 64 of its 128 parts",
+    ),
+    ("codec/inference/integer_network.py", "number / 2 ** WEIGHT_SHIFT"): (
+        1,
+        "a power of two: exact",
+    ),
+    ("codec/inference/integer_network.py", "number ** WEIGHT_SHIFT"): (
+        1,
+        "the same, of whole numbers",
+    ),
+    ("codec/inference/integer_network.py", "number / 2 ** CLASS_SHIFT"): (
+        1,
+        "a power of two: exact",
+    ),
+    ("codec/inference/integer_network.py", "number ** CLASS_SHIFT"): (
+        1,
+        "the same, of whole numbers",
+    ),
+    ("codec/quantization/step_sizes.py", "float32"): (
+        2,
+        "cell widths: what is shown, never what is read",
+    ),
 }
 """(file, use): how often, and why it is exact. One more of the same fails as one of another kind."""
 FLOAT_NAMES = {
@@ -196,9 +226,9 @@ def nothing_else_runs(run: Run) -> None:
         machine = file_engine(parse(data), "cpu")
         for coder in ("plain", "constriction") if coder_name() == "constriction" else ("plain",):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sic_cli.entropy, "coder_name", lambda coder=coder: coder)
+                patch.setattr(sic_cli.codec.entropy, "coder_name", lambda coder=coder: coder)
                 patch.setattr(machine.runner, "_news", {})
-                patch.setattr(bands, "_CHOSEN", 1)  # the watch sees its own thread only
+                patch.setattr(parallel, "_CHOSEN", 1)  # the watch sees its own thread only
                 release = machine.release
                 sys.setprofile(watch)
                 try:

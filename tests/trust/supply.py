@@ -15,10 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sic_cli.codec.weights.card import read_card
+from sic_cli.codec.weights.load import load
+from sic_cli.codec.weights.locate import find
 from sic_cli.errors import ModelError
-from sic_cli.release.card import read_card
-from sic_cli.release.load import load
-from sic_cli.release.locate import find
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 

@@ -14,7 +14,7 @@ import numpy as np
 
 EXACT = 2**24
 FRACTIONS = (128, 512)
-"""Weights are divided by what their sums are divided by (`model.exact.scaled`). Below 2**24 of such parts
+"""Weights are divided by what their sums are divided by (`codec.inference.integer_network.scaled`). Below 2**24 of such parts
 are exact."""
 FRESH = {"empty", "empty_like"}
 """What gives memory with anything in it: looked at when something has been written there."""

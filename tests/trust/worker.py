@@ -19,12 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
-from sic_cli.bitstream.reader import parse
+from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode, decode_cells, file_engine
-from sic_cli.entropy import coder_name
-from sic_cli.model.bands import alone, threads
-from sic_cli.model.convolution import convolved, kernel
-from sic_cli.model.exact import FEATURE_MAX, MAGNITUDES, check_machine, feature_table
+from sic_cli.codec.entropy import coder_name
+from sic_cli.codec.inference.convolution import convolved, kernel
+from sic_cli.codec.inference.integer_network import (
+    FEATURE_MAX,
+    MAGNITUDES,
+    check_machine,
+    feature_table,
+)
+from sic_cli.codec.inference.parallel import alone, threads
 from tests.trust.goldens_at_hand import good
 from tests.trust.settings import DISPATCH, KERNELS, cores, loops
 
@@ -57,7 +62,7 @@ def held(what: str, got: np.ndarray, want: Whole, part: float = 1.0) -> Whole:
 
 
 def products(rng: np.random.Generator) -> Whole:
-    """A product of matrices in each layout that `model.exact` and `model.convolution` ask for."""
+    """A product of matrices in each layout that `codec.inference.integer_network` and `codec.inference.convolution` ask for."""
     rows, inner, columns = (int(rng.choice(SIZES)) for _ in range(3))
     most = int(min(127, (EXACT - 1) // (255 * inner)))
     a = rng.integers(int(rng.choice([-FEATURE_MAX, 0])), 256, (rows, inner))

@@ -1,0 +1,210 @@
+"""What encode, decode and truncate do with one file's bytes, as tasks that travel to other processes.
+
+Importing this loads nothing heavy: truncate needs the bitstream alone, and starts as fast as it cuts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..codec.bitstream.fields import CHUNK_ALPHA, MAX_FILE, MAX_PIXELS
+from ..codec.bitstream.reader import open_sic, parse
+from ..codec.bitstream.truncate import level_within, truncate
+from ..errors import CorruptError, ModelError, Notice, TargetError
+from ..pipeline.convert import decode_file, encode_file
+from ..pipeline.limits import DEFAULT, Limits
+from ..pipeline.options import DecodeOptions, EncodeOptions
+from ..pipeline.partial_read import first_levels
+from ..storage.access import Portion, read
+from ..storage.files import shown
+from ..storage.urls import is_url
+from .work import Made, digest
+
+if TYPE_CHECKING:
+    from ..codec.rdo.search import Tell
+
+NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
+MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
+
+
+def set_threads(threads: int) -> None:
+    """Use so many threads; 0: as many as there are cores."""
+    if threads:
+        from ..codec.inference import parallel
+
+        parallel.set_threads(threads)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeTask:
+    """threads: of the process that runs it. model_id: of the weights that `options` name; a process on
+    another machine takes the weights of this id, whatever bears the name there. limits: what is
+    refused; they decide no output. tell: hears which share of a search is done, in this process."""
+
+    options: EncodeOptions
+    threads: int = 0
+    model_id: str = ""
+    limits: Limits = DEFAULT
+    tell: Tell | None = field(default=None, compare=False, repr=False)
+
+    schema = "sic.encode/1"
+    most_bytes = MAX_PICTURE
+    keys = (
+        "source_format", "source_mode", "bpp", "level", "levels_total", "layer_bytes", "meta_bytes",
+        "alpha_bytes", "model", "device", "seed", "effort", "tile_px", "target", "targets", "metrics",
+    )  # fmt: skip
+
+    @property
+    def options_sha256(self) -> str:
+        return digest(self.schema, self.options, self.model_id)
+
+    def prepare(self) -> None:
+        set_threads(self.threads)
+
+        from ..codec.engine import engine
+        from ..codec.weights.locate import find
+
+        engine(find(self._pinned().model), self.options.device)
+
+    def _pinned(self) -> EncodeOptions:
+        """The options with weights of `model_id`. Raises ModelError if they are not here."""
+        from ..codec.weights.locate import find, find_id
+
+        if not self.model_id:
+            return self.options
+        with contextlib.suppress(ModelError):
+            if find(self.options.model).id.hex() == self.model_id:
+                return self.options
+        return replace(self.options, model=str(find_id(bytes.fromhex(self.model_id)).folder))
+
+    def make(self, data: bytes, source: str, _: str) -> Made:
+        set_threads(self.threads)
+        made = encode_file(data, shown(source), self._pinned(), self.limits, self.tell)
+        chunks = parse(made.data).chunks
+        facts = {
+            "width_px": made.width,
+            "height_px": made.height,
+            "bpp": made.bpp,
+            "level": made.level,
+            "levels_total": made.levels,
+            "layer_bytes": list(made.layer_bytes),
+            "meta_bytes": sum(len(c.data) for c in chunks if c.type != CHUNK_ALPHA),
+            "alpha_bytes": sum(len(c.data) for c in chunks if c.type == CHUNK_ALPHA),
+            "model": {"name": made.model, "id": made.model_id},
+            "device": self.options.device,
+            "seed": self.options.seed,
+            "effort": self.options.effort,
+            "target": asdict(made.target[0]) if made.target else None,
+            "targets": [asdict(target) for target in made.target],
+            "metrics": {**NO_METRICS, **made.metrics} if made.metrics else None,
+        }
+        return Made(made.data, facts, made.notices)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTask:
+    """format_: suffix without dot of the outputs' format, None: by their names."""
+
+    options: DecodeOptions
+    format_: str | None = None
+    threads: int = 0
+    limits: Limits = DEFAULT
+
+    schema = "sic.decode/1"
+    most_bytes = MAX_FILE
+    keys = ("format", "level", "levels_total", "seed", "sample", "device", "latent_hash_ok")
+
+    @property
+    def options_sha256(self) -> str:
+        return digest(self.schema, self.options, self.format_)
+
+    def prepare(self) -> None:
+        set_threads(self.threads)
+
+        from ..codec import decode  # noqa: F401  once a process, before its first file
+
+    def read(self, source: str) -> Portion:
+        """Of a URL only the levels that are decoded; all of it where every layer is to be checked."""
+        if self.options.level is None or self.options.strict or not is_url(source):
+            return read(source, self.most_bytes)
+        return first_levels(source, self.options.level)
+
+    def make(self, data: bytes, source: str, output: str) -> Made:
+        name = shown(source)
+        open_sic(data, name, self.options.strict)
+
+        from ..picture.save import format_for
+
+        kind = format_for(output if output != "-" else "", self.format_)
+        set_threads(self.threads)
+        made = decode_file(data, name, kind, self.options, self.limits)
+        facts = {
+            "width_px": made.width,
+            "height_px": made.height,
+            "format": kind,
+            "level": made.level,
+            "levels_total": made.levels,
+            "seed": self.options.seed,
+            "device": self.options.device,
+            "latent_hash_ok": None if made.fault else True,
+        }
+        partial = f"{made.fault}; wrote level {made.level}" if made.fault else None
+        return Made(made.data, facts, made.notices, partial)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateTask:
+    """Exactly one of level, target_size and target_bpp is given. best_effort: of a file that has fewer
+    levels than `level` take all that are whole. in_place: the output takes the place of the file, so a
+    damaged or cut one, whose rest may still be wanted, is left alone."""
+
+    level: int | None = None
+    target_size: int | None = None
+    target_bpp: float | None = None
+    best_effort: bool = False
+    in_place: bool = False
+
+    schema = "sic.truncate/1"
+    most_bytes = MAX_FILE
+    keys = ("from_level", "to_level", "from_bytes", "bpp")
+
+    @property
+    def options_sha256(self) -> str:
+        return digest(self.schema, self.level, self.target_size, self.target_bpp, self.best_effort)
+
+    def prepare(self) -> None:
+        """Nothing: a cut needs no weights."""
+
+    def make(self, data: bytes, source: str, _: str) -> Made:
+        parsed = open_sic(data, shown(source))
+        notices: tuple[Notice, ...] = ()
+        fault = f"{shown(source)}: {parsed.fault}"
+        if self.in_place and parsed.fault:
+            raise CorruptError(f"{fault}; left as it is", "-o FILE takes the whole levels")
+        if parsed.fault_kind == "damage":
+            notices = (Notice(fault, "W-truncated"),)
+        level = self.level or level_within(parsed, self.target_size, self.target_bpp)
+        if level > parsed.level:
+            if self.best_effort:
+                text = (
+                    f"{shown(source)}: has {parsed.level} whole levels, not {level}; all are taken"
+                )
+                level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
+            elif notices:
+                raise CorruptError(fault, "--best-effort takes the levels before it")
+            else:
+                text = f"level {level} was asked for, and the file has {parsed.level} whole levels"
+                raise TargetError(text, "--best-effort takes all of them")
+        made = truncate(data, level, parsed)
+        width, height = parsed.header.width, parsed.header.height
+        facts = {
+            "width_px": width,
+            "height_px": height,
+            "from_level": parsed.level,
+            "to_level": level,
+            "from_bytes": len(data),
+            "bpp": len(made) * 8 / (width * height),
+        }
+        return Made(made, facts, notices)

@@ -1,0 +1,1 @@
+"""The networks with NumPy: arrays in, arrays out; no files, no torch."""

@@ -1,0 +1,52 @@
+"""The numbers that fix a model's shape. They travel in the release card, as plain TOML."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ...errors import ModelError
+
+STRIDE = 16
+"""Pixels per latent position in each direction."""
+PATCH = 3 * STRIDE * STRIDE
+"""Values in the patch of pixels that one latent position stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Sizes of the networks and shape of the level table.
+
+    channels: latent channels; levels: levels in a file; width, blocks: both transforms;
+    head_width: the full-resolution head behind the synthesis; context_width, context_blocks: the
+    integer context network; widest, finest: cell widths of levels 1 and K (in pixel units of an
+    orthonormal transform); groups, lead: how level 1 is divided into steps (see codec/quantization/step_sizes.py).
+    """
+
+    channels: int = 256
+    levels: int = 16
+    width: int = 128
+    blocks: int = 6
+    head_width: int = 48
+    head_features: int = 16
+    context_width: int = 96
+    context_blocks: int = 3
+    widest: float = 192.0
+    finest: float = 8.0
+    groups: tuple[int, ...] = (4, 24, 80)
+    lead: int = 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they stand in a card."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """The inverse of `to_dict`. Raises ModelError for a name that this version does not know."""
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ModelError(f"model configuration has unknown entries: {', '.join(unknown)}")
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**plain)

@@ -1,0 +1,267 @@
+"""The integer context network at work: cells decoded so far -> classes of the coming symbols.
+
+Its first layer is a sum over channels, and a step changes a third of them. So whoever takes one step after
+another (`ContextRunner.follow`) keeps that sum and adds what is new. All numbers are whole (`exact.py`): a
+sum carried along is the sum anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .convolution import Array, blocks, convolved, kernel, scratch
+from .integer_network import (
+    ACTIVATION_MAX,
+    CLASS_WIDTH,
+    MAGNITUDES,
+    RANGES,
+    ContextWeights,
+    check_machine,
+    feature_table,
+    scaled,
+)
+from .parallel import bands, crew
+from .parallel import threads as chosen
+from .tiles import cut
+
+STRIP_POSITIONS = 1 << 13
+"""Positions that one thread computes at once, behind the entry. Strips overlap by as many rows as the
+network looks up and down, so the classes do not depend on this number."""
+STRIP_ROWS = 4
+"""Rows of a strip, at least."""
+SCRATCH_NUMBERS = 1 << 25
+"""What all threads hold together behind the entry, 128 MB; wide pictures take fewer threads for it."""
+EXIT_POSITIONS = 512
+"""Positions whose logits are computed at once: they stay in a core's cache."""
+
+KEPT_POSITIONS = 1 << 17
+"""Sums at the entry are held for so many positions, 33 megapixels, in 34 to 50 MB. Of larger pictures they
+are made anew at each step, for as many positions at once."""
+
+Cells = NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a step's channels add to the sums at the entry.
+
+    features: float32 (n (2 most + 1), 2), for the cells -most..most of each of n channels value and
+    logarithm, less those of the cell before the step; weights: float32 (2 n, wide).
+    """
+
+    features: Array
+    weights: Array
+    most: int
+
+    def add(self, cells: Cells, at: NDArray[np.intp], rows: slice, sums: Array) -> None:
+        """cells: (any, h, w), whole numbers, those of the channels at `at` (n,); sums: (h, w, wide)."""
+        count, across, wide = len(at), cells.shape[2], sums.shape[2]
+        first = np.arange(count) * (2 * self.most + 1) + self.most
+        for block in blocks(rows, 2 * max(1, count) * across):
+            here = cells[at, block].reshape(count, (block.stop - block.start) * across)
+            here = here.clip(-self.most, self.most)
+            seen = scratch("seen", here.shape[1], count, 2)
+            np.take(self.features, here.T + first, axis=0, out=seen, mode="clip")
+            more = scratch("more", len(seen), wide)
+            np.matmul(seen.reshape(len(seen), 2 * count), self.weights, out=more)
+            sums[block] += more.reshape(-1, across, wide)
+
+
+class ContextRunner:
+    """The context network of a release, ready to code with.
+
+    reach: whole float (C,); logs: whole float (256,); steps: octaves (S + 1, C) of the level table.
+    Raises ResourceError if this machine does not compute whole numbers exactly.
+    """
+
+    def __init__(
+        self, weights: ContextWeights[Array], reach: Array, logs: Array, steps: NDArray[np.int8]
+    ) -> None:
+        check_machine()
+        own = scaled(weights)
+        wide, count = len(own.entry), len(reach)
+        self._entry = own.entry.reshape(wide, 2, count).transpose(2, 1, 0)
+        self._entry_bias, self._mid_bias = own.entry_bias, own.mid_bias
+        self._mid = [kernel(w) for w in own.mid]
+        self._back = [np.ascontiguousarray(w.reshape(wide, wide).T) for w in own.back]
+        self._exit = own.exit.reshape(len(RANGES), count, wide)
+        self._exit_bias = own.exit_bias.reshape(-1, len(RANGES), count)
+        self._reach, self._logs, self._steps = (v.astype(np.int32) for v in (reach, logs, steps))
+        self._features: dict[int, Array] = {}
+        self._news: dict[int, News] = {}
+
+    def classes(
+        self, cells: Cells, step: int, channels: NDArray[np.intp], threads: int = 0
+    ) -> NDArray[np.uint8]:
+        """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming step.
+
+        cells: (C, h, w) before the step; channels: those that the step refines; threads: see `crew`.
+        """
+        height, width = cells.shape[1:]
+        out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
+        for strip in cut(height, max(1, KEPT_POSITIONS // max(1, width)), len(self._mid)):
+            sums = self.enter(cells[:, strip.seen], step, threads)
+            made = self.leave(sums, step, channels, threads, strip.kept)
+            if strip.kept == slice(0, height):
+                return made
+            out[:, :, strip.own] = made
+        return out
+
+    def follow(self) -> Following:
+        """Classes of one picture's steps in their order."""
+        return Following(self)
+
+    def enter(self, cells: Cells, step: int, threads: int = 0) -> Array:
+        """Sums at the entry (h, w, wide) of cells before a step. Channels that are 0 everywhere say
+        nothing."""
+        busy, most = np.flatnonzero(cells.any((1, 2))), MAGNITUDES - 1
+        if step not in self._features:
+            every = np.arange(-most, most + 1)
+            octaves = self._steps[step]
+            self._features[step] = feature_table(self._reach, octaves, self._logs, every)
+        news = self._news_of(busy, self._features[step][busy], most)
+        return self._added(self.begin(*cells.shape[1:]), cells, busy, news, threads)
+
+    def begin(self, height: int, width: int) -> Array:
+        """Sums at the entry before anything is decoded."""
+        return np.zeros((height, width, self._entry.shape[2]), np.float32)
+
+    def carry(self, sums: Array, cells: Cells, step: int, threads: int = 0) -> Array:
+        """Sums before a step, which are written over -> those behind it. cells: those of `refined`."""
+        if step not in self._news:
+            channels = self.refined(step)
+            octaves = (self._steps[step][channels], self._steps[step + 1][channels])
+            self._news[step] = self._between(channels, *octaves)
+        return self._added(sums, cells, np.arange(len(cells)), self._news[step], threads)
+
+    def refined(self, step: int) -> NDArray[np.intp]:
+        """The channels whose cells a step changes."""
+        return np.flatnonzero(self._steps[step + 1] > self._steps[step])
+
+    def leave(
+        self,
+        sums: Array,
+        step: int,
+        channels: NDArray[np.intp],
+        threads: int = 0,
+        kept: slice | None = None,
+    ) -> NDArray[np.uint8]:
+        """What `classes` gives, from the sums at the entry, for some rows of them (None: all). Each band
+        is computed from there to the end by one thread, with the rows above and below that it sees."""
+        height, width, wide = sums.shape
+        first, last, _ = (kept or slice(None)).indices(height)
+        out = np.empty((len(RANGES), len(channels), last - first, width), np.uint8)
+        exits = self._exits(step, channels)
+        depth, most = len(self._mid), max(STRIP_ROWS, STRIP_POSITIONS // max(1, width))
+        parts = [
+            slice(top + band.start, top + band.stop)
+            for top in range(first, last, most)
+            for band in bands(min(most, last - top), width)
+        ]
+
+        def work(rows: slice) -> None:
+            top, end = max(0, rows.start - depth), min(height, rows.stop + depth)
+            x = scratch("entered", end - top, width, wide)
+            np.add(sums[top:end], self._entry_bias[step], out=x)
+            np.floor(x, out=x)
+            for block in range(depth):  # what lies at a cut edge is not computed further
+                cut = block + 1
+                inside = slice(cut * (top > 0), end - top - cut * (end < height))
+                x = self._block(x, block, step, inside)
+            there = out[:, :, rows.start - first : rows.stop - first]
+            exits(x[rows.start - top : rows.stop - top], there)
+
+        own = 3 * (min(most, height) + 2 * depth) * width * wide
+        with crew(min(threads or chosen(), max(1, SCRATCH_NUMBERS // own))) as each:
+            each(work, parts)
+        return out
+
+    def _between(
+        self, channels: NDArray[np.intp], before: NDArray[np.int32], after: NDArray[np.int32]
+    ) -> News:
+        """What channels add that go from some octaves, or from nothing, to others one octave finer."""
+        most = 2 * MAGNITUDES - 1
+        cell, reach, sent = np.arange(-most, most + 1), self._reach[channels], before >= 0
+        parent = np.sign(cell) * (np.abs(cell) >> 1)
+        new = feature_table(reach, after, self._logs, cell)
+        new[sent] -= feature_table(reach[sent], before[sent], self._logs, parent)
+        return self._news_of(channels, new, most)
+
+    def _news_of(self, channels: NDArray[np.intp], features: Array, most: int) -> News:
+        """features: (n, 2 most + 1, 2)."""
+        weights = self._entry[channels].reshape(2 * len(channels), self._entry.shape[2])
+        return News(features.reshape(-1, 2), weights, most)
+
+    def _added(
+        self, sums: Array, cells: Cells, at: NDArray[np.intp], news: News, threads: int
+    ) -> Array:
+        with crew(threads) as each:
+            each(lambda rows: news.add(cells, at, rows, sums), bands(*sums.shape[:2]))
+        return sums
+
+    def _block(self, x: Array, block: int, step: int, rows: slice) -> Array:
+        """Some rows of what a block makes of (rows, w, wide)."""
+        mid, bias, back = self._mid[block], self._mid_bias[block][step], self._back[block]
+        out = scratch(f"block {block % 2}", *x.shape)
+        for here, h in convolved(x, mid, rows, most=ACTIVATION_MAX):
+            h += bias
+            np.floor(h, out=h)
+            np.clip(h, 0, ACTIVATION_MAX, out=h)
+            more = out[here].reshape(h.shape)
+            np.matmul(h, back, out=more)
+            more += np.float32(0.5)
+            np.floor(more, out=more)
+            more += x[here].reshape(h.shape)
+        return out
+
+    def _exits(
+        self, step: int, channels: NDArray[np.intp]
+    ) -> Callable[[Array, NDArray[np.uint8]], None]:
+        """The last activations -> classes of the refined channels, (3, len(channels), rows, w)."""
+        kinds, count = len(RANGES), len(channels)
+        weights = self._exit[:, channels].reshape(kinds * count, self._exit.shape[2])
+        offsets = np.array([kind.offset for kind in RANGES], np.float32)[:, None]
+        bias = (self._exit_bias[step][:, channels] + offsets).reshape(-1, 1)
+
+        def work(x: Array, out: NDArray[np.uint8]) -> None:
+            for block in blocks(slice(0, len(x)), x.shape[1], EXIT_POSITIONS):
+                active = scratch("active", *x[block].shape)
+                np.clip(x[block], 0, ACTIVATION_MAX, out=active)
+                flat = active.reshape(-1, x.shape[2])
+                places = scratch("places", kinds * count, len(flat))
+                np.matmul(weights, flat.T, out=places)
+                places += bias
+                by_kind = places.reshape(kinds, count, len(flat))
+                for kind, place, there in zip(RANGES, by_kind, out[:, :, block], strict=True):
+                    np.clip(place, 0, kind.count - CLASS_WIDTH, out=place)
+                    # what is left loses its fraction in 8 bits
+                    np.copyto(there, place.reshape(there.shape), casting="unsafe")
+
+        return work
+
+
+class Following:
+    """A walk's classes (`ContextRunner.classes`) for one picture, where each step's cells are those of the
+    step before but for the channels that it refined. Any first step, any jump and any step of a large
+    picture begins anew."""
+
+    def __init__(self, runner: ContextRunner) -> None:
+        self._runner, self._step = runner, -1
+        self._sums: Array | None = None
+
+    def __call__(self, cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
+        if cells[0].size > KEPT_POSITIONS:
+            return self._runner.classes(cells, step, channels)
+        sums, self._sums = self._sums, None  # nothing half done is gone on with
+        if sums is None or step != self._step + 1:
+            sums = self._runner.enter(cells, step)
+        else:
+            changed = cells[self._runner.refined(self._step)]
+            sums = self._runner.carry(sums, changed, self._step)
+        self._sums, self._step = sums, step
+        return self._runner.leave(sums, step, channels)

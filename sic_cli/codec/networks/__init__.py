@@ -1,0 +1,1 @@
+"""The networks in torch, for training and for CUDA; `inference` runs the same ones with NumPy."""

@@ -1,0 +1,200 @@
+"""Which cell each latent had best be in, when every level wishes it somewhere.
+
+A latent's cell at the last level decides its cells at all others. What a choice costs is the sum over the
+levels of (value that it is decoded to - value wished)^2 plus the price of its bits there, by the real
+frequency tables of the classes that its neighbours give it. A channel's cells are the same at all levels
+of one octave, so the sum goes over octaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..entropy.tables import TOTAL
+from ..inference.convolution import Array
+from ..quantization.dead_zone import Cells, largest
+from ..quantization.step_sizes import NOT_SENT, LevelTable
+
+OUTER = (0.07, 11.5)
+"""Bits that one cell farther out may cost."""
+HOPELESS = 0.6
+"""Where every level wishes less than this share of its cell, 0 costs least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Octaves:
+    """The octaves of each channel, coarsest first: (J, C), J the most that a channel has.
+
+    octave: NOT_SENT where there is none. width: of its cells. centre: where in a cell a value is decoded.
+    weight, price: sums over its levels, of the square and of a bit. share: (K, J, C), of each level in
+    the weight. most: (C,), the largest cell at the last level.
+    """
+
+    octave: NDArray[np.int16]
+    width: Array
+    centre: Array
+    weight: Array
+    price: Array
+    share: Array
+    most: NDArray[np.int32]
+
+    @staticmethod
+    def of(
+        table: LevelTable,
+        centre: Array,
+        weight: NDArray[np.float64],
+        price: NDArray[np.float64],
+    ) -> Octaves:
+        """centre: (K, C). weight, price: (K,), by level, of a square and of a bit."""
+        channels = table.channels
+        lists = [sorted(set(column) - {NOT_SENT}) for column in table.octaves.T.tolist()]
+        octave = np.full((max(1, *map(len, lists)), channels), NOT_SENT, np.int16)
+        for channel, known in enumerate(lists):
+            octave[: len(known), channel] = known
+        at = (table.octaves[:, None] == octave) & (octave != NOT_SENT)
+        parts = np.where(at, weight[:, None, None], 0)
+        total = parts.sum(0)
+        share = (parts / np.where(total == 0, 1, total)).astype(np.float32)
+        unit = np.where(octave == NOT_SENT, np.inf, np.ldexp(table.unit, -octave.astype(np.int32)))
+        return Octaves(
+            octave,
+            unit.astype(np.float32),
+            (share * centre[:, None]).sum(0),
+            total.astype(np.float32),
+            np.where(at, price[:, None, None], 0).sum(0).astype(np.float32),
+            share,
+            largest(table),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """What decisions cost more than their contraries, by class, (256,): leave: to leave cell 0, and a bit
+    for the sign; side: half of what + costs more than -; outer: the outer half of a cell."""
+
+    leave: Array
+    side: Array
+    outer: Array
+
+    @staticmethod
+    def of(ones: dict[str, NDArray[np.int64]]) -> Bits:
+        """ones: frequencies of symbol 1 by class of `zero`, `sign` and `inner`."""
+
+        def dearer(name: str) -> Array:
+            share = np.full(256, 0.5)
+            share[: len(ones[name])] = ones[name] / TOTAL
+            ratio: NDArray[np.float64] = np.log2((1 - share) / share)
+            return ratio.astype(np.float32)
+
+        half, low, high = np.float32(0.5), *map(np.float32, OUTER)
+        outer = np.minimum(np.maximum(dearer("inner"), low), high)
+        return Bits(dearer("zero") + 1, dearer("sign") * half, outer)
+
+
+def chosen(
+    wishes: Array,
+    count: int,
+    classes: NDArray[np.uint8],
+    cells: Cells,
+    octaves: Octaves,
+    bits: Bits,
+) -> Cells:
+    """Cells at the last level that cost least.
+
+    wishes: float32 (J, C, h, w), sums of `count`; classes: uint8 (3, J, C, h, w): zero, sign, inner; cells: those that a
+    better choice replaces.
+    """
+    out = cells.copy()
+    for channel, now in enumerate(cells):
+        sent = octaves.octave[:, channel] != NOT_SENT
+        if sent.any():
+            here = Channel.of(octaves, sent, channel, int(np.iinfo(out.dtype).max))
+            wished, seen = wishes[sent, channel] / np.float32(count), classes[:, sent, channel]
+            _choose(wished, seen, now.reshape(-1), here, bits, out[channel].reshape(-1))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The octaves of one channel: each (J, 1). shift: octaves to the last one; most: the largest cell."""
+
+    shift: NDArray[np.int16]
+    width: Array
+    centre: Array
+    weight: Array
+    price: Array
+    most: int
+
+    @staticmethod
+    def of(octaves: Octaves, sent: NDArray[np.bool_], channel: int, most: int) -> Channel:
+        octave = octaves.octave[sent, channel]
+        rest = (octaves.width, octaves.centre, octaves.weight, octaves.price)
+        width, centre, weight, price = (a[sent, channel][:, None] for a in rest)
+        shift = (octave[-1] - octave)[:, None]
+        largest_here = min(most, int(octaves.most[channel]))
+        return Channel(shift, width, centre, weight, price, largest_here)
+
+
+def _choose(
+    wishes: Array,
+    classes: NDArray[np.uint8],
+    now: Cells,
+    here: Channel,
+    bits: Bits,
+    out: Cells,
+) -> None:
+    """For one channel: wishes (J, h, w), classes (3, J, h, w); `out` (h w) is written over."""
+    count = len(here.shift)
+    wishes, classes = wishes.reshape(count, -1), classes.reshape(3, count, -1)
+    open_ = (np.abs(wishes) >= HOPELESS * here.width).any(0)
+    open_ |= now != 0
+    places = np.flatnonzero(open_)
+    if not len(places):
+        return
+    wished = wishes[:, places]
+    zero, sign, inner = classes[:, :, places]
+    leave, side, outer = bits.leave[zero], bits.side[sign], bits.outer[inner]
+    numbers = _candidates(now[places], wished, here)
+    best = _costs(numbers, wished, leave, side, outer, here).argmin(0)
+    out[places] = numbers[best, np.arange(len(places))]
+
+
+def _candidates(now: Cells, wished: Array, here: Channel) -> NDArray[np.int32]:
+    """(2 J + 2, places): what is chosen now, where the last level wishes it, and both sides of the cells'
+    edges next to each level's wish."""
+    cells = np.minimum(np.abs(wished) / here.width, np.float32(here.most))
+    edge = np.maximum(np.rint(cells), 1).astype(np.int64) << here.shift
+    count, sign = len(wished), np.where(wished < 0, -1, 1)
+    found = np.empty((2 * count + 2, len(now)), np.int64)
+    found[0], found[1] = now, cells[-1].astype(np.int64) * sign[-1]
+    for rows, number in ((found[2 : count + 2], edge), (found[count + 2 :], edge - 1)):
+        np.multiply(np.minimum(number, here.most), sign, out=rows)
+    return found.astype(np.int32)
+
+
+def _costs(
+    cells: NDArray[np.int32], wished: Array, leave: Array, side: Array, outer: Array, here: Channel
+) -> Array:
+    """What each of several cells at the last level costs, float32; both (several, places)."""
+    number = (np.abs(cells)[:, None] >> here.shift).astype(np.float32)
+    sign = np.sign(cells).astype(np.float32)[:, None]
+    some = number > 0
+    value = number + here.centre
+    value *= here.width
+    value *= some
+    value *= sign
+    value -= wished
+    value *= value
+    value *= here.weight
+    number -= 1
+    number *= outer
+    number += leave
+    number += side * sign
+    number *= some
+    number *= here.price
+    value += number
+    total: Array = value.sum(1)
+    return total

@@ -1,0 +1,220 @@
+"""The search: cells are moved to where the decoders' gradients and the real tables want them.
+
+At some levels in turn the cells so far are decoded. How the squared error of the faithful decoder pulls on
+each latent, and from effort 5 on also the texture (texture.py) that the vivid one shows, says where that
+level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Cells
+that are chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by
+bit, and one choice serves all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever
+the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..inference.config import STRIDE
+from ..inference.convolution import Array
+from ..inference.synthesis_backward import Pull
+from ..inference.tiles import Strip, scaled
+from ..quantization.dead_zone import Cells, at_octaves, middle
+from ..quantization.step_sizes import NOT_SENT, LevelTable
+from .choice import Bits, Octaves, chosen
+from .texture import Texture
+
+PRICE = 1.8
+"""Of a bit, in units of what the quantiser's own slope says."""
+STEP = 1.2
+"""Along a gradient; 1 would be right if the decoder were orthonormal, and is if there is one sweep only."""
+TEXTURE = 45.0
+"""What texture that is wrong by 1 (in its logarithm) is worth at the middle level, in grey levels squared of
+the picture's mean squared error; towards the first and last level it falls to nothing. Where files are
+smallest it would show as a weave on skin and sky, where they are largest nothing is missing."""
+EVEN, ODD = (15 / 16, 9 / 16, 3 / 16), (13 / 16, 7 / 16, 1 / 16)
+"""Levels that are decoded in a sweep, as shares of all; their neighbours take what they say."""
+TILE = 64
+"""Positions each way that are searched together, at most."""
+HALO = 4
+"""Positions beyond a tile that are searched with it and then forgotten."""
+
+Pulled = Callable[[Array, Array, int, Pull], Array]
+"""`SynthesisGradient.pulled`."""
+Follow = Callable[[], Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]]
+"""`ContextRunner.follow`."""
+Tell = Callable[[float], None]
+"""Is told now and then which share is done."""
+
+
+def silent(_: float) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """sweeps: levels to decode in each; looks: the sweep from which on texture counts, None: it does not."""
+
+    sweeps: Sequence[Sequence[float]]
+    looks: int | None = None
+
+    def texture(self, sweep: int) -> bool:
+        """Whether texture counts in a sweep, from 0."""
+        return self.looks is not None and sweep >= self.looks
+
+
+PLANS = {
+    1: Plan(()),
+    2: Plan(((15 / 16, 6 / 16),)),
+    3: Plan((EVEN,)),
+    4: Plan(((15 / 16, 11 / 16, 7 / 16, 3 / 16),)),
+    5: Plan((EVEN, ODD), looks=1),
+    6: Plan((EVEN, ODD, EVEN), looks=0),
+    7: Plan((EVEN, ODD) * 2, looks=0),
+    8: Plan((EVEN, ODD) * 4, looks=0),
+    9: Plan((EVEN, ODD) * 8, looks=0),
+}
+"""By effort."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a tile should look like, uint8 (H, W, 3), to whole patches by repeating its edges; what is
+    beyond them does not count."""
+
+    height: int
+    width: int
+    original: Array
+    texture: Texture
+
+    @staticmethod
+    def of(pixels: NDArray[np.uint8]) -> Goal:
+        height, width = pixels.shape[:2]
+        edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
+        original = np.pad(pixels, edges, mode="edge").astype(np.float32)
+        return Goal(height, width, original, Texture(original))
+
+    def error(self, made: Array) -> Array:
+        """Gradient of half the squared error."""
+        return self._inside(made - self.original)
+
+    def looks(self, worth: float, made: Array) -> Array:
+        """Gradient of half of `worth`, for each sample, times how far texture is."""
+        return self._inside(np.float32(worth / 2 * made.size) * self.texture.distance(made)[1])
+
+    def _inside(self, found: Array) -> Array:
+        found[self.height :] = 0
+        found[:, self.width :] = 0
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search needs of a release.
+
+    centre: (K, C), where in a cell values are decoded; widest, finest: cell widths of level 1 and K;
+    faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
+    """
+
+    table: LevelTable
+    centre: Array
+    widest: float
+    finest: float
+    faithful: Pulled
+    vivid: Pulled
+    follow: Follow
+    bits: Bits
+
+    def refine(
+        self, pixels: NDArray[np.uint8], cells: Cells, plan: Plan, tell: Tell = silent
+    ) -> Cells:
+        """Better cells for a picture.
+
+        pixels: uint8 (H, W, 3); cells: (C, h, w), at the last level, which stay as they are; plan: one of
+        PLANS.
+        """
+        tell(0.0)
+        octaves = self._octaves()
+        out, (rows, across) = cells.copy(), cells.shape[1:]
+        tiles = list(product(_tiles(rows), _tiles(across)))
+        for index, (down, right) in enumerate(tiles):
+            seen = np.ascontiguousarray(out[:, down.seen, right.seen])
+            goal = Goal.of(pixels[scaled(down.seen, STRIDE), scaled(right.seen, STRIDE)])
+
+            def told(share: float, before: int = index) -> None:
+                tell((before + share) / len(tiles))
+
+            found = self._tile(goal, seen, octaves, plan, told)
+            out[:, down.own, right.own] = found[:, down.kept, right.kept]
+        tell(1.0)
+        return out
+
+    def _octaves(self) -> Octaves:
+        """Every level's cost counts as a share of what it usually is: in proportion to its cells' width.
+        A bit's price is what a quantiser of that width works at."""
+        part = np.arange(self.table.levels) / max(1, self.table.levels - 1)
+        width = self.widest * (self.finest / self.widest) ** part
+        weight = self.finest / width
+        return Octaves.of(self.table, self.centre, weight, weight * PRICE * 0.16 * width**2)
+
+    def _tile(self, goal: Goal, cells: Cells, octaves: Octaves, plan: Plan, tell: Tell) -> Cells:
+        """Better cells for one tile."""
+        classes = self._classes(cells, octaves)
+        total = np.zeros((len(octaves.octave), *cells.shape), np.float32)
+        for sweep, turns in enumerate(plan.sweeps):
+            levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
+            for turn, level in enumerate(levels):
+                wish = self._wish(cells, level, goal, plan, plan.texture(sweep))
+                share = octaves.share[_speaks_for(level, levels, self.table.levels)].sum(0)
+                for sum_, part in zip(total, share, strict=True):
+                    told = np.flatnonzero(part)
+                    sum_[told] += part[told, None, None] * wish[told]
+                tell((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
+            cells = chosen(total, sweep + 1, classes, cells, octaves, self.bits)
+        return cells
+
+    def _wish(self, cells: Cells, level: int, goal: Goal, plan: Plan, texture: bool) -> Array:
+        """Where a level would like the latents, (C, h, w): a step down the gradient."""
+        width, part = self.table.width(level), (level - 1) / max(1, self.table.levels - 1)
+        now = at_octaves(cells, self.table, self.table.octaves[level - 1])
+        value = middle(now, self.table, level, self.centre[level - 1])
+        pull = self.faithful(value, width, level, goal.error)
+        worth = TEXTURE * 4 * part * (1 - part)
+        if texture and worth:
+            pull += self.vivid(value, width, level, partial(goal.looks, worth))
+        pull *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
+        value -= pull
+        return value
+
+    def _classes(self, cells: Cells, octaves: Octaves) -> NDArray[np.uint8]:
+        """uint8 (3, J, C, h, w): what the context network says of each octave's cut."""
+        found = np.zeros((3, len(octaves.octave), *cells.shape), np.uint8)
+        steps, classes = self.table.steps, self.follow()
+        for step in range(len(steps) - 1):
+            before, after = steps[step], steps[step + 1]
+            refined = np.flatnonzero(after > before)
+            known = at_octaves(cells, self.table, before)
+            part = classes(known, step, refined)
+            # a cut that leads to no level's octave counts for the next one that does
+            theirs = octaves.octave[:, refined]
+            place = ((theirs != NOT_SENT) & (theirs < after[refined])).sum(0)
+            found[:, place, refined] = part
+        return found
+
+
+def _speaks_for(level: int, levels: list[int], count: int) -> NDArray[np.intp]:
+    """Which levels, from 0, are nearer to `level` than to the others (the higher one if as near)."""
+    every = np.arange(1, count + 1)
+    near = np.abs(every[:, None] - np.array(levels)).argmin(1)
+    return np.flatnonzero(near == levels.index(level))
+
+
+def _tiles(count: int) -> Iterator[Strip]:
+    """Rows or columns of so many positions, in tiles of about the same size."""
+    number = -(-count // TILE)
+    edges = [count * i // number for i in range(number + 1)]
+    for a, b in pairwise(edges):
+        yield Strip(a, b, max(0, a - HALO), min(count, b + HALO))

@@ -1,0 +1,1 @@
+"""The order of symbols in a layer: coding passes, classes, blocks of zeros."""

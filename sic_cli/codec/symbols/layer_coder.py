@@ -1,0 +1,139 @@
+"""The walk: the order of symbols, and which table codes which (FORMAT.md, section 6).
+
+Encoder and decoder call the same function; they differ only in the `Coder` they bring. The encoder's
+is told the symbols and writes them, the decoder's reads them; both return them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..entropy import Decoder, Encoder
+from ..entropy.tables import FrequencyTable
+from ..quantization.dead_zone import FIRST_CUT_MAX, Cells, nonzero_at
+from ..quantization.step_sizes import NOT_SENT, LevelTable
+from .class_runs import ABSENT, Coder, Symbols, singles
+from .coding_tables import CodingTables
+from .zero_blocks import leaving
+
+Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
+"""Cells, step and refined channels -> classes (3, channels, h, w): `ContextRunner.classes`."""
+LARGE = 1 << 14
+"""One step more may take such a cell beyond 16 bits."""
+
+
+class Writing:
+    """Codes known symbols into an encoder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
+        assert known is not None
+        self._encoder.encode(table, known)
+        return known
+
+
+class Reading:
+    """Takes symbols out of a decoder."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
+        return self._decoder.decode(table, count)
+
+
+class Walk:
+    """Takes cells from level to level. Holds no state but the release's numbers."""
+
+    def __init__(self, table: LevelTable, tables: CodingTables, classes: Classes) -> None:
+        self._table, self._tables, self._classes = table, tables, classes
+
+    def with_classes(self, classes: Classes) -> Walk:
+        """The same walk, asking another for its classes."""
+        return Walk(self._table, self._tables, classes)
+
+    def layer(self, level: int, cells: Cells, coder: Coder, goal: Cells | None = None) -> Cells:
+        """Cells at `level` from those at `level - 1`, which stay as they are when decoding.
+
+        goal: cells at the last level if they are known (encoding), else None.
+        """
+        finer = cells.copy() if goal is None else cells
+        for step in self._table.steps_of(level):
+            finer = roomy(finer)
+            self._step(step, finer, coder, goal)
+        return finer
+
+    def _step(self, step: int, cells: Cells, coder: Coder, goal: Cells | None) -> None:
+        """One step of the level table, in place.
+
+        Symbols stand in the flat order of (refined channel, row, column). A step holds a few bytes for
+        each, and larger numbers only for the places whose cell is not 0.
+        """
+        before, after = self._table.steps[step], self._table.steps[step + 1]
+        channels = np.flatnonzero(after > before)
+        zero, sign, inner = (kind.reshape(-1) for kind in self._classes(cells, step, channels))
+        own = cells[channels].reshape(-1)
+        split = np.flatnonzero(own != 0)
+        was = own[split]
+        zero[split] = ABSENT
+        known = fresh = halved = None
+        if goal is not None:  # what is not 0 becomes alive now, or has been and is split
+            places, child = nonzero_at(goal, self._table, after, channels)
+            before_it = own[places] != 0
+            fresh, halved = child[~before_it], child[before_it]
+            known = np.zeros(len(own), np.uint8)
+            known[places[~before_it]] = 1
+        alive = leaving(coder, self._tables.zero, zero, known)
+        told = None if fresh is None else (fresh > 0).view(np.uint8)
+        positive = singles(coder, self._tables.sign, sign[alive], told)
+        told = None if halved is None else (halved & 1).astype(np.uint8)
+        outer = singles(coder, self._tables.inner, inner[split], told)
+
+        half = outer.astype(cells.dtype)
+        own[split] = 2 * was + np.where(was > 0, half, -half)
+        number = np.ones(len(alive), cells.dtype)
+        unsent = before[channels] == NOT_SENT
+        if unsent.any():
+            first = np.flatnonzero(unsent[alive // cells[0].size])
+            size = None if fresh is None else np.abs(fresh[first])
+            number[first] = self._first_cut(inner[alive[first]], size, coder)
+        own[alive] = np.where(positive, number, -number)
+        cells[channels] = own.reshape(len(channels), *cells.shape[1:])
+
+    def _first_cut(
+        self, classes: NDArray[np.uint8], known: Cells | None, coder: Coder
+    ) -> NDArray[np.int16]:
+        """Cell numbers of a first cut: "larger still?" until no, or FIRST_CUT_MAX."""
+        number = np.ones(len(classes), np.int16)
+        still = np.arange(len(classes))
+        for size in range(1, FIRST_CUT_MAX):
+            if not len(still):
+                break
+            told = None if known is None else (known[still] > size).view(np.uint8)
+            larger = singles(coder, self._tables.more, classes[still], told)
+            still = still[larger != 0]
+            number[still] += 1
+        return number
+
+
+def roomy(cells: Cells) -> Cells:
+    """The same cells, in 32 bits if they are held in 16 that one more step could leave."""
+    if (
+        cells.dtype == np.int16
+        and not -LARGE < cells.min(initial=0) <= cells.max(initial=0) < LARGE
+    ):
+        return cells.astype(np.int32)
+    return cells
+
+
+def digest(table: LevelTable, level: int, cells: Cells, start: int) -> int:
+    """CRC-32 over the cells of the channels that `level` refined, continued from the layer before."""
+    before = table.octaves[level - 2] if level > 1 else np.full(table.channels, NOT_SENT, np.int8)
+    changed = np.flatnonzero(table.octaves[level - 1] > before)
+    return zlib.crc32(np.ascontiguousarray(cells[changed], dtype="<i4").data, start)

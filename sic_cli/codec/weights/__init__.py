@@ -1,0 +1,1 @@
+"""Folders of trained weights: found by name or by the id in a file, checked, loaded."""

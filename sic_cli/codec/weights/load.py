@@ -1,0 +1,133 @@
+"""A release's weights file -> parameters and tables in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+
+from ...errors import ModelError
+from ..inference.config import ModelConfig
+from ..inference.convolution import Array
+from ..inference.integer_network import MAGNITUDES, ContextWeights, context_shapes
+from ..inference.transforms import Arrays, analysis_shapes, synthesis_shapes
+from ..quantization.step_sizes import build
+from .card import WEIGHTS, Card
+from .pinned import read_weights
+
+VIVID = "vivid."
+"""Prefix of the decoder at realism 1 in a weights file."""
+SINGLE = ("reach", "logs", "unit", "centre", "spread", "psnr_fit")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything a release holds.
+
+    analysis, synthesis, vivid: parameters of the networks by name, the decoder at realism 0 and at
+    realism 1; the last two are one object if the release has one. arrays: coding tables by name; unit,
+    octaves: the level table; reach, logs: context features; centre, spread: float32 (K, C);
+    psnr_fit: float32 (K, 2), see codec/encode.py.
+    """
+
+    card: Card
+    analysis: Arrays
+    synthesis: Arrays
+    vivid: Arrays
+    context: ContextWeights[Array]
+    reach: Array
+    logs: Array
+    arrays: dict[str, NDArray[np.int64]]
+    unit: Array
+    octaves: NDArray[np.int8]
+    centre: Array
+    spread: Array
+    psnr_fit: Array
+
+
+def load(card: Card) -> Loaded:
+    """Read and check. Raises ModelError if digest or contents are wrong."""
+    data = read_weights(card)
+    try:
+        found = load_arrays(data)
+
+        def under(prefix: str) -> Arrays:
+            return {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
+
+        def single(name: str) -> Array:
+            return found[name].astype(np.float32)
+
+        def many(name: str) -> tuple[Array, ...]:
+            return tuple(single(f"context.{name}.{i}") for i in range(card.config.context_blocks))
+
+        _check_shapes(card.config, found)
+        synthesis = under("synthesis.")
+        return Loaded(
+            card=card,
+            analysis=under("analysis."),
+            synthesis=synthesis,
+            vivid=under(VIVID) or synthesis,
+            context=ContextWeights(
+                single("context.entry"),
+                single("context.entry_bias"),
+                many("mid"),
+                many("mid_bias"),
+                many("back"),
+                single("context.exit"),
+                single("context.exit_bias"),
+            ),
+            arrays={k: v.astype(np.int64) for k, v in under("tables.").items()},
+            octaves=found["octaves"].astype(np.int8),
+            **{name: single(name) for name in SINGLE},
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, SafetensorError) as error:
+        raise ModelError(
+            f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})"
+        ) from None
+
+
+def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
+    """Raise ValueError unless these are the arrays of such a model, no more and no less."""
+    levels, channels = config.levels, config.channels
+    wanted: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("reach", "unit"), (channels,)),
+        **dict.fromkeys(("octaves", "centre", "spread"), (levels, channels)),
+        "logs": (MAGNITUDES,),
+        "psnr_fit": (levels, 2),
+    }
+    for name, shape in wanted.items():
+        if found[name].shape != shape:
+            raise ValueError(f"{name} is {found[name].shape}, not {shape}")
+    octaves = found["octaves"].astype(np.int8)
+    table = build(found["unit"].astype(np.float32), octaves, config.groups, config.lead)
+    parts = {
+        "analysis.": analysis_shapes(config),
+        "synthesis.": synthesis_shapes(config),
+        "context.": context_shapes(config, len(table.step_level)),
+    }
+    if any(name.startswith(VIVID) for name in found):
+        parts[VIVID] = synthesis_shapes(config)
+    for prefix, shapes in parts.items():
+        wanted |= {prefix + name: shape for name, shape in shapes.items()}
+    have = {k: v.shape for k, v in found.items() if not k.startswith("tables.")}
+    for name in sorted(have.keys() | wanted.keys()):
+        if have.get(name) != wanted.get(name):
+            raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
+
+
+def decoder_at(release: Loaded, realism: float) -> Arrays:
+    """The decoder between its two ends: parameters mixed linearly, 0 faithful, 1 vivid.
+
+    Two networks of which one was trained on from the other can be mixed like this (Wang and others,
+    "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019).
+    """
+    if realism == 0 or release.vivid is release.synthesis:
+        return release.synthesis
+    if realism == 1:
+        return release.vivid
+    ends = ((k, v.astype(np.float32), release.vivid[k]) for k, v in release.synthesis.items())
+    return {name: own + np.float32(realism) * (end - own) for name, own, end in ends}

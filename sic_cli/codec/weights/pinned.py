@@ -1,0 +1,61 @@
+"""The releases that ship with sic, by name: SHA-256 of their cards and weights, kept in the code.
+
+A card states the digest of its weights, so whoever exchanged both would not be noticed. A release with
+one of these names is taken only if both are the ones below. Releases with other names, which people
+train or import themselves, answer for themselves.
+
+To ship another one: `sic train export` prints its line for this table, and so does the test that
+finds it missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from ...errors import ModelError
+from .card import CARD, WEIGHTS, Card
+from .digest import read_checked
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """SHA-256 (hex) of a release's card, its lines ended by a line feed, and of its weights."""
+
+    card: str
+    weights: str
+
+
+PINNED = {
+    "sic-4": Pin(
+        "ef7d040b6afb81a291dae49a836f902c1996a1f8042095581a6664448876f95c",
+        "4f4a2b82aaab7e1b5003c7a8bcdac99554a378c1748a01b49e4ca00166f68be3",
+    ),
+}
+
+
+def pin_of(card: Card) -> Pin:
+    """What a release on disk would be pinned by. Raises ModelError if its card cannot be read."""
+    try:
+        text = (card.folder / CARD).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{card.folder / CARD}: {error}") from None
+    return Pin(hashlib.sha256(text.encode()).hexdigest(), card.digest)
+
+
+def line_of(card: Card) -> str:
+    """The row of `PINNED` for a release on disk."""
+    pin = pin_of(card)
+    return f'    "{card.name}": Pin(\n        "{pin.card}",\n        "{pin.weights}",\n    ),'
+
+
+def read_weights(card: Card) -> bytes:
+    """The weights file of a release. Raises ModelError if it is not what card and `PINNED` say."""
+    pin = PINNED.get(card.name)
+    if pin is not None and pin_of(card) != pin:
+        raise ModelError(
+            f"{card.folder}: is not the {card.name} that this sic knows: digest {card.digest[:16]}, "
+            f"expected {pin.weights[:16]}, or another card",
+            "reinstall sic; weights of your own need another name",
+        )
+    return read_checked(card.folder / WEIGHTS, card.digest)

@@ -1,1 +1,0 @@
-"""Networks: tensors in, tensors out; no files, no bytes, no losses."""

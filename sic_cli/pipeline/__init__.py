@@ -1,0 +1,1 @@
+"""Picture files <-> .sic files in memory, with limits, targets and verification."""

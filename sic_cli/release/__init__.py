@@ -1,1 +1,0 @@
-"""Releases: folders of trained weights, found by name or by the id in a file."""

@@ -1,1 +1,0 @@
-"""Training: pictures in, a release folder out. Only the command `sic train` imports this room."""

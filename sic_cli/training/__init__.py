@@ -1,0 +1,1 @@
+"""Training: pictures in, a folder of weights out. Only the command `sic train` imports this folder."""

@@ -1,0 +1,51 @@
+"""How many bits the context network's own logits say that a picture's cells hold.
+
+Real files are compared with this: the difference is what classes, tables, range coder and container
+cost. Floats are fine here, since nothing is coded.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..codec.engine import Engine
+from ..codec.inference.integer_network import LOGIT_ONE
+from ..codec.networks.context import exact, features, logits, trunk
+from ..codec.quantization.dead_zone import Cells, at_octaves
+
+
+def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bits of an event whose counter-event has this logit."""
+    return np.logaddexp(0, logit) / math.log(2)
+
+
+def information(machine: Engine, cells: Cells) -> NDArray[np.float64]:
+    """(K,) bits of all layers up to each level. cells: at the last level, as a file has them."""
+    table, release = machine.table, machine.release
+    weights = release.context.map(torch.from_numpy)
+    reach, logs = torch.from_numpy(release.reach), torch.from_numpy(release.logs)
+    total = np.zeros(machine.table.levels)
+    for step, level in enumerate(table.step_level):
+        before, after = table.steps[step].astype(int), table.steps[step + 1].astype(int)
+        parent, child = (at_octaves(cells, table, table.steps[i]) for i in (step, step + 1))
+        with exact():
+            now, octave = torch.from_numpy(parent).float(), torch.from_numpy(before).float()
+            seen = features(now[None], octave[None], reach, logs)
+            which = torch.tensor([step])
+            out = logits(weights, trunk(weights, seen, which), which)[0]
+        zero, sign, inner = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))
+        refined = (after > before)[:, None, None]
+        leaving, split = refined & (parent == 0), refined & (parent != 0)
+        alive, first = leaving & (child != 0), (before < 0)[:, None, None]
+        outer, more = np.abs(child) & 1, np.maximum(np.abs(child) - 1, 0)
+        total[level - 1] += (
+            cost(np.where(child == 0, -zero, zero))[leaving].sum()
+            + cost(np.where(child > 0, -sign, sign))[alive].sum()
+            + cost(np.where(outer == 1, inner, -inner))[split].sum()
+            + (more * cost(inner) + cost(-inner))[alive & first].sum()
+        )
+    return np.cumsum(total)

@@ -1,0 +1,55 @@
+"""Steps computed ahead of the walk: the same file, and no trace when coding fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from sic_cli.codec import lookahead
+from sic_cli.codec.encode import encode
+from sic_cli.codec.engine import engine
+from sic_cli.codec.entropy.tables import FrequencyTable
+from sic_cli.codec.inference import parallel
+from sic_cli.codec.inference.context import Following
+from sic_cli.codec.symbols.class_runs import Symbols
+from sic_cli.codec.weights.card import Card
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (75, 90, 3)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(parallel, "_CHOSEN", 3)
+    yield
+
+
+@pytest.mark.parametrize("level", [1, 3, 5])
+def test_the_file_is_that_of_one_step_after_another(
+    tiny: Card, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, cells = engine(tiny), np.zeros((8, 2, 2), np.int16)
+    with lookahead.walk_ahead(machine, cells, level) as walk:
+        assert not isinstance(walk._classes, Following)
+    made = encode(PIXELS, tiny, level=level)
+    monkeypatch.setattr(lookahead, "LARGE", 0)
+    with lookahead.walk_ahead(machine, cells, level) as walk:
+        assert isinstance(walk._classes, Following)
+    assert encode(PIXELS, tiny, level=level) == made
+
+
+def test_a_failure_leaves_the_settings(tiny: Card) -> None:
+    before = threadpoolctl.threadpool_info()
+    with (
+        pytest.raises(ZeroDivisionError),
+        lookahead.walk_ahead(engine(tiny), np.zeros((8, 2, 2), np.int16), 5) as walk,
+    ):
+        walk.layer(1, np.zeros((8, 2, 2), np.int16), _Failing())
+    assert threadpoolctl.threadpool_info() == before
+
+
+class _Failing:
+    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
+        raise ZeroDivisionError

@@ -1,1 +1,0 @@
-"""Tests of sic_cli.remote."""

@@ -44,10 +44,10 @@ check: setup  ## linter and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-usage: setup  ## write what commands say with --help into README.md and USAGE.md
+usage: setup  ## write what commands say with --help into docs/usage.md
 	$(BIN)/python -m tests.usage
 
-architecture: setup  ## write the rules of docs/architecture.toml into ARCHITECTURE.md
+architecture: setup  ## write the rules of docs/architecture.toml into docs/architecture.md
 	$(BIN)/python -m tests.architecture
 
 trust: setup  ## the trust campaign, 40 to 50 minutes (SCALE=PR, ONLY="T3 T5", SEED=1)

@@ -1,6 +1,6 @@
 """The rules of docs/architecture.toml, and what the package's files really import.
 
-`python -m tests.architecture` writes the rules as a table into ARCHITECTURE.md.
+`python -m tests.architecture` writes the rules as a table into docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "sic_cli"
-RULES, DOCUMENT = ROOT / "docs" / "architecture.toml", ROOT / "ARCHITECTURE.md"
+RULES, DOCUMENT = ROOT / "docs" / "architecture.toml", ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- folders: written by make architecture -->", "<!-- end of folders -->"
 OPEN = {"__init__", "__main__"}
 """The package's own two files, which only point at others."""
@@ -79,16 +79,16 @@ def imports_of(path: Path) -> tuple[set[str], set[str]]:
 
 
 def table() -> str:
-    """The part of ARCHITECTURE.md that states the rules."""
+    """The part of docs/architecture.md that states the rules."""
     lines = [BEGIN, "| folder | what it is for | may import | packages |", "|---|---|---|---|"]
     for name, folder in rules().items():
-        below = ", ".join(f"`{other}`" for other in folder.imports)
+        below = f"`{', '.join(folder.imports)}`" if folder.imports else ""
         lines.append(f"| `{name}` | {folder.does} | {below} | {', '.join(folder.packages)} |")
     return "\n".join([*lines, END])
 
 
 def document() -> str:
-    """ARCHITECTURE.md with its table anew."""
+    """docs/architecture.md with its table anew."""
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     return before + table() + rest.partition(END)[2]
 

@@ -1,4 +1,4 @@
-"""Write the usage section of README.md and all of USAGE.md from what `--help` says.
+"""Write docs/usage.md from what `--help` says.
 
 python -m tests.usage
 """
@@ -13,8 +13,7 @@ import click
 from sic_cli.cli.main import COMMANDS, cli
 from tests.conftest import ROOT
 
-README, USAGE = ROOT / "README.md", ROOT / "USAGE.md"
-BEGIN, END = "<!-- usage: written by make usage -->", "<!-- end of usage -->"
+USAGE = ROOT / "docs" / "usage.md"
 WIDTH = 100
 
 
@@ -56,29 +55,28 @@ def commented(example: str) -> str:
     return re.sub(r"(?<=\S)( {2,})(?=[^\s#])", r"\1# ", example, count=1)
 
 
-def readme_part() -> str:
+def overview() -> str:
     """A table of commands and their examples."""
-    lines = [BEGIN, "| command | what it does |", "|---|---|"]
-    lines += [f"| `sic {name}` | {text} |" for name, text in COMMANDS.items()]
+    lines = ["| command | what it does |", "|---|---|"]
+    lines += [f"| [`sic {name}`](#sic-{name}) | {text} |" for name, text in COMMANDS.items()]
     lines += ["", "```sh"]
     for words, command, _ in commands():
         if words != "sic" and words.count(" ") == 1:
             lines += [commented(line) for line in examples(command)]
-    lines += ["```", "All options: [USAGE.md](USAGE.md), or `sic COMMAND --help`.", END]
-    return "\n".join(lines)
-
-
-def readme() -> str:
-    """README.md with its usage section anew."""
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + readme_part() + after
+    return "\n".join([*lines, "```"])
 
 
 def usage() -> str:
-    """All of USAGE.md."""
-    parts = ["# Usage", "", "What `--help` says of every command; written by `make usage`.", ""]
+    """All of docs/usage.md."""
+    parts = [
+        "# Commands and options",
+        "",
+        "This page holds what `--help` says of every command; `make usage` writes it. "
+        "[guide.md](guide.md) explains the same commands by task.",
+        "",
+        overview(),
+        "",
+    ]
     for words, command, context in commands():
         text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
         parts += [
@@ -93,7 +91,6 @@ def usage() -> str:
 
 
 def main() -> None:
-    README.write_text(readme(), encoding="utf-8")
     USAGE.write_text(usage(), encoding="utf-8")
 
 

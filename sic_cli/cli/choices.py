@@ -134,7 +134,7 @@ def page_options(title: str | None) -> Callable[[F], F]:
 
 
 def picture_options(function: F) -> F:
-    """How the kinds of picture are encoded (README, "Kinds of picture")."""
+    """How the kinds of picture are encoded (docs/pictures.md)."""
     return _applied(
         function,
         (

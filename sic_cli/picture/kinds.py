@@ -1,6 +1,6 @@
-"""What happens to each kind of picture: the loader's table, and the README's.
+"""What happens to each kind of picture: the loader's table, and the one of docs/pictures.md.
 
-`python -m sic_cli.picture.kinds` prints the README's; a test keeps both the same.
+`python -m sic_cli.picture.kinds` prints the latter; a test keeps both the same.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ FLOAT_MODES = ("F",)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A row of the README. notice: code of the warning, or empty."""
+    """A row of docs/pictures.md. notice: code of the warning, or empty."""
 
     kind: str
     happens: str
@@ -155,7 +155,7 @@ KINDS = (
 
 
 def table() -> str:
-    """The README's table."""
+    """The table of docs/pictures.md."""
     rows = [f"| {k.kind} | {k.happens} | {k.notice} |" for k in KINDS]
     return "\n".join(["| picture | what happens | notice |", "|---|---|---|", *rows]) + "\n"
 

@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 BASE_BYTES = 1_200_000_000
 BYTES_PER_PIXEL = 12
-"""The documented bound on what encoding or decoding holds (README, "Limits and security")."""
+"""The documented bound on what encoding or decoding holds (docs/trust.md, "Limits")."""
 ALWAYS_TRIED = 4_000_000
 """Pixels that no default refuses: so few need half of the bound, and small machines have less."""
 

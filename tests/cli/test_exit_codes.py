@@ -15,7 +15,6 @@ import pytest
 from sic_cli import errors
 from sic_cli.cli import info
 from tests.conftest import ROOT, run_main, run_process
-from tests.usage import README
 
 FULL = Path("/dev/full")
 
@@ -27,8 +26,8 @@ def sic_file(tmp_path: Path, coded: bytes) -> Path:
     return path
 
 
-def test_the_readme_lists_every_code_that_errors_have() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_guide_lists_every_code_that_errors_have() -> None:
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and hasattr(k, "exit_code")]
     assert len(kinds) >= 10
     for kind in kinds:

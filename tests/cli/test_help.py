@@ -1,4 +1,4 @@
-"""Every command explains itself with examples that work, and README and USAGE.md say the same."""
+"""Every command explains itself with examples that work, and docs/usage.md says the same."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from tests import usage
 from tests.conftest import run_main
 
 COMMANDS = {words: (command, context) for words, command, context in usage.commands()}
-
-
-def test_the_readme_is_what_help_says() -> None:
-    assert usage.README.read_text(encoding="utf-8") == usage.readme(), "run `make usage`"
 
 
 def test_usage_is_what_help_says() -> None:
@@ -58,6 +54,6 @@ def test_help_tells_the_global_options_once() -> None:
 
 
 def test_a_pasted_example_does_not_take_its_explanation_for_a_file() -> None:
-    for line in usage.readme_part().splitlines():
+    for line in usage.overview().splitlines():
         if line.startswith("sic "):
             assert not re.search(r"\S {2,}[^#\s]", line), line

@@ -40,9 +40,8 @@ def profile(space: str = "sRGB") -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
 
 
-def test_the_readme_says_what_the_table_says() -> None:
-    section = (ROOT / "README.md").read_text().split("## Kinds of picture")[1].split("\n## ")[0]
-    assert table() in section
+def test_the_page_on_pictures_says_what_the_table_says() -> None:
+    assert table() in (ROOT / "docs" / "pictures.md").read_text(encoding="utf-8")
 
 
 def layered(mode: str) -> Image.Image:

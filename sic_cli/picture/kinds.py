@@ -94,7 +94,7 @@ KINDS = (
     Kind("RGB, 8 bits", "as it is"),
     Kind(
         "RGB, grey or palette with transparency (also one clear colour, tRNS)",
-        "opacity without loss, in a chunk of its own, at every level; colours under wholly clear pixels are filled from their neighbours; `--alpha flatten` puts the picture on `--background`, `--alpha drop` shows it opaque; all opaque: nothing is stored",
+        "opacity is kept without loss at every level, nothing is stored if all is opaque; `--alpha flatten` puts the picture on `--background`, `--alpha drop` shows it opaque",
     ),
     Kind("grey; black and white", "as grey; decoded as grey of 8 bits"),
     Kind("palette", "as RGB"),
@@ -117,7 +117,7 @@ KINDS = (
     Kind("YCbCr, LAB, HSV", "to RGB; the profile of LAB pictures is left out"),
     Kind(
         "colour profile (ICC)",
-        "kept byte for byte and given back; `--icc srgb` converts the pixels instead, `--icc ignore` leaves it out",
+        "kept byte for byte and given back; `--icc srgb` converts the pixels, `--icc ignore` leaves it out",
         "W-icc-converted with -v",
     ),
     Kind("a profile that is broken or for other colours", "kept, not used", "W-icc-bad"),
@@ -127,8 +127,9 @@ KINDS = (
     ),
     Kind(
         "Exif, XMP",
-        "kept byte for byte but for the orientation; of TIFF files the tags that describe the picture; `--metadata icc` or `none` leaves them out, `--strip-gps` the position",
+        "kept byte for byte but for the orientation; of TIFF files the tags that describe the picture; `--metadata icc` or `none` leaves them out",
     ),
+    Kind("position (GPS) in Exif, XMP", "kept; `--strip-gps` takes it out"),
     Kind("resolution (dpi)", "kept unless Exif says it; WebP and AVIF files cannot hold it"),
     Kind("comments, IPTC, other chunks", "left out"),
     Kind(

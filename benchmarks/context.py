@@ -236,12 +236,12 @@ def runs_there(variant: Variant) -> bool:
 @dataclass(frozen=True, slots=True)
 class Passes:
     """All passes over one picture. full: the network; bare: without its blocks, for the steps `late`;
-    cells: after each step, of the channels that it refines."""
+    indices: after each step, of the channels that it refines."""
 
     full: ContextRunner
     bare: ContextRunner
     late: tuple[bool, ...]
-    cells: tuple[NDArray[np.int32], ...]
+    indices: tuple[NDArray[np.int32], ...]
     sees: bool
 
     @classmethod
@@ -250,15 +250,17 @@ class Passes:
         steps = torch.arange(len(model.step_level))
         skips = late(steps, model.config) & torch.tensor(variant.stale)
         full, bare = runner(model, model.config.context_blocks), runner(model, 0)
-        cells = (cut(latent, model.width(octave)[None])[0].numpy() for octave in model.steps[1:])
-        fine = tuple(c[full.refined(step)].astype(np.int32) for step, c in enumerate(cells))
+        indices = (
+            cut(latent, model.step_sizes(depth)[None])[0].numpy() for depth in model.steps[1:]
+        )
+        fine = tuple(c[full.refined(step)].astype(np.int32) for step, c in enumerate(indices))
         return cls(full, bare, tuple(skips.tolist()), fine, variant.sees)
 
     def run(self) -> None:
-        sums = self.full.begin(*self.cells[0].shape[1:])
+        sums = self.full.begin(*self.indices[0].shape[1:])
         for step, skip in enumerate(self.late):
             if step and self.sees:
-                sums = self.full.carry(sums, self.cells[step - 1], step - 1, threads=1)
+                sums = self.full.carry(sums, self.indices[step - 1], step - 1, threads=1)
             what = self.bare if skip else self.full
             what.leave(sums, step, self.full.refined(step), threads=1)
 
@@ -293,12 +295,14 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         "|---" * (5 + len(levels)) + "|",
     ]
     for name, row in rows.items():
-        cells = [f"{row['bpp'][k - 1]:.4f} bpp" for k in levels]
+        columns = [f"{row['bpp'][k - 1]:.4f} bpp" for k in levels]
         if row is not base:
-            cells = [f"{100 * (row['bpp'][k - 1] / base['bpp'][k - 1] - 1):+.2f} %" for k in levels]
+            columns = [
+                f"{100 * (row['bpp'][k - 1] / base['bpp'][k - 1] - 1):+.2f} %" for k in levels
+            ]
         ms = "-" if row["ms"] is None else f"{row['ms']:.0f}"
         shape = f"{row['seen']} | {row['passes']} | {row['products'] / 1000:.0f}k | {ms}"
-        lines.append(f"| {name} | {shape} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {shape} | {' | '.join(columns)} |")
     return "\n".join(lines) + "\n"
 
 

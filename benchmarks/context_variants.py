@@ -32,9 +32,9 @@ HIDDEN = 64
 class Variant:
     """One thing that is trained.
 
-    whole: in whole numbers; side: channels of the hyper-latent, 0: none; sees: the cells decoded so
+    whole: in whole numbers; side: channels of the hyper-latent, 0: none; sees: the indices decoded so
     far; learns: False: biases of each step and channel, nothing else; stale: beyond level 1 the blocks
-    run at every second step only, and the next one adds what they said; kernel: 1: cells of the same
+    run at every second step only, and the next one adds what they said; kernel: 1: indices of the same
     position alone.
     """
 
@@ -76,7 +76,7 @@ def variants(base: ModelConfig) -> dict[str, Variant]:
 
 
 class HyperLatent(nn.Module):
-    """Sees the finest cells; its whole numbers, one set for 4x4 positions, cost bits and are added to
+    """Sees the finest indices; its whole numbers, one set for 4x4 positions, cost bits and are added to
     the entry. Works in floats."""
 
     def __init__(self, channels: int, count: int, wide: int) -> None:
@@ -91,7 +91,7 @@ class HyperLatent(nn.Module):
         self.middle, self.spread = (nn.Parameter(torch.zeros(count, 1, 1)) for _ in range(2))
 
     def forward(self, finest: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the finest cells (B, 2 C, h, w) -> what is added to the entry (B, wide, h, w),
+        """Features of the finest indices (B, 2 C, h, w) -> what is added to the entry (B, wide, h, w),
         bits (B,). In training noise stands for rounding where bits are counted."""
         real = 4 * self.down(finest / 16)
         sent = real + (torch.round(real) - real).detach()
@@ -128,8 +128,8 @@ class Net(ContextNet):
         bits = torch.zeros(len(latent))
 
         def seen(step: Tensor) -> Tensor:
-            octave = model.steps[step]
-            return features(cut(latent, model.width(octave)), octave, model.reach, model.logs)
+            depth = model.steps[step]
+            return features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
 
         self.before = seen
         if self.side is not None:
@@ -194,10 +194,10 @@ def late(step: Tensor, config: ModelConfig) -> Tensor:
 
 
 def fresh(start: CodecModel, variant: Variant) -> CodecModel:
-    """The cells of a release, a context network that knows the spread of latents and nothing else."""
+    """The indices of a release, a context network that knows the spread of latents and nothing else."""
     config = variant.config
-    octaves = start.octaves.to(torch.int8).numpy()
-    model = CodecModel(config, build(start.unit.numpy(), octaves, config.groups, config.lead))
+    depths = start.depths.to(torch.int8).numpy()
+    model = CodecModel(config, build(start.unit.numpy(), depths, config.groups, config.lead))
     model.reach.copy_(start.reach)
     model.logs.copy_(start.logs)
     torch.manual_seed(variant.seed)

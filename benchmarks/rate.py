@@ -19,7 +19,7 @@ import numpy as np
 
 from sic_cli.codec.all_levels import Ladder
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode_cells
+from sic_cli.codec.decode import decode_indices
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.weights.locate import find
@@ -62,8 +62,8 @@ def main() -> None:
         pixels = load(path.read_bytes(), path.name, 65535, 178_000_000).pixels
         parsed = parse(encode(pixels, card))
         area = pixels.shape[0] * pixels.shape[1]
-        cells, _, _ = decode_cells(engine(card), parsed, levels)
-        ideal[row] = information(engine(card), cells) / area
+        indices, _, _ = decode_indices(engine(card), parsed, levels)
+        ideal[row] = information(engine(card), indices) / area
         rate[row] = np.array(parsed.ends) * 8 / area
         guess[row] = [layer.psnr / 4 for layer in parsed.layers]
         ladder = Ladder(parsed)

@@ -106,20 +106,20 @@ def inside(picture: Path, runs: int) -> None:
     from PIL import Image
 
     from sic_cli.codec.bitstream.reader import parse
-    from sic_cli.codec.decode import decode, decode_cells
+    from sic_cli.codec.decode import decode, decode_indices
     from sic_cli.codec.encode import encode
     from sic_cli.codec.engine import engine
     from sic_cli.codec.entropy import coder_name
     from sic_cli.codec.inference.parallel import threads
-    from sic_cli.codec.quantization.dead_zone import at_octaves
+    from sic_cli.codec.quantization.dead_zone import at_depths
     from sic_cli.codec.weights.locate import find
 
     pixels = np.array(Image.open(picture).convert("RGB"))
     card = find()
     parsed, machine = parse(encode(pixels, card)), engine(card)
     height, width = pixels.shape[:2]
-    cells, table = decode_cells(machine, parsed, parsed.level)[0], machine.table
-    before = [at_octaves(cells, table, octaves) for octaves in table.steps[:-1]]
+    indices, table = decode_indices(machine, parsed, parsed.level)[0], machine.table
+    before = [at_depths(indices, table, depths) for depths in table.steps[:-1]]
 
     def context() -> None:
         classes = machine.runner.follow()
@@ -132,12 +132,12 @@ def inside(picture: Path, runs: int) -> None:
     line("decode, level 16", whole, "150", "50")
     line("decode, level 6", timed(lambda: decode(parsed, level=6), runs))
     line("  analysis", timed(lambda: machine.analyse(pixels), runs))
-    symbols = timed(lambda: decode_cells(machine, parsed, parsed.level), runs)
+    symbols = timed(lambda: decode_indices(machine, parsed, parsed.level), runs)
     line("  symbols of 16 levels", symbols)
     network = timed(context, runs)
     line(f"    of these the context network, {len(before)} steps", network)
     size = (height, width)
-    line("  picture", timed(lambda: machine.picture(cells, parsed.level, "mean", 0, *size), runs))
+    line("  picture", timed(lambda: machine.picture(indices, parsed.level, "mean", 0, *size), runs))
     share = 1 - min(network.cpu) / min(symbols.cpu)
     entropy = share * min(symbols.cpu) / min(whole.cpu)
     print(f"  walk and entropy coding: {entropy:.0%} of decoding (must 15 %, aim 8 %)")

@@ -110,7 +110,7 @@ def encode(
     level: write levels 1..level; quality: 1 to 100, the part of the levels that is written (not
     JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file; targets: such as
     {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. effort: 1 to 9, how long
-    better cells are searched for; the decoder has no more to do. max_pixels, max_memory
+    better indices are searched for; the decoder has no more to do. max_pixels, max_memory
     (bytes): larger pictures are refused by ResourceError before they take memory; by default those
     that may need more than three quarters of this machine's. The rest is as the options of `sic
     encode`. Of an array the pixels are taken as sRGB. Raises InputError, ResourceError, TargetError,

@@ -108,7 +108,9 @@ def pack(pictures: tuple[Path, ...], packed: Path, workers: int) -> None:
 @_number("price", "Factor of the rate in what a level costs.", least=0.0)
 @_number("vivid", "Weight of the second decoder of stage `both`.", least=0.0)
 @_number("only_level", "Train for this level alone (0: for all).", least=0, most=64)
-@_number("draws", "Above 1: losses are means over so many members of the cells.", least=1, most=64)
+@_number(
+    "draws", "Above 1: losses are means over so many samples of the intervals.", least=1, most=64
+)
 @_number("full", "Weight of the finest level, at which every sample pays as well.", least=0.0)
 @_number("consistency", "Weight of encoding the decoded picture to the same latent.", least=0.0)
 @click.option(

@@ -162,7 +162,7 @@ def _tell(name: str, found: Findings, deep: bool) -> None:
     if len(found.devices) > 1:
         for device in found.devices:
             click.echo(
-                f"  {device.device}: cells {device.latent_hash}, off by {device.max_abs_diff}"
+                f"  {device.device}: indices {device.latent_hash}, off by {device.max_abs_diff}"
             )
     for metric, value in found.metrics.items():
         click.echo(f"  {METRICS[metric].title}: {METRICS[metric].shown(value)}")

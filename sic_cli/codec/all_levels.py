@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .bitstream.reader import Parsed
-from .decode import decode_cells, file_engine, grey_of
+from .decode import decode_indices, file_engine, grey_of
 from .engine import REALISM, Pixels
 from .quantization.dead_zone import shifted
 from .quantization.step_sizes import NOT_SENT
@@ -24,17 +24,17 @@ class Ladder:
         parsed.require_level()
         self._machine = file_engine(parsed, device)
         self._header = parsed.header
-        self._cells, self.level, self.fault = decode_cells(self._machine, parsed, parsed.level)
+        self._indices, self.level, self.fault = decode_indices(self._machine, parsed, parsed.level)
 
     def pixels(self, level: int, realism: float = REALISM) -> Pixels:
         """uint8 (H, W, 3), or (H, W) for a grey picture: byte for byte what `decode` gives."""
         if not 1 <= level <= self.level:
             raise ValueError(f"level {level} of {self.level}")
-        header, octaves = self._header, self._machine.table.octaves.astype(np.int16)
-        sent = octaves[level - 1] != NOT_SENT
-        shift = np.where(sent, octaves[self.level - 1] - octaves[level - 1], 0)
-        cells = shifted(self._cells, shift)
-        cells *= sent[:, None, None]
+        header, depths = self._header, self._machine.table.depths.astype(np.int16)
+        sent = depths[level - 1] != NOT_SENT
+        shift = np.where(sent, depths[self.level - 1] - depths[level - 1], 0)
+        indices = shifted(self._indices, shift)
+        indices *= sent[:, None, None]
         size = (header.height, header.width)
-        pixels = self._machine.picture(cells, level, "mean", 0, *size, realism)
+        pixels = self._machine.picture(indices, level, "mean", 0, *size, realism)
         return grey_of(pixels) if header.grey else pixels

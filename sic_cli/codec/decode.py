@@ -1,4 +1,4 @@
-"""File -> layers -> cells -> latent -> pixels. `encode.py` is the same list downward."""
+"""File -> layers -> indices -> latent -> pixels. `encode.py` is the same list downward."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .bitstream.reader import Parsed
 from .encode import check_size
 from .engine import REALISM, Engine, Pixels, engine
 from .entropy import new_decoder
-from .quantization.dead_zone import Cells
+from .quantization.dead_zone import Indices
 from .symbols.layer_coder import Reading, digest
 from .weights.locate import find_id
 
@@ -32,7 +32,7 @@ class Progress:
     so that no layer is read twice."""
 
     level: int = 0
-    cells: Cells | None = None
+    indices: Indices | None = None
     check: int = 0
 
 
@@ -62,10 +62,10 @@ def decode(
         raise TargetError(f"level {level} was asked for, and the file has {parsed.level}")
     machine = file_engine(parsed, device)
     wanted = min(parsed.level, level or parsed.level)
-    cells, reached, fault = decode_cells(machine, parsed, wanted, progress)
+    indices, reached, fault = decode_indices(machine, parsed, wanted, progress)
     seed = header.seed if seed is None else seed
     size = (header.height, header.width)
-    pixels = machine.picture(cells, reached, details, seed, *size, realism)
+    pixels = machine.picture(indices, reached, details, seed, *size, realism)
     if header.grey:
         pixels = grey_of(pixels)
     return Decoded(pixels, reached, fault)
@@ -82,24 +82,24 @@ def file_engine(parsed: Parsed, device: str) -> Engine:
     return engine(card, device)
 
 
-def decode_cells(
+def decode_indices(
     machine: Engine, parsed: Parsed, level: int, progress: Progress | None = None
-) -> tuple[Cells, int, str | None]:
-    """Cells at `level`, or at the last level whose symbols match their digest. progress: where to begin,
+) -> tuple[Indices, int, str | None]:
+    """Indices at `level`, or at the last level whose symbols match their digest. progress: where to begin,
     if that is not beyond `level`; moves on.
 
-    -> cells, the level that they belong to, and what stopped it, if anything did.
+    -> indices, the level that they belong to, and what stopped it, if anything did.
     Raises CheckError if not even level 1 matches.
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
     now = Progress() if progress is None or progress.level > level else progress
-    cells: Cells = np.zeros(shape, np.int16) if now.cells is None else now.cells
+    indices: Indices = np.zeros(shape, np.int16) if now.indices is None else now.indices
     walk = machine.walk.with_classes(machine.runner.follow())
     for layer in parsed.layers[now.level : level]:
         fault = None
         try:
-            finer = walk.layer(layer.level, cells, Reading(new_decoder(layer.payload)))
+            finer = walk.layer(layer.level, indices, Reading(new_decoder(layer.payload)))
             check = digest(machine.table, layer.level, finer, now.check)
             if check != layer.digest:
                 fault = f"layer {layer.level} decodes to other symbols than were written"
@@ -110,10 +110,10 @@ def decode_cells(
             fault += f" (byte {start})"
             if layer.level == 1:
                 raise CheckError(fault)
-            return cells, layer.level - 1, fault
-        cells = finer
-        now.level, now.cells, now.check = layer.level, cells, check
-    return cells, level, None
+            return indices, layer.level - 1, fault
+        indices = finer
+        now.level, now.indices, now.check = layer.level, indices, check
+    return indices, level, None
 
 
 def grey_of(pixels: Pixels) -> Pixels:

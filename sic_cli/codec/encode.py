@@ -1,4 +1,4 @@
-"""Pixels -> latent -> cells -> layers -> file. `decode.py` is the same list upward."""
+"""Pixels -> latent -> indices -> layers -> file. `decode.py` is the same list upward."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .inference.parallel import bands, crew
 from .inference.tiles import scaled
 from .inference.transforms import patches_of
 from .lookahead import walk_ahead
-from .quantization.dead_zone import Cells
+from .quantization.dead_zone import Indices
 from .quantization.step_sizes import NOT_SENT
 from .rdo.search import PLANS, Tell, silent
 from .symbols.layer_coder import Walk, Writing, digest
@@ -45,7 +45,7 @@ def encode(
     """A .sic file of levels 1..`level` (default: all).
 
     pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one. effort: 1
-    to 9, how long better cells are searched for (codec/rdo/search.py); tell: hears how far that is.
+    to 9, how long better indices are searched for (codec/rdo/search.py); tell: hears how far that is.
     The expected PSNR is effort 1's, which others exceed by some tenths of a decibel.
     Raises ResourceError for a picture over the format's limits, TargetError for a level that the
     model does not have.
@@ -57,58 +57,62 @@ def encode(
     if not 1 <= level <= levels:
         raise TargetError(f"level {level} was asked for, and the model has 1 to {levels}")
     machine = engine(card, device)
-    cells: Cells = np.zeros((card.config.channels, -(-height // 16), -(-width // 16)), np.int16)
+    indices: Indices = np.zeros((card.config.channels, -(-height // 16), -(-width // 16)), np.int16)
     error = np.zeros(levels)
     for strip, latent in machine.latents(pixels):
-        part = machine.cells(latent)
-        cells = cells.astype(np.promote_types(cells.dtype, part.dtype), copy=False)
-        cells[:, strip.own] = part
+        part = machine.quantise(latent)
+        indices = indices.astype(np.promote_types(indices.dtype, part.dtype), copy=False)
+        indices[:, strip.own] = part
         error += level_errors(machine, latent, part)
-    samples = cells[0].size * 3 * STRIDE**2
+    samples = indices[0].size * 3 * STRIDE**2
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
     if PLANS[effort].sweeps:
-        cells = machine.search.refine(pixels, cells, PLANS[effort], tell or silent)
+        indices = machine.search.refine(pixels, indices, PLANS[effort], tell or silent)
     header = Header(width, height, levels, card.id, grey, seed)
-    with walk_ahead(machine, cells, level) as walk:
-        return write(header, chunks, encode_layers(machine, walk, cells, psnr[:level]))
+    with walk_ahead(machine, indices, level) as walk:
+        return write(header, chunks, encode_layers(machine, walk, indices, psnr[:level]))
 
 
-def encode_layers(machine: Engine, walk: Walk, cells: Cells, psnr: list[int]) -> Iterator[Layer]:
-    """The first layers of cells at the last level, as many as have a `psnr` (`expected_psnr`)."""
-    now, check = np.zeros_like(cells), 0
+def encode_layers(
+    machine: Engine, walk: Walk, indices: Indices, psnr: list[int]
+) -> Iterator[Layer]:
+    """The first layers of indices at the last level, as many as have a `psnr` (`expected_psnr`)."""
+    now, check = np.zeros_like(indices), 0
     for k, expected in enumerate(psnr, 1):
         encoder = new_encoder()
-        now = walk.layer(k, now, Writing(encoder), cells)
+        now = walk.layer(k, now, Writing(encoder), indices)
         check = digest(machine.table, k, now, check)
         yield Layer(k, encoder.finish(), check, expected)
 
 
-def level_errors(machine: Engine, latent: NDArray[np.float32], cells: Cells) -> NDArray[np.float64]:
-    """(K,) sum of the squared errors of the latent at every level: its energy, less what the cells say."""
+def level_errors(
+    machine: Engine, latent: NDArray[np.float32], indices: Indices
+) -> NDArray[np.float64]:
+    """(K,) sum of the squared errors of the latent at every level: its energy, less what the indices say."""
     total = np.zeros(machine.table.levels)
     count = max(1, LATENTS // max(1, latent[0].size))
     for first in range(0, len(latent), count):
         some = slice(first, first + count)
         total += np.square(latent[some], dtype=np.float64).sum()
-        total -= told(machine, latent[some], cells[some], some)
+        total -= told(machine, latent[some], indices[some], some)
     return total
 
 
 def told(
-    machine: Engine, latent: NDArray[np.float32], cells: Cells, some: slice
+    machine: Engine, latent: NDArray[np.float32], indices: Indices, some: slice
 ) -> NDArray[np.float64]:
-    """(K,) by how much the cells of some channels lower the squared error at every level.
+    """(K,) by how much the indices of some channels lower the squared error at every level.
 
-    Summed by channel and octave, not by level: with r what a latent x has beyond its cell's near edge and
-    p the place inside the cell, x^2 - (r - p)^2 is x^2 - r^2 + 2 p r - p^2, and of these p alone depends
+    Summed by channel and depth, not by level: with r what a latent x has beyond its interval's near edge and
+    p the place inside the interval, x^2 - (r - p)^2 is x^2 - r^2 + 2 p r - p^2, and of these p alone depends
     on the level.
     """
     table, count = machine.table, len(latent)
-    octaves = table.octaves[:, some].astype(np.int16)
-    finest = np.where(octaves[-1] == NOT_SENT, 0, table.width(table.levels)[some])
-    busy = np.flatnonzero(cells != 0)
+    depths = table.depths[:, some].astype(np.int16)
+    finest = np.where(depths[-1] == NOT_SENT, 0, table.step_sizes(table.levels)[some])
+    busy = np.flatnonzero(indices != 0)
     channel = busy // latent[0].size
-    size = np.abs(cells.reshape(-1)[busy])
+    size = np.abs(indices.reshape(-1)[busy])
     value = np.abs(latent.reshape(-1)[busy]).astype(np.float64)
     lowered, shift = np.zeros(table.levels), 0
     while len(size):
@@ -116,9 +120,9 @@ def told(
         beyond = value - size * width[channel]
         won = np.bincount(channel, np.square(value) - np.square(beyond), count)
         near = np.bincount(channel, beyond, count)
-        place = machine.release.centre[:, some].astype(np.float64) * width
+        place = machine.release.reconstruction_offset[:, some].astype(np.float64) * width
         here = won + 2 * place * near - np.square(place) * np.bincount(channel, minlength=count)
-        at = (octaves == octaves[-1] - shift) & (octaves != NOT_SENT)
+        at = (depths == depths[-1] - shift) & (depths != NOT_SENT)
         lowered += np.where(at, here, 0).sum(1)
         shift += 1
         left = np.flatnonzero(size > 1)
@@ -146,7 +150,7 @@ def unseen(machine: Engine, pixels: Pixels) -> float:
 
 
 def expected_psnr(machine: Engine, latent: NDArray[np.float64], outside: float) -> list[int]:
-    """Quarter decibels of every level, never falling. latent: (K,) mean square of what the cells lose;
+    """Quarter decibels of every level, never falling. latent: (K,) mean square of what the indices lose;
     outside: of what the channels do not see. Of the first the networks win some back at low levels, as
     a line tells that was fitted when the model was released; of the second nothing."""
     found: list[int] = []

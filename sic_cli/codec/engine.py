@@ -18,8 +18,8 @@ from .inference.tiles import Strip, columns, scaled, strips
 from .inference.transforms import AnalysisRunner, SynthesisRunner, in_reading_order
 from .networks.device import pick_device
 from .quantization import dead_zone, sampling
-from .quantization.dead_zone import Cells
-from .quantization.step_sizes import LevelTable, build
+from .quantization.dead_zone import Indices
+from .quantization.step_sizes import StepSizes, build
 from .rdo.choice import Bits
 from .rdo.search import Search
 from .symbols.coding_tables import CodingTables
@@ -32,7 +32,7 @@ Pixels = NDArray[np.uint8]
 REALISM = 1.0
 """Which decoder is used where nobody says: the vivid one."""
 PLACED_POSITIONS = 1 << 13
-"""Positions whose places in cells are drawn together: that takes 13 kB for each."""
+"""Positions whose places in intervals are drawn together: that takes 13 kB for each."""
 
 
 class Networks:
@@ -68,7 +68,7 @@ class Networks:
         return SynthesisGradient(decoder_at(self._release, realism), self._config)
 
     def _synthesis(self, realism: float) -> Callable[[Array, Array, int], Pixels]:
-        """Latent, cell widths and level -> pixels. realism: see `decoder_at`."""
+        """Latent, step sizes and level -> pixels. realism: see `decoder_at`."""
         arrays = decoder_at(self._release, realism)
         if self._device == "cpu":
             return SynthesisRunner(arrays, self._config)
@@ -82,7 +82,7 @@ class Engine:
     """Made by `engine`. All methods take and give whole pictures."""
 
     release: Loaded
-    table: LevelTable
+    table: StepSizes
     walk: Walk
     runner: ContextRunner
     networks: Networks
@@ -112,11 +112,11 @@ class Engine:
 
     @property
     def search(self) -> Search:
-        """What moves cells to better ones."""
+        """What moves indices to better ones."""
         config, arrays = self.release.card.config, self.release.arrays
         return Search(
             self.table,
-            self.release.centre,
+            self.release.reconstruction_offset,
             config.widest,
             config.finest,
             self.networks.backwards(0.0).pulled,
@@ -125,18 +125,20 @@ class Engine:
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )
 
-    def cells(self, latent: NDArray[np.float32]) -> Cells:
-        """Latent -> cells at the last level."""
-        return dead_zone.finest(latent, self.table)
+    def quantise(self, latent: NDArray[np.float32]) -> Indices:
+        """Latent -> indices at the last level."""
+        return dead_zone.quantise(latent, self.table)
 
-    def place(
-        self, cells: Cells, level: int, kind: str, seed: int, top: int = 0
+    def dequantise(
+        self, indices: Indices, level: int, kind: str, seed: int, top: int = 0
     ) -> NDArray[np.float32]:
-        """Cells at `level` -> latent: `mean` or `sample` details. top: row at which they begin."""
+        """Indices at `level` -> latent: `mean` or `sample` details. top: row at which they begin."""
         if kind == "sample":
-            spread = self.release.spread[level - 1]
-            return sampling.sample(cells, self.table, level, spread, seed, top)
-        return dead_zone.middle(cells, self.table, level, self.release.centre[level - 1])
+            dead_zone_scale = self.release.dead_zone_scale[level - 1]
+            return sampling.sample(indices, self.table, level, dead_zone_scale, seed, top)
+        return dead_zone.reconstruct(
+            indices, self.table, level, self.release.reconstruction_offset[level - 1]
+        )
 
     def synthesise(
         self,
@@ -151,7 +153,7 @@ class Engine:
 
     def picture(
         self,
-        cells: Cells,
+        indices: Indices,
         level: int,
         kind: str,
         seed: int,
@@ -162,13 +164,13 @@ class Engine:
         """`place` and `synthesise`, without the latent of the whole picture."""
 
         def latent(rows: slice) -> NDArray[np.float32]:
-            channels, _, across = cells.shape
+            channels, _, across = indices.shape
             places = np.empty((channels, rows.stop - rows.start, across), np.float32)
             some = max(1, PLACED_POSITIONS // max(1, across))
             for top in range(rows.start, rows.stop, some):
                 few = slice(top, min(rows.stop, top + some))
                 there = places[:, top - rows.start : few.stop - rows.start]
-                there[:] = self.place(cells[:, few], level, kind, seed, top)
+                there[:] = self.dequantise(indices[:, few], level, kind, seed, top)
             return places
 
         return self._painted(latent, level, height, width, realism)
@@ -182,7 +184,7 @@ class Engine:
         realism: float,
     ) -> Pixels:
         """Pixels of a latent that comes by rows."""
-        network, cell = self.networks.synthesis(realism), self.table.width(level)
+        network, sizes = self.networks.synthesis(realism), self.table.step_sizes(level)
         pixels = np.empty((height, width, 3), np.uint8)
         depth = 2 * self.release.card.config.blocks + 1
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
@@ -190,7 +192,7 @@ class Engine:
         for strip in strips(rows, across, depth, most):
             places = latent(strip.seen)
             for column in columns(across, depth):
-                out = network(np.ascontiguousarray(places[:, :, column.seen]), cell, level)
+                out = network(np.ascontiguousarray(places[:, :, column.seen]), sizes, level)
                 out = out[scaled(strip.kept, STRIDE), scaled(column.kept, STRIDE)]
                 own = pixels[scaled(strip.own, STRIDE), scaled(column.own, STRIDE)]
                 own[:] = out[: own.shape[0], : own.shape[1]]
@@ -212,7 +214,7 @@ def engine(card: Card, device: str = "cpu") -> Engine:
 def assembled(release: Loaded, device: str = "cpu") -> Engine:
     """The engine of a release. Symbols come from the CPU, whatever the device."""
     config = release.card.config
-    table = build(release.unit, release.octaves, config.groups, config.lead)
+    table = build(release.unit, release.depths, config.groups, config.lead)
     tables = CodingTables.from_arrays(release.arrays)
     runner = ContextRunner(release.context, release.reach, release.logs, table.steps)
     return Engine(

@@ -80,9 +80,9 @@ def _tried(name: str, work: Callable[[], Outcome]) -> Finding:
 
 def _symbols(parsed: Parsed, device: str) -> str | None:
     """What is wrong with a file's symbols, if anything."""
-    from ..codec.decode import decode_cells, file_engine
+    from ..codec.decode import decode_indices, file_engine
 
-    return decode_cells(file_engine(parsed, device), parsed, parsed.level)[2]
+    return decode_indices(file_engine(parsed, device), parsed, parsed.level)[2]
 
 
 def _decode(one: Golden, device: str) -> Outcome:

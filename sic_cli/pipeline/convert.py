@@ -108,21 +108,21 @@ def check_symbols(
 
     Raises CheckError if not even level 1 is right, ModelError, ResourceError.
     """
-    return cells_of(parsed, name, device, limits)[1:]
+    return indices_of(parsed, name, device, limits)[1:]
 
 
 @memory_told
-def cells_of(
+def indices_of(
     parsed: Parsed, name: str, device: str, limits: Limits = DEFAULT
 ) -> tuple[NDArray[np.signedinteger[Any]], int, str | None]:
-    """The same, with the cells of that level before it; raises alike."""
+    """The same, with the indices of that level before it; raises alike."""
     limits.check(parsed.header.width, parsed.header.height, name)
 
-    from ..codec.decode import decode_cells, file_engine
+    from ..codec.decode import decode_indices, file_engine
 
     try:
         with _CODEC:
-            return decode_cells(file_engine(parsed, device), parsed, parsed.level)
+            return decode_indices(file_engine(parsed, device), parsed, parsed.level)
     except SicError as error:
         raise type(error)(f"{name}: {error}", error.hint) from None
 

@@ -15,7 +15,7 @@ EFFORTS = range(1, 10)
 class EncodeOptions(Choices):
     """How a picture is read, and: level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
     quality (1..100), targets, best_effort, measure: see pipeline/rate_control.py; level and ceilings cap the search.
-    realism: of the decoder that these measure with. effort: 1 to 9, how long better cells are searched
+    realism: of the decoder that these measure with. effort: 1 to 9, how long better indices are searched
     for. seed: default seed of sampled details. model:
     name, folder, or None for the newest release."""
 

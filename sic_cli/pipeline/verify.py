@@ -15,7 +15,7 @@ from ..codec.bitstream.fields import MAX_PIXELS, MAX_SIDE
 from ..codec.bitstream.reader import Parsed
 from ..errors import CheckError, CorruptError, InputError
 from ..metrics.names import METRICS, finite
-from .convert import cells_of, decode_parsed
+from .convert import decode_parsed, indices_of
 from .options import DecodeOptions
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class OnDevice:
-    """latent_hash: of the cells. max_abs_diff: of the pixels, from those of the first device."""
+    """latent_hash: of the indices. max_abs_diff: of the pixels, from those of the first device."""
 
     device: str
     latent_hash: str
@@ -111,11 +111,11 @@ def symbols(
     parsed: Parsed, name: str, devices: Sequence[str], tolerance: int, found: Findings
 ) -> None:
     """Decode all levels on each device and compare symbols with their digests; between devices,
-    cells exactly and pixels within `tolerance`. Raises ModelError, ResourceError."""
+    indices exactly and pixels within `tolerance`. Raises ModelError, ResourceError."""
     first: NDArray[np.uint8] | None = None
     for device in devices:
         try:
-            cells, level, wrong = cells_of(parsed, name, device)
+            indices, level, wrong = indices_of(parsed, name, device)
         except (CheckError, CorruptError) as error:
             found.level = 0
             found.add(f"symbols on {device}", False, str(error).removeprefix(f"{name}: "))
@@ -127,7 +127,7 @@ def symbols(
             pixels = decode_parsed(parsed, name, DecodeOptions(level, device=device)).pixels
             first = pixels if first is None else first
             far = int(abs(pixels.astype(int) - first.astype(int)).max())
-        digest = hashlib.sha256(cells.astype("<i4").tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(indices.astype("<i4").tobytes()).hexdigest()[:16]
         found.devices.append(OnDevice(device, digest, far))
     for other in found.devices[1:]:
         _compare(found.devices[0], other, tolerance, found)

@@ -18,7 +18,7 @@ from ..codec.inference.config import ModelConfig
 from ..codec.inference.integer_network import LOGIT_ONE, WEIGHT_SHIFT
 from ..codec.inference.transforms import Arrays
 from ..codec.networks.codec_model import CodecModel
-from ..codec.quantization.step_sizes import LevelTable, build
+from ..codec.quantization.step_sizes import StepSizes, build
 from ..codec.weights.card import Card
 from ..codec.weights.load import load
 from ..storage.files import replace_file
@@ -35,11 +35,11 @@ class Progress:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def table_of(model: CodecModel) -> LevelTable:
-    """The level table that a model carries in its buffers."""
+def table_of(model: CodecModel) -> StepSizes:
+    """The step-size table that a model carries in its buffers."""
     config = model.config
-    octaves = model.octaves.to(torch.int8).numpy()
-    return build(model.unit.numpy(), octaves, config.groups, config.lead)
+    depths = model.depths.to(torch.int8).numpy()
+    return build(model.unit.numpy(), depths, config.groups, config.lead)
 
 
 def save(
@@ -90,8 +90,8 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
         facts = file.metadata()
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     config = ModelConfig.from_dict(json.loads(facts["config"]))
-    octaves = tensors["model.octaves"].to(torch.int8).numpy()
-    table = build(tensors["model.unit"].numpy(), octaves, config.groups, config.lead)
+    depths = tensors["model.depths"].to(torch.int8).numpy()
+    table = build(tensors["model.unit"].numpy(), depths, config.groups, config.lead)
     model = CodecModel(config, table)
     if any(k.startswith("model.vivid.") for k in tensors):
         model.add_vivid()
@@ -116,12 +116,12 @@ def from_release(card: Card, vivid: bool = False) -> CodecModel:
     """
     release = load(card)
     config = card.config
-    model = CodecModel(config, build(release.unit, release.octaves, config.groups, config.lead))
+    model = CodecModel(config, build(release.unit, release.depths, config.groups, config.lead))
     model.analysis.load_state_dict(tensors_of(release.analysis))
     model.synthesis.load_state_dict(tensors_of(release.vivid if vivid else release.synthesis))
     known = release.context.map(torch.from_numpy)
     with torch.no_grad():
-        model.centre.copy_(torch.from_numpy(release.centre))
+        model.reconstruction_offset.copy_(torch.from_numpy(release.reconstruction_offset))
         model.reach.copy_(torch.from_numpy(release.reach))
         model.logs.copy_(torch.from_numpy(release.logs))
         for name in ("entry", "mid", "back", "exit"):

@@ -1,4 +1,4 @@
-"""How many bits the context network's own logits say that a picture's cells hold.
+"""How many bits the context network's own logits say that a picture's indices hold.
 
 Real files are compared with this: the difference is what classes, tables, range coder and container
 cost. Floats are fine here, since nothing is coded.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..codec.engine import Engine
 from ..codec.inference.integer_network import LOGIT_ONE
 from ..codec.networks.context import exact, features, logits, trunk
-from ..codec.quantization.dead_zone import Cells, at_octaves
+from ..codec.quantization.dead_zone import Indices, at_depths
 
 
 def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -23,18 +23,18 @@ def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.logaddexp(0, logit) / math.log(2)
 
 
-def information(machine: Engine, cells: Cells) -> NDArray[np.float64]:
-    """(K,) bits of all layers up to each level. cells: at the last level, as a file has them."""
+def information(machine: Engine, indices: Indices) -> NDArray[np.float64]:
+    """(K,) bits of all layers up to each level. indices: at the last level, as a file has them."""
     table, release = machine.table, machine.release
     weights = release.context.map(torch.from_numpy)
     reach, logs = torch.from_numpy(release.reach), torch.from_numpy(release.logs)
     total = np.zeros(machine.table.levels)
     for step, level in enumerate(table.step_level):
         before, after = table.steps[step].astype(int), table.steps[step + 1].astype(int)
-        parent, child = (at_octaves(cells, table, table.steps[i]) for i in (step, step + 1))
+        parent, child = (at_depths(indices, table, table.steps[i]) for i in (step, step + 1))
         with exact():
-            now, octave = torch.from_numpy(parent).float(), torch.from_numpy(before).float()
-            seen = features(now[None], octave[None], reach, logs)
+            now, depth = torch.from_numpy(parent).float(), torch.from_numpy(before).float()
+            seen = features(now[None], depth[None], reach, logs)
             which = torch.tensor([step])
             out = logits(weights, trunk(weights, seen, which), which)[0]
         zero, sign, inner = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))

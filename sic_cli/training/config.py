@@ -24,7 +24,7 @@ class TrainConfig:
     stage "both" pays, against the first one's cost.
 
     The paper's terms, each off by default. draws: if above 1, the decoder sees so many random members
-    of the cells instead of their centres, and all losses are means over them. full: weight of the
+    of the indices instead of their centres, and all losses are means over them. full: weight of the
     finest level, at which every sample then pays as well. consistency: weight of the distance between
     a latent and that of its decoded picture.
     """

@@ -69,7 +69,7 @@ def build_engine(
             *model.analysis.parameters(),
             *model.synthesis.parameters(),
             *(vivid.parameters() if vivid else ()),
-            model.centre,
+            model.reconstruction_offset,
         ):
             p.copy_(p.half().float())
         weights = model.context.weights().map(lambda v: v.numpy())
@@ -84,21 +84,21 @@ def build_engine(
         logs=model.logs.numpy(),
         arrays=arrays,
         unit=model.unit.numpy(),
-        octaves=table.octaves,
-        centre=model.centre.detach().numpy(),
-        spread=np.full((levels, channels), 0.3, np.float32),
+        depths=table.depths,
+        reconstruction_offset=model.reconstruction_offset.detach().numpy(),
+        dead_zone_scale=np.full((levels, channels), 0.3, np.float32),
         psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
     )
     return assembled(release)
 
 
-def spreads(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """float32 (K, C): mean magnitude inside cell 0, in units of its half width."""
+def dead_zone_scales(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """float32 (K, C): mean magnitude inside the dead zone, in units of its half width."""
     table = machine.table
     out = np.full((table.levels, table.channels), 0.3, np.float32)
     magnitude = np.abs(np.concatenate([v.reshape(table.channels, -1) for v in latents], 1))
     for level in range(1, table.levels + 1):
-        ratio = magnitude / table.width(level)[:, None]
+        ratio = magnitude / table.step_sizes(level)[:, None]
         inside = ratio < 1
         mean = (ratio * inside).sum(1) / np.maximum(1, inside.sum(1))
         out[level - 1] = np.clip(mean, 0.01, 0.5)
@@ -113,9 +113,9 @@ def psnr_fit(
     for level in range(1, machine.table.levels + 1):
         seen, true = [], []
         for pixels, latent in zip(crops, latents, strict=True):
-            cells = machine.cells(latent)
-            at = dead_zone.at_octaves(cells, machine.table, machine.table.octaves[level - 1])
-            place = machine.place(at, level, "mean", 0)
+            indices = machine.quantise(latent)
+            at = dead_zone.at_depths(indices, machine.table, machine.table.depths[level - 1])
+            place = machine.dequantise(at, level, "mean", 0)
             error = float(
                 np.square(latent - place, dtype=np.float64).sum() / (latent[0].size * 768)
             )
@@ -198,7 +198,7 @@ def write_release(
     """Fit tables and estimates of a model to crops, and write its folder."""
     machine = build_engine(model, plain_arrays(), vivid)
     latents = [machine.analyse(c) for c in crops]
-    arrays = fit(machine.table, machine.runner.classes, (machine.cells(v) for v in latents))
+    arrays = fit(machine.table, machine.runner.classes, (machine.quantise(v) for v in latents))
     tensors: dict[str, Tensor] = {}
     parts = {"analysis.": model.analysis, "synthesis.": model.synthesis}
     for prefix, part in (parts | ({VIVID: vivid} if vivid else {})).items():
@@ -210,9 +210,9 @@ def write_release(
         "reach": model.reach.to(torch.int8),
         "logs": model.logs.to(torch.int16),
         "unit": model.unit.clone(),
-        "octaves": model.octaves.to(torch.int8),
-        "centre": model.centre.detach().half(),
-        "spread": torch.from_numpy(spreads(machine, latents)).half(),
+        "octaves": model.depths.to(torch.int8),
+        "centre": model.reconstruction_offset.detach().half(),
+        "spread": torch.from_numpy(dead_zone_scales(machine, latents)).half(),
         "psnr_fit": torch.from_numpy(psnr_fit(machine, crops[:48], latents[:48])),
     }
     data = save(tensors)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..codec.entropy.tables import TOTAL, FrequencyTable
 from ..codec.inference.integer_network import INNER, SIGN, ZERO, ClassRange
-from ..codec.quantization.dead_zone import Cells
-from ..codec.quantization.step_sizes import LevelTable
+from ..codec.quantization.dead_zone import Indices
+from ..codec.quantization.step_sizes import StepSizes
 from ..codec.symbols.class_runs import Symbols
 from ..codec.symbols.coding_tables import CodingTables, block_arrays
 from ..codec.symbols.layer_coder import Classes, Walk
@@ -64,9 +64,9 @@ def frequencies(ones: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def fit(
-    table: LevelTable, classes: Classes, goals: Iterable[Cells], prior: float = 16.0
+    table: StepSizes, classes: Classes, goals: Iterable[Indices], prior: float = 16.0
 ) -> dict[str, NDArray[np.int64]]:
-    """The arrays of `CodingTables.from_arrays`, fitted to cells of training pictures.
+    """The arrays of `CodingTables.from_arrays`, fitted to indices of training pictures.
 
     prior: how many decisions a class's own logit counts for.
     """
@@ -74,9 +74,9 @@ def fit(
     tables = CodingTables.from_arrays(plain)
     tally, walk = Tally(), Walk(table, tables, classes)
     for goal in goals:
-        cells = np.zeros_like(goal)
+        indices = np.zeros_like(goal)
         for level in range(1, table.levels + 1):
-            cells = walk.layer(level, cells, tally, goal)
+            indices = walk.layer(level, indices, tally, goal)
     kinds = {
         "zero": tuple(t.single for t in tables.zero),
         "sign": tables.sign,

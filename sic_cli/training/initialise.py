@@ -1,6 +1,6 @@
 """Stage 1: everything that a model knows before any network is trained.
 
-The KLT of 16x16 patches, the spread of its coefficients, the level table and the place where the
+The KLT of 16x16 patches, the spread of its coefficients, the step-size table and the place where the
 context network's features are one. A model at this stage is already a codec: the row "one linear
 transform" of the tables in the design notes.
 """
@@ -18,12 +18,12 @@ from torch import Tensor
 
 from ..codec.inference.config import PATCH, STRIDE, ModelConfig
 from ..codec.networks.codec_model import CodecModel
-from ..codec.quantization.step_sizes import LevelTable, staggered
+from ..codec.quantization.step_sizes import StepSizes, staggered
 from .checkpoint import table_of
 from .data import Crops
 
 COLOUR_FINER = 1
-"""Extra octaves for channels that carry the mean colour of a patch: the eye sees flat areas first."""
+"""Extra depths for channels that carry the mean colour of a patch: the eye sees flat areas first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def colour_channels(basis: Tensor, channels: int) -> NDArray[np.int8]:
     return np.where(share.numpy() > 0.5, COLOUR_FINER, 0).astype(np.int8)
 
 
-def level_table(config: ModelConfig, start: Start) -> LevelTable:
-    """The level table of a new model."""
+def step_size_table(config: ModelConfig, start: Start) -> StepSizes:
+    """The step-size table of a new model."""
     finer = colour_channels(start.basis, config.channels)
     return staggered(
         config.channels,
@@ -69,16 +69,18 @@ def level_table(config: ModelConfig, start: Start) -> LevelTable:
     )
 
 
-def reach(table: LevelTable, std: Tensor) -> Tensor:
-    """float (C,), whole: octave at which 2 |cell| + 1 is 16 for a latent of one standard deviation."""
+def reach(table: StepSizes, std: Tensor) -> Tensor:
+    """float (C,), whole: depth at which 2 |interval| + 1 is 16 for a latent of one standard deviation."""
     unit = torch.from_numpy(table.unit)
     return torch.round(torch.log2(unit / (2 * std[: table.channels]) * 16))
 
 
 def laplace(model: CodecModel, std: Tensor) -> Tensor:
     """float (S, 3 C): the logits of every step for Laplace sources of these deviations (C,)."""
-    cells = (model.width(model.steps[1:]) / (std / math.sqrt(2))).clamp(0.1, 12).nan_to_num(0.0)
-    return torch.cat([cells, torch.zeros_like(cells), cells], 1)
+    logit = (
+        (model.step_sizes(model.steps[1:]) / (std / math.sqrt(2))).clamp(0.1, 12).nan_to_num(0.0)
+    )
+    return torch.cat([logit, torch.zeros_like(logit), logit], 1)
 
 
 def new_context(model: CodecModel, width: int, blocks: int) -> CodecModel:

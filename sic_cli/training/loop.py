@@ -38,9 +38,9 @@ from .optimiser import Muon
 FROZEN = {
     "joint": (),
     "both": (),
-    "decoder": ("analysis.", "context.", "centre"),
-    "decoding": ("analysis.", "centre"),
-    "context": ("analysis.", "synthesis.", "vivid.", "centre"),
+    "decoder": ("analysis.", "context.", "reconstruction_offset"),
+    "decoding": ("analysis.", "reconstruction_offset"),
+    "context": ("analysis.", "synthesis.", "vivid.", "reconstruction_offset"),
 }
 
 
@@ -73,9 +73,9 @@ class Run:
 
 
 def new_model(config: ModelConfig, crops: Crops, patches: int = 300_000) -> CodecModel:
-    """A model at stage 1: the KLT, its level table, networks whose last layers are zero."""
+    """A model at stage 1: the KLT, its step-size table, networks whose last layers are zero."""
     first = beginning.klt(crops, patches)
-    table = beginning.level_table(config, first)
+    table = beginning.step_size_table(config, first)
     model = CodecModel(config, table)
     std = first.std[: config.channels]
     with torch.no_grad():

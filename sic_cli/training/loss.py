@@ -25,19 +25,19 @@ GUARD = 0.9
 
 
 def cut(latent: Tensor, width: Tensor) -> Tensor:
-    """Cells of a latent (B, C, h, w) for widths (B, C); whole numbers, 0 where not sent."""
+    """Indices of a latent (B, C, h, w) for widths (B, C); whole numbers, 0 where not sent."""
     width = width[:, :, None, None]
     return latent.sign() * torch.floor(latent.abs() / width)
 
 
 def layer_bits(model: CodecModel, latent: Tensor, step: Tensor) -> Tensor:
-    """Bits (B,) of one step for each sample, given all coarser cells.
+    """Bits (B,) of one step for each sample, given all coarser indices.
 
     latent: float (B, C, h, w), no gradient; step: int64 (B,). What follows the network is computed for
     the channels alone that each sample's step refines, a third of all: these are rows of (B C, h, w).
     """
     before, after = model.steps[step], model.steps[step + 1]
-    parent, channels = cut(latent, model.width(before)), model.config.channels
+    parent, channels = cut(latent, model.step_sizes(before)), model.config.channels
     said = model.context(features(parent, before, model.reach, model.logs), step)
     rows = (after > before).flatten().nonzero()[:, 0]
     sample = rows // channels
@@ -48,7 +48,7 @@ def layer_bits(model: CodecModel, latent: Tensor, step: Tensor) -> Tensor:
     places = rows + 2 * channels * sample  # of the first of three kinds
     zero, sign, inner = (of(said, places + kind * channels) for kind in range(3))
     value, was = of(latent, rows), of(parent, rows).abs()
-    size = torch.floor(value.abs() / of(model.width(after), rows)[:, None, None])
+    size = torch.floor(value.abs() / of(model.step_sizes(after), rows)[:, None, None])
     alive, leaving, first = size > 0, was == 0, of(before < 0, rows)[:, None, None]
     bits = torch.where(leaving, F.softplus(torch.where(alive, zero, -zero)), 0.0)
     bits = bits + torch.where(leaving & alive, F.softplus(-sign * value.sign()), 0.0)
@@ -100,13 +100,13 @@ def seams(error: Tensor, pixels: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What of a latent (B, C, h, w) is sent at a level (B,): its cells (B, C, h, w), as wide as `width`
+    """What of a latent (B, C, h, w) is sent at a level (B,): its indices (B, C, h, w), as wide as `width`
     (B, C), infinite where nothing is sent. guard: 1 where a latent gets a gradient, else 0."""
 
     latent: Tensor
     level: Tensor
     width: Tensor
-    cells: Tensor
+    indices: Tensor
     guard: Tensor
 
     def decoded(
@@ -115,12 +115,12 @@ class Sent:
         chance: torch.Generator | None = None,
         by: Synthesis | None = None,
     ) -> Tensor:
-        """Pixels of the centres of the cells or, with `chance`, of a random member of each. by: the
+        """Pixels of the centres of the intervals or, with `chance`, of a random member of each. by: the
         decoder, the faithful one where nobody says."""
         known = self.latent.detach()
         if chance is None:
-            centre = model.centre[self.level][:, :, None, None]
-            place = self.cells.sign() * (self.cells.abs() + centre)
+            reconstruction_offset = model.reconstruction_offset[self.level][:, :, None, None]
+            place = self.indices.sign() * (self.indices.abs() + reconstruction_offset)
         else:
             place = self.member(known, chance)
         finite = torch.where(torch.isinf(self.width), 0.0, self.width)[:, :, None, None]
@@ -129,9 +129,9 @@ class Sent:
         return made
 
     def member(self, known: Tensor, chance: torch.Generator) -> Tensor:
-        """Places in units of cells, drawn as `codec.quantization.sampling.sample` draws them; how near to 0 those in
-        cell 0 are is taken from the latent itself, by sample and channel."""
-        none = self.cells == 0
+        """Places in units of the step size, drawn as `codec.quantization.sampling.sample` draws them; how near to 0 those in
+        the dead zone are is taken from the latent itself, by sample and channel."""
+        none = self.indices == 0
         near = (known / self.width[:, :, None, None]).abs() * none
         scale = near.sum((2, 3), keepdim=True) / none.sum((2, 3), keepdim=True).clamp_min(1)
         scale = scale.clamp_min(1e-3)
@@ -140,12 +140,12 @@ class Sent:
         )
         inside = -scale * torch.log1p(-uniform * (1 - torch.exp(-1 / scale)))
         inside = inside.clamp_max(1 - 1e-6) * torch.where(side < 0.5, -1.0, 1.0)
-        return torch.where(none, inside, self.cells.sign() * (self.cells.abs() + uniform))
+        return torch.where(none, inside, self.indices.sign() * (self.indices.abs() + uniform))
 
 
 def sent(model: CodecModel, latent: Tensor, level: Tensor) -> Sent:
     """What is sent at `level` (B,), from 0."""
-    known, width = latent.detach(), model.width(model.octaves[level])
+    known, width = latent.detach(), model.step_sizes(model.depths[level])
     guard = (known.abs() >= GUARD * width[:, :, None, None]).float()
     return Sent(latent, level, width, cut(known, width), guard)
 

@@ -30,7 +30,7 @@ LEARNING = ("joint", "both")
 
 @dataclass(slots=True)
 class Objective:
-    """norms: running means (TERMS, K), 0 where there is none yet; members: draws places in cells."""
+    """norms: running means (TERMS, K), 0 where there is none yet; members: draws places in intervals."""
 
     model: CodecModel
     config: TrainConfig
@@ -85,7 +85,7 @@ class Objective:
         return drawn, steps[:, :0] if config.stage == "decoder" else steps
 
     def pictures(self, what: Sent, original: Tensor, shift: tuple[int, int], draws: int) -> Tensor:
-        """The loss of what is shown at some levels, expected over `draws` members of the cells.
+        """The loss of what is shown at some levels, expected over `draws` members of the intervals.
 
         Of two decoders the faithful one pays for squared errors and rate; the vivid one for looks, and
         for squared errors beside them. All of it reaches the encoder.
@@ -107,7 +107,7 @@ class Objective:
         return loss + config.vivid * other
 
     def shown(self, what: Sent, decoder: Synthesis, draws: int) -> list[Tensor]:
-        """What a decoder makes of the centres of the cells or, if `draws` > 1, of random members."""
+        """What a decoder makes of the centres of the intervals or, if `draws` > 1, of random members."""
         members = self.members if draws > 1 else None
         return [what.decoded(self.model, members, decoder) for _ in range(draws)]
 

@@ -53,8 +53,8 @@ def test_the_base_is_the_context_network_of_the_codec(
     own = ContextNet(model.config, len(model.step_level))
     own.load_state_dict(model.context.state_dict())
     step = torch.tensor([2])
-    octave = model.steps[step]
-    seen = features(cut(latent, model.width(octave)), octave, model.reach, model.logs)
+    depth = model.steps[step]
+    seen = features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
     assert model.step_level == start.step_level and torch.equal(model.steps, start.steps)
     with torch.no_grad():
         assert torch.equal(model.context(seen, step), own(seen, step))

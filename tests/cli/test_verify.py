@@ -80,16 +80,16 @@ def test_devices_that_agree_and_devices_that_do_not(
 
     import sic_cli.codec.decode as module
 
-    real = module.decode_cells
+    real = module.decode_indices
     calls = []
 
     def slips(*words: object) -> object:
-        cells, level, fault = real(*words)  # type: ignore[arg-type]
+        indices, level, fault = real(*words)  # type: ignore[arg-type]
         calls.append(1)
         second = len(calls) == 3  # each device: once for symbols, once for pixels
-        return (cells + 1 if second else cells), level, fault
+        return (indices + 1 if second else indices), level, fault
 
-    monkeypatch.setattr(module, "decode_cells", slips)
+    monkeypatch.setattr(module, "decode_indices", slips)
     found = checksums(parsed)
     symbols(parsed, "a", ["cpu", "auto"], 255, found)
     assert found.wrong and "other symbols" in found.wrong

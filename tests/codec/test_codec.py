@@ -19,7 +19,7 @@ from sic_cli.codec import engine as engines
 from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.bitstream.truncate import truncate
 from sic_cli.codec.bitstream.writer import write
-from sic_cli.codec.decode import decode, decode_cells
+from sic_cli.codec.decode import decode, decode_indices
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.entropy import new_decoder, new_encoder
@@ -47,9 +47,9 @@ def test_symbols_round_trip_at_every_level_and_size(tiny: Card, size: tuple[int,
     pixels = made_picture(*size, seed=sum(size))
     parsed = parse(encode(pixels, tiny))
     machine = engine(tiny)
-    cells = machine.cells(machine.analyse(pixels))
-    got, level, fault = decode_cells(machine, parsed, parsed.level)
-    assert fault is None and level == 5 and np.array_equal(got, cells)
+    indices = machine.quantise(machine.analyse(pixels))
+    got, level, fault = decode_indices(machine, parsed, parsed.level)
+    assert fault is None and level == 5 and np.array_equal(got, indices)
     for level in range(1, 6):
         assert decode(parsed, level=level).pixels.shape == pixels.shape
 
@@ -63,7 +63,7 @@ def test_any_cells_survive_the_walk(
     latent = (rng.laplace(size=(8, -(-height // 16), -(-width // 16))) * scale * 10).astype(
         np.float32
     )
-    goal = machine.cells(latent)
+    goal = machine.quantise(latent)
     made, read = np.zeros_like(goal), np.zeros_like(goal)
     for level in range(1, 6):
         encoder = new_encoder()
@@ -87,7 +87,7 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
     arrays = plain_arrays()
     arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, ZERO.count)))
     machine = build_engine(model, arrays)
-    goal = machine.cells(machine.analyse(made_picture(90, 70, 3)))
+    goal = machine.quantise(machine.analyse(made_picture(90, 70, 3)))
     made, read, size = np.zeros_like(goal), np.zeros_like(goal), []
     for level in range(1, 5):
         encoder = new_encoder()
@@ -95,7 +95,7 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
         size.append(len(payload := encoder.finish()))
         read = machine.walk.layer(level, read, Reading(new_decoder(payload)))
         assert (made[4 * level :] == 0).all() and np.array_equal(made, read)
-        out = machine.synthesise(machine.place(read, level, "mean", 0), level, 90, 70)
+        out = machine.synthesise(machine.dequantise(read, level, "mean", 0), level, 90, 70)
         assert out.shape == (90, 70, 3)
     assert np.array_equal(read, goal) and np.abs(goal).max() > 3 and min(size) > 0
 
@@ -105,8 +105,8 @@ def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: Card) -> 
     with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:
         pixels = np.array(file.convert("RGB"))[100:356, 200:520]
     machine, parsed = engine(shipped), parse(encode(pixels, shipped))
-    cells, _, _ = decode_cells(machine, parsed, parsed.level)
-    known = information(machine, cells) / 8
+    indices, _, _ = decode_indices(machine, parsed, parsed.level)
+    known = information(machine, indices) / 8
     for level, (end, bits) in enumerate(zip(parsed.ends, known, strict=True), 1):
         assert bits * 0.97 < end < bits * 1.015 + 100 + 12 * level, level
 
@@ -138,7 +138,7 @@ def test_truncating_equals_encoding_at_that_level_and_a_raw_cut(
 def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> None:
     whole = parse(coded)
     machine = engine(tiny)
-    known = {k: decode_cells(machine, whole, k)[0] for k in range(1, 6)}
+    known = {k: decode_indices(machine, whole, k)[0] for k in range(1, 6)}
     near = {end + d for end in whole.ends for d in (-1, 0, 1)}
     decoded = 0
     for cut in range(len(coded) + 1):
@@ -150,8 +150,8 @@ def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> Non
             continue
         assert parsed.level == expect and parsed.layers == whole.layers[:expect]
         if expect and (cut in near or cut % 97 == 0):
-            cells, level, fault = decode_cells(machine, parsed, parsed.level)
-            assert level == expect and fault is None and np.array_equal(cells, known[expect])
+            indices, level, fault = decode_indices(machine, parsed, parsed.level)
+            assert level == expect and fault is None and np.array_equal(indices, known[expect])
             decoded += 1
     assert decoded > 12
 
@@ -258,8 +258,8 @@ def test_strips_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPat
     pixels = made_picture(400, 60, 9)
     machine = engine(tiny)
     latent = machine.analyse(pixels)
-    cells = machine.cells(latent)
-    placed = machine.place(cells, 5, "mean", 0)
+    indices = machine.quantise(latent)
+    placed = machine.dequantise(indices, 5, "mean", 0)
     whole = machine.synthesise(placed, 5, 400, 60)
     monkeypatch.setattr(tiles, "STRIP_LATENTS", 20)
     monkeypatch.setattr(tiles, "PAINTED_LATENTS", 20)
@@ -273,7 +273,7 @@ def test_columns_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPa
     pixels = made_picture(60, 700, 9)
     machine = engine(tiny)
     latent = machine.analyse(pixels)
-    placed = machine.place(machine.cells(latent), 5, "mean", 0)
+    placed = machine.dequantise(machine.quantise(latent), 5, "mean", 0)
     whole = machine.synthesise(placed, 5, 60, 700)
     monkeypatch.setattr(tiles, "WIDE", 9)
     assert len(list(tiles.columns(44, 3))) > 3
@@ -288,7 +288,7 @@ def test_strips_of_the_head_give_the_whole_picture(
 ) -> None:
     pixels = made_picture(210, 60, 9)
     machine = engine(tiny)
-    placed = machine.place(machine.cells(machine.analyse(pixels)), 5, "mean", 0)
+    placed = machine.dequantise(machine.quantise(machine.analyse(pixels)), 5, "mean", 0)
     whole = machine.synthesise(placed, 5, 210, 60)
     monkeypatch.setattr(transforms, "HEAD_POSITIONS", positions)
     strips = machine.synthesise(placed, 5, 210, 60).astype(int)
@@ -301,10 +301,10 @@ def test_places_in_cells_do_not_depend_on_how_many_are_drawn_together(
     tiny: Card, kind: str, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = engine(tiny)
-    cells = machine.cells(machine.analyse(made_picture(210, 60, 9)))
-    whole = machine.picture(cells, 4, kind, 7, 210, 60)
+    indices = machine.quantise(machine.analyse(made_picture(210, 60, 9)))
+    whole = machine.picture(indices, 4, kind, 7, 210, 60)
     monkeypatch.setattr(engines, "PLACED_POSITIONS", positions)
-    assert np.array_equal(machine.picture(cells, 4, kind, 7, 210, 60), whole)
+    assert np.array_equal(machine.picture(indices, 4, kind, 7, 210, 60), whole)
 
 
 @pytest.mark.parametrize("positions", [tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS])
@@ -346,6 +346,6 @@ def test_files_and_pixels_do_not_depend_on_threads(
     for threads in (1, 2, 3):
         monkeypatch.setattr(parallel, "_CHOSEN", threads)
         latent = machine.analyse(pixels)
-        placed = machine.place(machine.cells(latent), 16, "mean", 0)
+        placed = machine.dequantise(machine.quantise(latent), 16, "mean", 0)
         made.append((latent.tobytes(), machine.synthesise(placed, 16, 512, 512).tobytes()))
     assert made[0] == made[1] == made[2]

@@ -30,12 +30,12 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_file_is_that_of_one_step_after_another(
     tiny: Card, level: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine, cells = engine(tiny), np.zeros((8, 2, 2), np.int16)
-    with lookahead.walk_ahead(machine, cells, level) as walk:
+    machine, indices = engine(tiny), np.zeros((8, 2, 2), np.int16)
+    with lookahead.walk_ahead(machine, indices, level) as walk:
         assert not isinstance(walk._classes, Following)
     made = encode(PIXELS, tiny, level=level)
     monkeypatch.setattr(lookahead, "LARGE", 0)
-    with lookahead.walk_ahead(machine, cells, level) as walk:
+    with lookahead.walk_ahead(machine, indices, level) as walk:
         assert isinstance(walk._classes, Following)
     assert encode(PIXELS, tiny, level=level) == made
 

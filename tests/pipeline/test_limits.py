@@ -219,7 +219,7 @@ def test_memory_that_ends_is_our_error_from_every_door(
         raise fault
 
     monkeypatch.setattr(Engine, "latents", fails)
-    monkeypatch.setattr("sic_cli.codec.decode.decode_cells", fails)
+    monkeypatch.setattr("sic_cli.codec.decode.decode_indices", fails)
     pixels = np.zeros((8, 8, 3), np.uint8)
     doors: dict[str, Callable[[], object]] = {
         "encode a file": lambda: sic_cli.encode(photo, model="tiny", device="cpu"),

@@ -192,9 +192,9 @@ def test_training_goes_on_from_a_release(tiny: Card) -> None:
         assert np.array_equal(getattr(known, name), getattr(again, name)), name
     assert all(np.array_equal(a, b) for a, b in zip(known.mid, again.mid, strict=True))
     picture = made_picture(64, 80, 3)
-    cells = engine(tiny).cells(engine(tiny).analyse(picture))
+    indices = engine(tiny).quantise(engine(tiny).analyse(picture))
     here = build_engine(model, release.arrays)
-    assert np.array_equal(here.cells(here.analyse(picture)), cells)
+    assert np.array_equal(here.quantise(here.analyse(picture)), indices)
     one_step(model, optimisers_for(model, TrainConfig()), 1)
 
 
@@ -265,15 +265,16 @@ def test_a_release_of_two_decoders_mixes_them_and_keeps_the_symbols(
     half = decoder_at(release, 0.5)["exit.bias"]
     assert np.abs(end - own).max() > 0.1 and np.allclose(half, (own + end) / 2, atol=1e-3)
     machine = engine(card)
-    cells = machine.cells(machine.analyse(picture))
+    indices = machine.quantise(machine.analyse(picture))
     seen = [
-        machine.synthesise(machine.place(cells, 5, "mean", 0), 5, 40, 50, r) for r in (0, 0.5, 1)
+        machine.synthesise(machine.dequantise(indices, 5, "mean", 0), 5, 40, 50, r)
+        for r in (0, 0.5, 1)
     ]
     means = [float(v.mean()) for v in seen]
     assert means[0] < means[1] < means[2]
     plain = engine(alone)
     assert load(alone).vivid is not None and np.array_equal(
-        plain.synthesise(plain.place(cells, 5, "mean", 0), 5, 40, 50, 1.0), seen[0]
+        plain.synthesise(plain.dequantise(indices, 5, "mean", 0), 5, 40, 50, 1.0), seen[0]
     )
 
 
@@ -293,10 +294,10 @@ def test_members_lie_inside_their_cells(model: CodecModel) -> None:
     what = sent(model, latent, torch.tensor([1, 4]))
     chance = torch.Generator().manual_seed(1)
     place = what.member(latent, chance)
-    assert torch.equal(place.sign() * place.abs().floor(), what.cells)
+    assert torch.equal(place.sign() * place.abs().floor(), what.indices)
     assert not torch.equal(place, what.member(latent, chance))
-    near = (latent / what.width[:, :, None, None]).abs()[what.cells == 0].mean()
-    assert place.abs()[what.cells == 0].mean() == pytest.approx(near.item(), rel=0.3)
+    near = (latent / what.width[:, :, None, None]).abs()[what.indices == 0].mean()
+    assert place.abs()[what.indices == 0].mean() == pytest.approx(near.item(), rel=0.3)
 
 
 @pytest.mark.parametrize(
@@ -323,17 +324,17 @@ TERMS_OFF = {"draws": 1, "full": 0.0, "consistency": 0.0, "statistics": 0.0}
 def test_expected_losses_are_means_over_members(model: CodecModel) -> None:
     """Many members give nearly the same loss each time, two do not."""
 
-    def spread(draws: int) -> float:
+    def dead_zone_scale(draws: int) -> float:
         objective = objective_of(model, draws=draws, bits_weight=0.0)
         with torch.no_grad():
             found = [objective(pixels_of(3, 1), np.random.default_rng(3)).item() for _ in range(6)]
         return float(np.std(found))
 
-    assert 0 < spread(16) < spread(2)
+    assert 0 < dead_zone_scale(16) < dead_zone_scale(2)
 
 
 def test_a_model_whose_pictures_encode_alike_is_consistent(model: CodecModel) -> None:
-    """At the start both transforms are one rotation: only the cells and the rest of the KLT differ."""
+    """At the start both transforms are one rotation: only the indices and the rest of the KLT differ."""
     pixels = pixels_of(4)
     latent = model.analysis(pixels).detach()
     what = sent(model, latent, torch.tensor([4, 4]))

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode_cells, file_engine
+from sic_cli.codec.decode import decode_indices, file_engine
 from sic_cli.codec.engine import Engine
 from sic_cli.codec.inference import context, convolution, integer_network, parallel
 from sic_cli.codec.networks import context as torch_context
@@ -67,13 +67,13 @@ OTHERWISE: dict[str, Callable[[], Any]] = {
 
 
 def together(machine: Engine, several: list[Any], step: int, channels_last: bool) -> np.ndarray:
-    """uint8 (B, 3, C, h, w): classes of all channels for several cells at once, from torch."""
+    """uint8 (B, 3, C, h, w): classes of all channels for several indices at once, from torch."""
     weights = machine.release.context.map(torch.from_numpy)
     reach, logs = (torch.from_numpy(a) for a in (machine.release.reach, machine.release.logs))
     with torch_context.exact():
         now = torch.from_numpy(np.stack(several)).float()
-        octave = torch.from_numpy(machine.table.steps[step]).float().expand(len(several), -1)
-        seen = torch_context.features(now, octave, reach, logs)
+        depth = torch.from_numpy(machine.table.steps[step]).float().expand(len(several), -1)
+        seen = torch_context.features(now, depth, reach, logs)
         seen = seen.contiguous(memory_format=LAST[channels_last])
         which = torch.full((len(several),), step)
         whole = torch_context.logits(weights, torch_context.trunk(weights, seen, which), which)
@@ -96,34 +96,36 @@ def batches_and_pieces(run: Run) -> None:
         runner = machine.runner
         levels = (1, parsed.level) if run.scale == "PR" else range(1, parsed.level + 1)
         for level in levels:
-            cells = decode_cells(machine, parsed, level)[0]
+            indices = decode_indices(machine, parsed, level)[0]
             step = machine.table.steps_of(level)[-1]
             channels = np.arange(machine.table.channels)
-            want = runner.classes(cells, step, channels)
+            want = runner.classes(indices, step, channels)
             for size, channels_last in itertools.product(BATCHES, LAST):
                 with run.case(
                     f"{name}, level {level}, batch {size}, channels last {channels_last}"
                 ):
-                    several = [np.roll(cells, i, 2) for i in range(size - 1)] + [cells]
+                    several = [np.roll(indices, i, 2) for i in range(size - 1)] + [indices]
                     got = together(machine, several, step, channels_last)
                     assert np.array_equal(got[-1], want)
-                    if size == 2:  # the other one: the same cells
+                    if size == 2:  # the other one: the same indices
                         assert np.array_equal(got[0], want)
                     compared += want.size
             for what, cut in OTHERWISE.items():
                 for threads in (1, 3):
                     with run.case(f"{name}, level {level}, {what}, {threads} threads"), cut():
-                        assert np.array_equal(runner.classes(cells, step, channels, threads), want)
+                        assert np.array_equal(
+                            runner.classes(indices, step, channels, threads), want
+                        )
                     compared += want.size
     run.note(f"{compared} classes compared")
     machine = file_engine(parse(good()["tiny-photo.sic"]), "cpu")
-    cells = decode_cells(machine, parse(good()["tiny-photo.sic"]), 5)[0]
+    indices = decode_indices(machine, parse(good()["tiny-photo.sic"]), 5)[0]
     with run.case("control: other cells give other classes"):
         step = machine.table.steps_of(5)[-1]
-        two = together(machine, [cells, np.roll(cells, 1, 2)], step, False)
+        two = together(machine, [indices, np.roll(indices, 1, 2)], step, False)
         assert not np.array_equal(two[0], two[1])
     with run.case("control: the pieces are others"):
-        high, across = cells.shape[1:]
+        high, across = indices.shape[1:]
         whole = len(parallel.bands(high, across)), len(list(convolution.blocks(slice(0, high), 1)))
         assert whole == (1, 1)
         with pieces(block=1, band=1):

@@ -11,7 +11,7 @@ import numpy as np
 
 from sic_cli.codec.bitstream.reader import Parsed, parse
 from sic_cli.codec.bitstream.writer import write
-from sic_cli.codec.decode import decode_cells, file_engine
+from sic_cli.codec.decode import decode_indices, file_engine
 from sic_cli.codec.entropy import new_decoder
 from sic_cli.codec.symbols.layer_coder import Reading
 from sic_cli.errors import CorruptError, ResourceError, SicError
@@ -201,8 +201,8 @@ def flips_under_the_checksum(run: Run) -> None:
                 layers[layer.level - 1] = replace(layer, payload=bytes(payload))
                 forged = parse(write(parsed.header, parsed.chunks, layers))
                 assert forged.fault is None and forged.level == parsed.level
-                before = decode_cells(machine, parsed, layer.level - 1)[0]
-                true = decode_cells(machine, parsed, layer.level)[0]
+                before = decode_indices(machine, parsed, layer.level - 1)[0]
+                true = decode_indices(machine, parsed, layer.level)[0]
                 try:
                     reading = Reading(new_decoder(bytes(payload)))
                     got = machine.walk.layer(layer.level, before, reading)
@@ -213,7 +213,7 @@ def flips_under_the_checksum(run: Run) -> None:
                     continue  # a bit behind the last symbol: the picture is the true one
                 wrong += silent
                 try:
-                    reached, fault = decode_cells(machine, forged, forged.level)[1:]
+                    reached, fault = decode_indices(machine, forged, forged.level)[1:]
                     assert reached == layer.level - 1 and fault, "a wrong picture shown as right"
                     assert f"layer {layer.level}" in fault
                 except SicError as error:
@@ -231,7 +231,7 @@ def _digest_names_its_byte(run: Run) -> None:
     layers[2] = replace(layers[2], digest=layers[2].digest ^ 1)
     forged = parse(write(parsed.header, parsed.chunks, layers))
     with run.case("a wrong digest is told with its byte"):
-        fault = decode_cells(file_engine(parsed, "cpu"), forged, forged.level)[2]
+        fault = decode_indices(file_engine(parsed, "cpu"), forged, forged.level)[2]
         names_the_place(fault, 3, parsed.ends[1])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import sic_cli.codec.entropy
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode, decode_cells, file_engine
+from sic_cli.codec.decode import decode, decode_indices, file_engine
 from tests.conftest import ROOT
 from tests.reference import reader as reference
 from tests.trust.campaign import Run, trial
@@ -30,7 +30,7 @@ def golden_files(run: Run) -> None:
             assert [r["digest"] for r in rows] == facts[name]["digests"]  # type: ignore[attr-defined]
         for level in range(1, parsed.level + 1):
             with run.case(f"{name}, level {level}"):
-                _, reached, fault = decode_cells(machine, parsed, level)
+                _, reached, fault = decode_indices(machine, parsed, level)
                 assert (reached, fault) == (level, None)
         with run.case(f"{name}: pixels"):
             made = decode(parsed)
@@ -73,10 +73,10 @@ def without_constriction(run: Run) -> None:
     for name, data in files.items():
         parsed = parse(data)
         machine = file_engine(parsed, "cpu")
-        want = decode_cells(machine, parsed, parsed.level)[0]
+        want = decode_indices(machine, parsed, parsed.level)[0]
         with run.case(name), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sic_cli.codec.entropy, "coder_name", lambda: "plain")
-            got, level, fault = decode_cells(machine, parsed, parsed.level)
+            got, level, fault = decode_indices(machine, parsed, parsed.level)
             assert (level, fault) == (parsed.level, None) and np.array_equal(got, want)
 
 

@@ -170,10 +170,10 @@ def layers_of_nothing(like: Parsed, width: int, height: int) -> list[ForgedLayer
     """Empty payloads with the digests of what they decode to."""
     machine = file_engine(like, "cpu")
     shape = (machine.table.channels, -(-height // 16), -(-width // 16))
-    cells, check, out = np.zeros(shape, np.int32), 0, []
+    indices, check, out = np.zeros(shape, np.int32), 0, []
     for level in range(1, like.header.levels + 1):
-        cells = machine.walk.layer(level, cells, Reading(new_decoder(b"")))
-        check = digest(machine.table, level, cells, check)
+        indices = machine.walk.layer(level, indices, Reading(new_decoder(b"")))
+        check = digest(machine.table, level, indices, check)
         out.append(ForgedLayer(level, 0, check, b""))
     return out
 

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from sic_cli.codec import engine as engines
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode, decode_cells, file_engine
+from sic_cli.codec.decode import decode, decode_indices, file_engine
 from sic_cli.codec.inference import (
     context,
     convolution,
@@ -251,21 +251,21 @@ def fresh_engines() -> Iterator[None]:
 
 
 def feature_tables() -> None:
-    """What `context.features` makes of every cell, in torch, against the table of shifts that the worker
+    """What `context.features` makes of every interval, in torch, against the table of shifts that the worker
     compares with Python's whole numbers."""
-    cells = torch.arange(
+    indices = torch.arange(
         1 - integer_network.MAGNITUDES, integer_network.MAGNITUDES, dtype=torch.float32
     )
     lifts, logs = torch.tensor(list(LIFTS)), torch_context.magnitude_logs()
-    several = cells.expand(1, len(lifts), 1, -1)
+    several = indices.expand(1, len(lifts), 1, -1)
     with torch_context.exact():
         got = torch_context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[
             0, :, 0
         ]
-    octaves = np.full(len(lifts), 5, np.int32)
+    depths = np.full(len(lifts), 5, np.int32)
     reach, whole_logs = (v.numpy().astype(np.int32) for v in (lifts + 5, logs))
     table = integer_network.feature_table(
-        reach, octaves, whole_logs, cells.numpy().astype(np.int32)
+        reach, depths, whole_logs, indices.numpy().astype(np.int32)
     )
     want = np.concatenate([table[:, :, 0], table[:, :, 1]])
     assert want.any() and np.array_equal(got.numpy(), want)
@@ -321,7 +321,7 @@ def cuda(run: Run) -> None:
         parsed = parse(data)
         with run.case(name):
             on = {
-                d: decode_cells(file_engine(parsed, d), parsed, parsed.level)[0]
+                d: decode_indices(file_engine(parsed, d), parsed, parsed.level)[0]
                 for d in ("cpu", "cuda")
             }
             assert np.array_equal(on["cpu"], on["cuda"])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sic_cli.codec.bitstream.reader import Parsed, parse
-from sic_cli.codec.decode import decode_cells, file_engine
+from sic_cli.codec.decode import decode_indices, file_engine
 from sic_cli.codec.engine import Engine
 from sic_cli.codec.entropy import new_decoder, plain_coder, range_coder
 from sic_cli.codec.entropy.tables import FrequencyTable
@@ -73,10 +73,10 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
         return out
 
     true = machine.walk._table
-    table = replace(true, unit=np.full_like(true.unit, np.nan))  # widths of cells decide nothing
+    table = replace(true, unit=np.full_like(true.unit, np.nan))  # widths of indices decide nothing
     path = Walk(table, machine.walk._tables, checked)
     shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
-    cells, digests = np.zeros(shape, np.int32), 0
+    indices, digests = np.zeros(shape, np.int32), 0
     watch = Watch()
     with pytest.MonkeyPatch.context() as patch:
         for module in LOOKED_THROUGH:
@@ -86,8 +86,8 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
         patch.setattr(parallel, "_CHOSEN", 1)
         for layer in parsed.layers:
             coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
-            cells = path.layer(layer.level, cells, coder)
-            digests = digest(table, layer.level, cells, digests)
+            indices = path.layer(layer.level, indices, coder)
+            digests = digest(table, layer.level, indices, digests)
             assert digests == layer.digest, "other cells without the widths"
     return watch
 
@@ -160,10 +160,10 @@ def float64_carrier(run: Run) -> None:
         machine = file_engine(parsed, "cpu")
         release, table = machine.release, machine.table
         wide = release.context.map(lambda array: torch.from_numpy(array).double())
-        cells: np.ndarray = np.zeros((1,), np.int32)
+        indices: np.ndarray = np.zeros((1,), np.int32)
         for level in range(0, parsed.level):
-            cells = (
-                decode_cells(machine, parsed, level)[0]
+            indices = (
+                decode_indices(machine, parsed, level)[0]
                 if level
                 else np.zeros(
                     (table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16)),
@@ -172,7 +172,7 @@ def float64_carrier(run: Run) -> None:
             )
             step = table.steps_of(level + 1)[0]
             with run.case(f"{name}, step {step}"):
-                compared += _compare(machine, wide, cells, step)
+                compared += _compare(machine, wide, indices, step)
     for name in ("tiny-made.sic", "sic-4-made.sic"):
         machine = file_engine(parse(good()[name]), "cpu")
         with run.case(f"{name}: largest sum of its network"):
@@ -182,18 +182,18 @@ def float64_carrier(run: Run) -> None:
     run.note(f"{compared} classes compared")
 
 
-def _compare(machine: Engine, wide: ContextWeights[Tensor], cells: np.ndarray, step: int) -> int:
+def _compare(machine: Engine, wide: ContextWeights[Tensor], indices: np.ndarray, step: int) -> int:
     release, table = machine.release, machine.table
     channels = np.flatnonzero(table.steps[step + 1] > table.steps[step])
-    got = machine.runner.classes(cells, step, channels)
+    got = machine.runner.classes(indices, step, channels)
     reach, logs = (torch.from_numpy(array).double() for array in (release.reach, release.logs))
     with torch_context.exact():
-        now = torch.from_numpy(cells).to(torch.float64)[None]
-        octave = torch.from_numpy(table.steps[step]).to(torch.float64)[None]
-        seen = torch_context.features(now, octave, reach, logs)
+        now = torch.from_numpy(indices).to(torch.float64)[None]
+        depth = torch.from_numpy(table.steps[step]).to(torch.float64)[None]
+        seen = torch_context.features(now, depth, reach, logs)
         which = torch.tensor([step])
         logit = torch_context.logits(wide, torch_context.trunk(wide, seen, which), which)[0]
-    whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *cells.shape[1:])
+    whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *indices.shape[1:])
     for row, kind in enumerate(RANGES):
         want = np.clip((whole[row][channels] >> 9) + kind.offset, 0, kind.count - 1)
         assert np.array_equal(got[row], want), f"kind {row} differs"

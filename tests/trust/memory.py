@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode, decode_cells
+from sic_cli.codec.decode import decode, decode_indices
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.inference import tiles, transforms
@@ -243,21 +243,21 @@ def _shape(run: Run, name: str, pixels: np.ndarray) -> int:
     card = find(name)
     machine = engine(card)
     parsed = parse(encode(pixels, card))
-    cells, level, fault = decode_cells(machine, parsed, parsed.level)
+    indices, level, fault = decode_indices(machine, parsed, parsed.level)
     assert (level, fault) == (card.config.levels, None)
-    assert np.array_equal(cells, machine.cells(machine.analyse(pixels)))
+    assert np.array_equal(indices, machine.quantise(machine.analyse(pixels)))
     whole = decode(parsed).pixels
     assert whole.shape == pixels.shape
     before = tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS
     try:
-        rows, across = cells.shape[1:]
+        rows, across = indices.shape[1:]
         most = max(2, rows * across // 4)
         tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS = (
             int(v) for v in run.rng.integers(1, most, 3)
         )
         far = np.abs(decode(parsed).pixels.astype(np.int16) - whole)
         assert far.max() <= 1 and (far > 0).mean() < 1e-3, int(far.max())
-        other = machine.cells(machine.analyse(pixels)) != cells
+        other = machine.quantise(machine.analyse(pixels)) != indices
         assert other.mean() < 1e-3, f"{other.mean():.1%} of the cells depend on the strips"
         return sum(1 for _ in tiles.strips(rows, across, 2 * card.config.blocks)) - 1
     finally:

@@ -6,7 +6,7 @@ import numpy as np
 
 from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.bitstream.truncate import truncate
-from sic_cli.codec.decode import decode, decode_cells
+from sic_cli.codec.decode import decode, decode_indices
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.weights.locate import find
@@ -50,10 +50,10 @@ def round_trips(run: Run) -> None:
                 data = encode(pixels, card)
                 assert encode(pixels, card) == data, "two encodings differ"
                 parsed = parse(data)
-                cells = machine.cells(machine.analyse(pixels))
-                got, level, fault = decode_cells(machine, parsed, parsed.level)
+                indices = machine.quantise(machine.analyse(pixels))
+                got, level, fault = decode_indices(machine, parsed, parsed.level)
                 assert fault is None and level == card.config.levels
-                assert np.array_equal(got, cells), "other symbols than were encoded"
+                assert np.array_equal(got, indices), "other symbols than were encoded"
                 level = int(run.rng.integers(1, card.config.levels + 1))
                 assert truncate(data, level) == encode(pixels, card, level=level)
                 made = decode(parse(data[: parsed.ends[level - 1]]))

@@ -21,7 +21,7 @@ import pytest
 
 import sic_cli.codec.entropy
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode_cells, file_engine
+from sic_cli.codec.decode import decode_indices, file_engine
 from sic_cli.codec.entropy import coder_name
 from sic_cli.codec.inference import parallel
 from sic_cli.codec.inference.context import ContextRunner
@@ -43,7 +43,7 @@ WHOLE_FILES = (
     "codec/inference/convolution.py",
 )
 FUNCTIONS = {
-    "codec/decode.py": ("decode_cells",),
+    "codec/decode.py": ("decode_indices",),
     "codec/symbols/coding_tables.py": ("from_arrays",),
     "codec/entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
     "codec/entropy/range_coder.py": ("_model", "decode", "__init__"),
@@ -234,7 +234,7 @@ def nothing_else_runs(run: Run) -> None:
                 try:
                     parsed = parse(data)
                     ContextRunner(release.context, release.reach, release.logs, machine.table.steps)
-                    decode_cells(machine, parsed, parsed.level)
+                    decode_indices(machine, parsed, parsed.level)
                 finally:
                     sys.setprofile(None)
     assert len(seen) > 20

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode, decode_cells, file_engine
+from sic_cli.codec.decode import decode, decode_indices, file_engine
 from sic_cli.codec.entropy import coder_name
 from sic_cli.codec.inference.convolution import convolved, kernel
 from sic_cli.codec.inference.integer_network import (
@@ -38,7 +38,7 @@ SIZES = (1, 2, 3, 7, 8, 16, 31, 64, 96, 128, 257, 512)
 PARTS = (1.0, 2.0**-7, 2.0**-9)
 """Weights are divided by these powers of two (`exact.scaled`)."""
 LIFTS = range(-12, 13)
-"""Octaves by which features are shifted; those of the releases are fewer."""
+"""Depths by which features are shifted; those of the releases are fewer."""
 
 Whole = NDArray[np.int64]
 
@@ -163,13 +163,13 @@ def proved() -> None:
 
 
 def symbols(prefix: str) -> str:
-    """SHA-256 of all cells of all golden files at their highest level."""
+    """SHA-256 of all indices of all golden files at their highest level."""
     total = hashlib.sha256()
     for data in good(prefix).values():
         parsed = parse(data)
-        cells, level, fault = decode_cells(file_engine(parsed, "cpu"), parsed, parsed.level)
+        indices, level, fault = decode_indices(file_engine(parsed, "cpu"), parsed, parsed.level)
         assert (level, fault) == (parsed.level, None), fault
-        total.update(np.ascontiguousarray(cells, "<i4").tobytes())
+        total.update(np.ascontiguousarray(indices, "<i4").tobytes())
     return total.hexdigest()
 
 
@@ -177,8 +177,8 @@ def features() -> str:
     """Every value that the table of features can hold, against Python's own whole numbers; -> SHA-256."""
     logs = np.array([round(16 * math.log2(2 * m + 1)) for m in range(MAGNITUDES)], np.int32)
     lifts = np.array(LIFTS, np.int32)
-    cells = np.arange(1 - MAGNITUDES, MAGNITUDES)
-    made = feature_table(lifts + 5, np.full_like(lifts, 5), logs, cells).transpose(2, 0, 1)
+    indices = np.arange(1 - MAGNITUDES, MAGNITUDES)
+    made = feature_table(lifts + 5, np.full_like(lifts, 5), logs, indices).transpose(2, 0, 1)
     want = np.zeros((2, len(lifts), 2 * MAGNITUDES - 1), np.int64)
     for row, lift in enumerate(LIFTS):
         for m in range(1, MAGNITUDES):

@@ -15,11 +15,11 @@ PATCH = 3 * STRIDE * STRIDE
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Sizes of the networks and shape of the level table.
+    """Sizes of the networks and shape of the step-size table.
 
     channels: latent channels; levels: levels in a file; width, blocks: both transforms;
     head_width: the full-resolution head behind the synthesis; context_width, context_blocks: the
-    integer context network; widest, finest: cell widths of levels 1 and K (in pixel units of an
+    integer context network; widest, finest: step sizes of levels 1 and K (in pixel units of an
     orthonormal transform); groups, lead: how level 1 is divided into steps (see codec/quantization/step_sizes.py).
     """
 

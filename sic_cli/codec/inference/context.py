@@ -1,4 +1,4 @@
-"""The integer context network at work: cells decoded so far -> classes of the coming symbols.
+"""The integer context network at work: indices decoded so far -> classes of the coming symbols.
 
 Its first layer is a sum over channels, and a step changes a third of them. So whoever takes one step after
 another (`ContextRunner.follow`) keeps that sum and adds what is new. All numbers are whole (`exact.py`): a
@@ -43,27 +43,27 @@ KEPT_POSITIONS = 1 << 17
 """Sums at the entry are held for so many positions, 33 megapixels, in 34 to 50 MB. Of larger pictures they
 are made anew at each step, for as many positions at once."""
 
-Cells = NDArray[np.signedinteger[Any]]
+Indices = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class News:
     """What a step's channels add to the sums at the entry.
 
-    features: float32 (n (2 most + 1), 2), for the cells -most..most of each of n channels value and
-    logarithm, less those of the cell before the step; weights: float32 (2 n, wide).
+    features: float32 (n (2 most + 1), 2), for the indices -most..most of each of n channels value and
+    logarithm, less those of the interval before the step; weights: float32 (2 n, wide).
     """
 
     features: Array
     weights: Array
     most: int
 
-    def add(self, cells: Cells, at: NDArray[np.intp], rows: slice, sums: Array) -> None:
-        """cells: (any, h, w), whole numbers, those of the channels at `at` (n,); sums: (h, w, wide)."""
-        count, across, wide = len(at), cells.shape[2], sums.shape[2]
+    def add(self, indices: Indices, at: NDArray[np.intp], rows: slice, sums: Array) -> None:
+        """indices: (any, h, w), whole numbers, those of the channels at `at` (n,); sums: (h, w, wide)."""
+        count, across, wide = len(at), indices.shape[2], sums.shape[2]
         first = np.arange(count) * (2 * self.most + 1) + self.most
         for block in blocks(rows, 2 * max(1, count) * across):
-            here = cells[at, block].reshape(count, (block.stop - block.start) * across)
+            here = indices[at, block].reshape(count, (block.stop - block.start) * across)
             here = here.clip(-self.most, self.most)
             seen = scratch("seen", here.shape[1], count, 2)
             np.take(self.features, here.T + first, axis=0, out=seen, mode="clip")
@@ -75,7 +75,7 @@ class News:
 class ContextRunner:
     """The context network of a release, ready to code with.
 
-    reach: whole float (C,); logs: whole float (256,); steps: octaves (S + 1, C) of the level table.
+    reach: whole float (C,); logs: whole float (256,); steps: depths (S + 1, C) of the step-size table.
     Raises ResourceError if this machine does not compute whole numbers exactly.
     """
 
@@ -96,16 +96,16 @@ class ContextRunner:
         self._news: dict[int, News] = {}
 
     def classes(
-        self, cells: Cells, step: int, channels: NDArray[np.intp], threads: int = 0
+        self, indices: Indices, step: int, channels: NDArray[np.intp], threads: int = 0
     ) -> NDArray[np.uint8]:
         """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming step.
 
-        cells: (C, h, w) before the step; channels: those that the step refines; threads: see `crew`.
+        indices: (C, h, w) before the step; channels: those that the step refines; threads: see `crew`.
         """
-        height, width = cells.shape[1:]
+        height, width = indices.shape[1:]
         out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
         for strip in cut(height, max(1, KEPT_POSITIONS // max(1, width)), len(self._mid)):
-            sums = self.enter(cells[:, strip.seen], step, threads)
+            sums = self.enter(indices[:, strip.seen], step, threads)
             made = self.leave(sums, step, channels, threads, strip.kept)
             if strip.kept == slice(0, height):
                 return made
@@ -116,31 +116,31 @@ class ContextRunner:
         """Classes of one picture's steps in their order."""
         return Following(self)
 
-    def enter(self, cells: Cells, step: int, threads: int = 0) -> Array:
-        """Sums at the entry (h, w, wide) of cells before a step. Channels that are 0 everywhere say
+    def enter(self, indices: Indices, step: int, threads: int = 0) -> Array:
+        """Sums at the entry (h, w, wide) of indices before a step. Channels that are 0 everywhere say
         nothing."""
-        busy, most = np.flatnonzero(cells.any((1, 2))), MAGNITUDES - 1
+        busy, most = np.flatnonzero(indices.any((1, 2))), MAGNITUDES - 1
         if step not in self._features:
             every = np.arange(-most, most + 1)
-            octaves = self._steps[step]
-            self._features[step] = feature_table(self._reach, octaves, self._logs, every)
+            depths = self._steps[step]
+            self._features[step] = feature_table(self._reach, depths, self._logs, every)
         news = self._news_of(busy, self._features[step][busy], most)
-        return self._added(self.begin(*cells.shape[1:]), cells, busy, news, threads)
+        return self._added(self.begin(*indices.shape[1:]), indices, busy, news, threads)
 
     def begin(self, height: int, width: int) -> Array:
         """Sums at the entry before anything is decoded."""
         return np.zeros((height, width, self._entry.shape[2]), np.float32)
 
-    def carry(self, sums: Array, cells: Cells, step: int, threads: int = 0) -> Array:
-        """Sums before a step, which are written over -> those behind it. cells: those of `refined`."""
+    def carry(self, sums: Array, indices: Indices, step: int, threads: int = 0) -> Array:
+        """Sums before a step, which are written over -> those behind it. indices: those of `refined`."""
         if step not in self._news:
             channels = self.refined(step)
-            octaves = (self._steps[step][channels], self._steps[step + 1][channels])
-            self._news[step] = self._between(channels, *octaves)
-        return self._added(sums, cells, np.arange(len(cells)), self._news[step], threads)
+            depths = (self._steps[step][channels], self._steps[step + 1][channels])
+            self._news[step] = self._between(channels, *depths)
+        return self._added(sums, indices, np.arange(len(indices)), self._news[step], threads)
 
     def refined(self, step: int) -> NDArray[np.intp]:
-        """The channels whose cells a step changes."""
+        """The channels whose indices a step changes."""
         return np.flatnonzero(self._steps[step + 1] > self._steps[step])
 
     def leave(
@@ -157,7 +157,7 @@ class ContextRunner:
         first, last, _ = (kept or slice(None)).indices(height)
         out = np.empty((len(RANGES), len(channels), last - first, width), np.uint8)
         exits = self._exits(step, channels)
-        depth, most = len(self._mid), max(STRIP_ROWS, STRIP_POSITIONS // max(1, width))
+        halo, most = len(self._mid), max(STRIP_ROWS, STRIP_POSITIONS // max(1, width))
         parts = [
             slice(top + band.start, top + band.stop)
             for top in range(first, last, most)
@@ -165,18 +165,18 @@ class ContextRunner:
         ]
 
         def work(rows: slice) -> None:
-            top, end = max(0, rows.start - depth), min(height, rows.stop + depth)
+            top, end = max(0, rows.start - halo), min(height, rows.stop + halo)
             x = scratch("entered", end - top, width, wide)
             np.add(sums[top:end], self._entry_bias[step], out=x)
             np.floor(x, out=x)
-            for block in range(depth):  # what lies at a cut edge is not computed further
-                cut = block + 1
-                inside = slice(cut * (top > 0), end - top - cut * (end < height))
+            for block in range(halo):  # what lies at a cut edge is not computed further
+                lost = block + 1
+                inside = slice(lost * (top > 0), end - top - lost * (end < height))
                 x = self._block(x, block, step, inside)
             there = out[:, :, rows.start - first : rows.stop - first]
             exits(x[rows.start - top : rows.stop - top], there)
 
-        own = 3 * (min(most, height) + 2 * depth) * width * wide
+        own = 3 * (min(most, height) + 2 * halo) * width * wide
         with crew(min(threads or chosen(), max(1, SCRATCH_NUMBERS // own))) as each:
             each(work, parts)
         return out
@@ -184,11 +184,11 @@ class ContextRunner:
     def _between(
         self, channels: NDArray[np.intp], before: NDArray[np.int32], after: NDArray[np.int32]
     ) -> News:
-        """What channels add that go from some octaves, or from nothing, to others one octave finer."""
+        """What channels add that go from some depths, or from nothing, to others one bit plane finer."""
         most = 2 * MAGNITUDES - 1
-        cell, reach, sent = np.arange(-most, most + 1), self._reach[channels], before >= 0
-        parent = np.sign(cell) * (np.abs(cell) >> 1)
-        new = feature_table(reach, after, self._logs, cell)
+        index, reach, sent = np.arange(-most, most + 1), self._reach[channels], before >= 0
+        parent = np.sign(index) * (np.abs(index) >> 1)
+        new = feature_table(reach, after, self._logs, index)
         new[sent] -= feature_table(reach[sent], before[sent], self._logs, parent)
         return self._news_of(channels, new, most)
 
@@ -198,10 +198,10 @@ class ContextRunner:
         return News(features.reshape(-1, 2), weights, most)
 
     def _added(
-        self, sums: Array, cells: Cells, at: NDArray[np.intp], news: News, threads: int
+        self, sums: Array, indices: Indices, at: NDArray[np.intp], news: News, threads: int
     ) -> Array:
         with crew(threads) as each:
-            each(lambda rows: news.add(cells, at, rows, sums), bands(*sums.shape[:2]))
+            each(lambda rows: news.add(indices, at, rows, sums), bands(*sums.shape[:2]))
         return sums
 
     def _block(self, x: Array, block: int, step: int, rows: slice) -> Array:
@@ -246,7 +246,7 @@ class ContextRunner:
 
 
 class Following:
-    """A walk's classes (`ContextRunner.classes`) for one picture, where each step's cells are those of the
+    """A walk's classes (`ContextRunner.classes`) for one picture, where each step's indices are those of the
     step before but for the channels that it refined. Any first step, any jump and any step of a large
     picture begins anew."""
 
@@ -254,14 +254,16 @@ class Following:
         self._runner, self._step = runner, -1
         self._sums: Array | None = None
 
-    def __call__(self, cells: Cells, step: int, channels: NDArray[np.intp]) -> NDArray[np.uint8]:
-        if cells[0].size > KEPT_POSITIONS:
-            return self._runner.classes(cells, step, channels)
+    def __call__(
+        self, indices: Indices, step: int, channels: NDArray[np.intp]
+    ) -> NDArray[np.uint8]:
+        if indices[0].size > KEPT_POSITIONS:
+            return self._runner.classes(indices, step, channels)
         sums, self._sums = self._sums, None  # nothing half done is gone on with
         if sums is None or step != self._step + 1:
-            sums = self._runner.enter(cells, step)
+            sums = self._runner.enter(indices, step)
         else:
-            changed = cells[self._runner.refined(self._step)]
+            changed = indices[self._runner.refined(self._step)]
             sums = self._runner.carry(sums, changed, self._step)
         self._sums, self._step = sums, step
         return self._runner.leave(sums, step, channels)

@@ -97,18 +97,18 @@ def context_shapes(config: ModelConfig, steps: int) -> dict[str, tuple[int, ...]
 
 def feature_table(
     reach: NDArray[np.int32],
-    octave: NDArray[np.int32],
+    depth: NDArray[np.int32],
     logs: NDArray[np.int32],
-    cell: NDArray[np.signedinteger[Any]],
+    index: NDArray[np.signedinteger[Any]],
 ) -> Array:
-    """What `context.features` makes of some numbers of cells (n,) in every channel: value and logarithm,
+    """What `context.features` makes of some indices (n,) in every channel: value and logarithm,
     (C, n, 2), by shifts of whole numbers."""
-    magnitude, lift = np.minimum(np.abs(cell), MAGNITUDES - 1), (reach - octave)[:, None]
+    magnitude, lift = np.minimum(np.abs(index), MAGNITUDES - 1), (reach - depth)[:, None]
     odd, up = 2 * magnitude + 1, np.clip(lift, -32, 32)
     value = np.where(up < 0, odd >> np.maximum(-up, 0), odd << np.maximum(up, 0))
-    value = np.sign(cell) * np.minimum(value, FEATURE_MAX)
+    value = np.sign(index) * np.minimum(value, FEATURE_MAX)
     log = np.clip(logs[magnitude] + 16 * lift, 1, FEATURE_MAX)
-    return np.stack([value, np.where(cell == 0, 0, log)], 2).astype(np.float32)
+    return np.stack([value, np.where(index == 0, 0, log)], 2).astype(np.float32)
 
 
 def scaled(weights: ContextWeights[Array]) -> ContextWeights[Array]:

@@ -85,8 +85,8 @@ class SynthesisGradient(SynthesisRunner):
         def work(band: slice) -> None:
             for block in blocks(band, self._exit.shape[1] * across):
                 there = back[block.start * side : block.stop * side]
-                cells = there.reshape(-1, side, across, side, back.shape[2]).swapaxes(1, 2)
-                flat = cells.reshape(-1, self._exit.shape[1])
+                squares = there.reshape(-1, side, across, side, back.shape[2]).swapaxes(1, 2)
+                flat = squares.reshape(-1, self._exit.shape[1])
                 np.matmul(flat, self._exit.T, out=x[block].reshape(-1, wide))
                 out[:, block] = (self._straight @ flat.T).reshape(channels, -1, across)
 
@@ -103,9 +103,9 @@ class SynthesisGradient(SynthesisRunner):
                 seen = self._entry @ x[block].reshape(-1, x.shape[2]).T
                 seen = seen.reshape(2, channels, -1, across)
                 out[:, block] += seen[0] / self._scale[:, None, None]
-                cell = width[:, None, None]
-                inside = np.abs(latent[:, block]) < FARTHEST * cell
-                out[:, block] += np.where(inside, seen[1] / cell, 0)
+                step = width[:, None, None]
+                inside = np.abs(latent[:, block]) < FARTHEST * step
+                out[:, block] += np.where(inside, seen[1] / step, 0)
 
         each(work, parts)
 

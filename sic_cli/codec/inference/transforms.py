@@ -28,7 +28,7 @@ HEAD_POSITIONS = 1 << 13
 """Latent positions whose pixels the head makes together, at 7 kB each, so that much of it
 stays in the cache that cores share."""
 FARTHEST = np.float32(3)
-"""Latents in units of their cells are seen up to here."""
+"""Latents in units of the step size are seen up to here."""
 
 Arrays = dict[str, NDArray[np.floating]]
 """Parameters of a network by the names that they have in training."""
@@ -146,7 +146,7 @@ class SynthesisRunner:
         self._head_out_bias = whole(arrays["head_out.bias"])
 
     def __call__(self, latent: Array, width: Array, level: int) -> NDArray[np.uint8]:
-        """latent: float32 (C, h, w), 0 where not sent; width: float32 (C,), cell widths (may be
+        """latent: float32 (C, h, w), 0 where not sent; width: float32 (C,), step sizes (may be
         infinite); level: from 1 -> pixels uint8 (16 h, 16 w, 3)."""
         rows, across = latent.shape[1:]
         pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.uint8)
@@ -217,9 +217,9 @@ class SynthesisRunner:
                 out = x[block].reshape(-1, wide) @ self._exit
                 out += latent[:, block].reshape(channels, -1).T @ self._straight
                 out += self._exit_bias
-                cells = out.reshape(-1, across, side, side, fine_wide)
+                squares = out.reshape(-1, across, side, side, fine_wide)
                 there = slice(block.start * side, block.stop * side)
-                fine[there].reshape(-1, side, across, side, fine_wide)[:] = cells.swapaxes(1, 2)
+                fine[there].reshape(-1, side, across, side, fine_wide)[:] = squares.swapaxes(1, 2)
 
         each(refine, parts)
         return fine

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..inference.config import ModelConfig
-from ..quantization.step_sizes import LevelTable
+from ..quantization.step_sizes import StepSizes
 from .context import ContextNet, magnitude_logs
 from .transforms import Analysis, Synthesis
 
@@ -18,28 +18,30 @@ class CodecModel(nn.Module):
 
     vivid: the decoder of realism 1 where both are trained at once (`add_vivid`), else None.
 
-    centre: float (K, C), where in a cell the decoder puts a value: (|cell| + centre) * width.
+    reconstruction_offset: float (K, C), where in an interval the decoder puts a value: (|index| + reconstruction_offset) * step size.
     reach: whole float (C,); logs: whole float (256,): see `context.features`.
     """
 
     reach: Tensor
     logs: Tensor
     unit: Tensor
-    octaves: Tensor
+    depths: Tensor
     steps: Tensor
 
-    def __init__(self, config: ModelConfig, table: LevelTable) -> None:
+    def __init__(self, config: ModelConfig, table: StepSizes) -> None:
         super().__init__()
         self.config = config
         self.analysis = Analysis(config)
         self.synthesis = Synthesis(config)
         self.vivid: Synthesis | None = None
         self.context = ContextNet(config, len(table.step_level))
-        self.centre = nn.Parameter(torch.full((config.levels, config.channels), 0.46))
+        self.reconstruction_offset = nn.Parameter(
+            torch.full((config.levels, config.channels), 0.46)
+        )
         self.register_buffer("reach", torch.zeros(config.channels))
         self.register_buffer("logs", magnitude_logs())
         self.register_buffer("unit", torch.from_numpy(table.unit).clone())
-        self.register_buffer("octaves", torch.from_numpy(table.octaves).float())
+        self.register_buffer("depths", torch.from_numpy(table.depths).float())
         self.register_buffer("steps", torch.from_numpy(table.steps).float())
         self.step_level = table.step_level
 
@@ -48,6 +50,6 @@ class CodecModel(nn.Module):
         self.vivid = copy.deepcopy(self.synthesis)
         return self.vivid
 
-    def width(self, octave: Tensor) -> Tensor:
-        """Cell widths for octaves (..., C); infinite where not sent."""
-        return torch.where(octave < 0, torch.inf, self.unit * torch.exp2(-octave))
+    def step_sizes(self, depth: Tensor) -> Tensor:
+        """Step sizes for depths (..., C); infinite where not sent."""
+        return torch.where(depth < 0, torch.inf, self.unit * torch.exp2(-depth))

@@ -1,4 +1,4 @@
-"""The context network: from all cells decoded so far to one small index per coming symbol.
+"""The context network: from all indices decoded so far to one small index per coming symbol.
 
 It runs in integers, held in float32: activations are 0..255, weights -127..127, every sum stays
 below 2**24 and every rescaling is a shift, so any order of summation gives the same result on every
@@ -7,9 +7,9 @@ straight through the rounding, so nothing is lost by the step from training to c
 `context_runner.py` runs the same network with NumPy.
 
 For each channel and position it gives three logits, in units of `LOGIT_ONE`:
-  0  zero: stays in cell 0, given that it is in cell 0 now (or is not yet cut)
-  1  sign: is positive, given that it leaves cell 0
-  2  inner: goes to the inner half of its cell, given that the cell is not 0
+  0  zero: stays in the dead zone, given that it is in the dead zone now (or is not yet cut)
+  1  sign: is positive, given that it leaves the dead zone
+  2  inner: goes to the inner half of its interval, given that the interval is not 0
 For a Laplace source the first and the third are simply width / scale (see ARCHITECTURE.md).
 """
 
@@ -58,20 +58,20 @@ def floor_through(x: Tensor) -> Tensor:
     return x + (torch.floor(x) - x).detach() if torch.is_grad_enabled() else torch.floor(x)
 
 
-def features(cells: Tensor, octave: Tensor, reach: Tensor, logs: Tensor) -> Tensor:
-    """What the network sees of the cells: their value and its logarithm, relative to the channel.
+def features(indices: Tensor, depth: Tensor, reach: Tensor, logs: Tensor) -> Tensor:
+    """What the network sees of the indices: their value and its logarithm, relative to the channel.
 
-    cells: whole numbers (B, C, h, w), 0 where not sent; octave: (B, C); reach: (C,) octave at which
+    indices: whole numbers (B, C, h, w), 0 where not sent; depth: (B, C); reach: (C,) depth at which
     the value 2 m + 1 counts as it is; logs: from `magnitude_logs`.
     -> whole numbers (B, 2 C, h, w): the first C in -127..127, the rest in 0..127. Every step is a
     shift, an addition or a look-up.
     """
-    lift = (reach[None] - octave)[:, :, None, None]
-    magnitude = cells.abs().clamp_max(MAGNITUDES - 1)
+    lift = (reach[None] - depth)[:, :, None, None]
+    magnitude = indices.abs().clamp_max(MAGNITUDES - 1)
     value = torch.floor((2 * magnitude + 1) * torch.exp2(lift)).clamp_max(FEATURE_MAX)
     log = (logs[magnitude.long()] + 16 * lift).clamp(1, FEATURE_MAX)
-    alive = cells != 0
-    return torch.cat([torch.where(alive, value * cells.sign(), 0), torch.where(alive, log, 0)], 1)
+    alive = indices != 0
+    return torch.cat([torch.where(alive, value * indices.sign(), 0), torch.where(alive, log, 0)], 1)
 
 
 def rescale(x: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class ContextNet(nn.Module):
 
     def __init__(self, config: ModelConfig, steps: int) -> None:
         super().__init__()
-        wide, depth, c = config.context_width, config.context_blocks, config.channels
+        wide, blocks, c = config.context_width, config.context_blocks, config.channels
 
         def conv(inputs: int, outputs: int, k: int, gain: float) -> nn.Parameter:
             return nn.Parameter(
@@ -108,9 +108,9 @@ class ContextNet(nn.Module):
 
         self.entry = conv(2 * c, wide, 1, 0.5)
         self.entry_bias = nn.Parameter(torch.zeros(steps, wide))
-        self.mid = nn.ParameterList(conv(wide, wide, 3, 1.0) for _ in range(depth))
-        self.mid_bias = nn.ParameterList(torch.zeros(steps, wide) for _ in range(depth))
-        self.back = nn.ParameterList(conv(wide, wide, 1, 0.3) for _ in range(depth))
+        self.mid = nn.ParameterList(conv(wide, wide, 3, 1.0) for _ in range(blocks))
+        self.mid_bias = nn.ParameterList(torch.zeros(steps, wide) for _ in range(blocks))
+        self.back = nn.ParameterList(conv(wide, wide, 1, 0.3) for _ in range(blocks))
         self.exit = conv(wide, 3 * c, 1, 0.1)
         self.exit_bias = nn.Parameter(torch.zeros(steps, 3 * c))
 

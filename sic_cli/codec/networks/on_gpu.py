@@ -65,8 +65,8 @@ class TorchSynthesis:
     def __call__(self, latent: Array, width: Array, level: int) -> NDArray[np.uint8]:
         """As `SynthesisRunner`."""
         with plainly(self._device):
-            places, cell = (torch.from_numpy(a).to(self._device)[None] for a in (latent, width))
-            out = self._network(places, cell, torch.tensor([level - 1], device=self._device))[0]
+            values, steps = (torch.from_numpy(a).to(self._device)[None] for a in (latent, width))
+            out = self._network(values, steps, torch.tensor([level - 1], device=self._device))[0]
             out = (out + MIDDLE).round_().clamp_(0, 255).to(torch.uint8)
             pixels: NDArray[np.uint8] = out.permute(1, 2, 0).cpu().numpy()
         return pixels

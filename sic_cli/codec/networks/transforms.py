@@ -44,10 +44,10 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Cells at some level -> pixels: `S y + net(y, level)`, then a small head at stride 4.
+    """Indices at some level -> pixels: `S y + net(y, level)`, then a small head at stride 4.
 
     The network sees the dequantised latent in units of its usual spread, the same in units of its
-    cell (so it knows how sure each value is), and the level.
+    interval (so it knows how sure each value is), and the level.
     """
 
     scale: Tensor
@@ -72,7 +72,7 @@ class Synthesis(nn.Module):
             nn.init.zeros_(self.exit.bias) if self.exit.bias is not None else None
 
     def forward(self, latent: Tensor, width: Tensor, level: Tensor) -> Tensor:
-        """latent: float (B, C, h, w), 0 where not sent; width: float (B, C), cell widths (may be
+        """latent: float (B, C, h, w), 0 where not sent; width: float (B, C), step sizes (may be
         infinite); level: int64 (B,) from 0 -> pixels float (B, 3, 16 h, 16 w), not clipped.
         """
         relative = (latent / width[:, :, None, None]).clamp(-3, 3)

@@ -1,4 +1,4 @@
-"""Members of the synset: places inside the cells, drawn from integers.
+"""Members of the synset: places inside the intervals, drawn from integers.
 
 The draw for a latent depends on (seed, channel, row, column) alone, through a counter-based
 generator (SplitMix64's finaliser, Steele and others 2014), so that the same seed names the same
@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .dead_zone import Cells
-from .step_sizes import LevelTable
+from .dead_zone import Indices
+from .step_sizes import StepSizes
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -36,26 +36,28 @@ def draws(shape: tuple[int, int, int], seed: int, top: int = 0) -> NDArray[np.ui
 
 
 def sample(
-    cells: Cells,
-    table: LevelTable,
+    indices: Indices,
+    table: StepSizes,
     level: int,
-    spread: NDArray[np.float32],
+    dead_zone_scale: NDArray[np.float32],
     seed: int,
     top: int = 0,
 ) -> NDArray[np.float32]:
-    """float32 (C, h, w): one member of the synset. top: row at which the cells begin.
+    """float32 (C, h, w): one member of the synset. top: row at which the indices begin.
 
-    spread: (C,) mean magnitude of latents inside cell 0, in units of its half width. In cell 0 a
-    Laplace variable of that mean, cut at the cell's edge; in the others the place is uniform.
+    dead_zone_scale: (C,) mean magnitude of latents inside the dead zone, in units of its half width. In the dead zone a
+    Laplace variable of that mean, cut at the interval's edge; in the others the place is uniform.
     """
-    width = np.where(np.isinf(table.width(level)), 0, table.width(level)).astype(np.float32)
-    word = draws(cells.shape, seed, top)
+    width = np.where(np.isinf(table.step_sizes(level)), 0, table.step_sizes(level)).astype(
+        np.float32
+    )
+    word = draws(indices.shape, seed, top)
     side = np.where(word & np.uint32(1), 1.0, -1.0)
     uniform = (word >> np.uint32(1)).astype(np.float64) / 2.0**31
-    scale = np.maximum(spread.astype(np.float64), 1e-3)[:, None, None]
+    scale = np.maximum(dead_zone_scale.astype(np.float64), 1e-3)[:, None, None]
     inside = np.minimum(-scale * np.log1p(-uniform * (1 - np.exp(-1 / scale))), 1 - 1e-6)
-    place = np.where(cells == 0, side * inside, np.sign(cells) * (np.abs(cells) + uniform))
+    place = np.where(indices == 0, side * inside, np.sign(indices) * (np.abs(indices) + uniform))
     made = (place * width[:, None, None]).astype(np.float32)
-    edge = ((np.abs(cells).astype(np.int32) + 1) * width[:, None, None]).astype(np.float32)
-    most = np.nextafter(edge, np.float32(0))  # rounding may reach the next cell, and must not
+    edge = ((np.abs(indices).astype(np.int32) + 1) * width[:, None, None]).astype(np.float32)
+    most = np.nextafter(edge, np.float32(0))  # rounding may reach the next interval, and must not
     return np.clip(made, -most, most)

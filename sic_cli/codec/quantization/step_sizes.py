@@ -1,13 +1,13 @@
-"""The level table: how finely every channel is cut at every level.
+"""The step-size table: how finely every channel is cut at every level.
 
-A channel `c` at octave `o` has cells of width `unit[c] * 2**-o`; cell 0 is twice as wide (a dead
-zone), so going one octave finer splits cell 0 into three cells and every other cell into two. The
-cells of a finer level therefore lie whole inside those of a coarser one, which is what makes every
-prefix of a file decodable. Octaves are integers: everything behind the encoder's first quantisation
-is shifts.
+A channel `c` at bit-plane depth `d` has the step size `unit[c] * 2**-d`. The quantiser has a dead zone:
+the interval of index 0 is two steps wide, every other one a step. So one bit plane more splits the dead
+zone into three intervals and every other interval into two. The intervals of a finer level lie whole inside
+those of a coarser one, which is what makes every prefix of a file decodable. Depths are integers:
+everything behind the encoder's quantisation is shifts.
 
 A *step* is one pass of the context network. Level 1 takes several steps, so that strong channels
-become context for weak ones; each further level takes one step for every octave that its fastest
+become context for weak ones; each further level takes one step for every depth that its fastest
 channel gains.
 """
 
@@ -20,37 +20,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOT_SENT = -1
-"""Octave of a channel that is not part of a level."""
+"""Depth of a channel that is not part of a level."""
 
 
 @dataclass(frozen=True, slots=True)
-class LevelTable:
-    """Cell widths by level and channel, and the steps that lead through them.
+class StepSizes:
+    """Step sizes by level and channel, and the steps that lead through them.
 
-    unit: float32 (C,), width of octave 0.
-    octaves: int8 (K, C), octave of every channel at levels 1..K, never falling with the level.
-    steps: int8 (S + 1, C), octaves before step 0 and after each step.
+    unit: float32 (C,), width of depth 0.
+    depths: int8 (K, C), depth of every channel at levels 1..K, never falling with the level.
+    steps: int8 (S + 1, C), depths before step 0 and after each step.
     step_level: (S,) level (1..K) to which each step belongs, never falling.
     """
 
     unit: NDArray[np.float32]
-    octaves: NDArray[np.int8]
+    depths: NDArray[np.int8]
     steps: NDArray[np.int8]
     step_level: tuple[int, ...]
 
     @property
     def levels(self) -> int:
-        return len(self.octaves)
+        return len(self.depths)
 
     @property
     def channels(self) -> int:
         return len(self.unit)
 
-    def width(self, level: int) -> NDArray[np.float32]:
-        """float32 (C,) cell widths at `level` (1..K); infinity where a channel is not sent."""
-        octave = self.octaves[level - 1].astype(np.int32)
-        width = np.ldexp(self.unit, -octave).astype(np.float32)
-        return np.where(octave == NOT_SENT, np.float32(np.inf), width)
+    def step_sizes(self, level: int) -> NDArray[np.float32]:
+        """float32 (C,) step sizes at `level` (1..K); infinity where a channel is not sent."""
+        depth = self.depths[level - 1].astype(np.int32)
+        width = np.ldexp(self.unit, -depth).astype(np.float32)
+        return np.where(depth == NOT_SENT, np.float32(np.inf), width)
 
     def steps_of(self, level: int) -> range:
         """Indices of the steps of `level`."""
@@ -60,25 +60,25 @@ class LevelTable:
 
 def build(
     unit: NDArray[np.float32],
-    octaves: NDArray[np.int8],
+    depths: NDArray[np.int8],
     groups: tuple[int, ...] = (),
     lead: int = 0,
-) -> LevelTable:
-    """A level table from widths alone.
+) -> StepSizes:
+    """A step-size table from widths alone.
 
     groups: channel numbers at which level 1 is divided; the parts are sent one step after another.
-    lead: how many octaves coarser the first part starts (the second one less, and so on).
+    lead: how many bit planes coarser the first part starts (the second one less, and so on).
     Raises ValueError if a channel would become coarser with the level.
     """
-    octaves = np.asarray(octaves, dtype=np.int8)
-    if (np.diff(octaves.astype(np.int32), axis=0) < 0).any():
+    depths = np.asarray(depths, dtype=np.int8)
+    if (np.diff(depths.astype(np.int32), axis=0) < 0).any():
         raise ValueError("cells may only become finer with the level")
     channels = len(unit)
     now = np.full(channels, NOT_SENT, dtype=np.int32)
     steps, step_level = [now.copy()], []
     edges = (0, *groups, channels)
     parts = [np.arange(a, b) for a, b in pairwise(edges)]
-    first = octaves[0].astype(np.int32)
+    first = depths[0].astype(np.int32)
     for turn in range(max(len(parts), lead + 1)):
         for place, part in enumerate(parts):
             if place <= turn:
@@ -87,15 +87,15 @@ def build(
                 now[part] = np.where(first[part] == NOT_SENT, NOT_SENT, reached)
         steps.append(now.copy())
         step_level.append(1)
-    for level in range(2, len(octaves) + 1):
-        goal = octaves[level - 1].astype(np.int32)
+    for level in range(2, len(depths) + 1):
+        goal = depths[level - 1].astype(np.int32)
         while (now != goal).any():
             now = np.where(now == NOT_SENT, goal, np.minimum(now + 1, goal))
             steps.append(now.copy())
             step_level.append(level)
-    return LevelTable(
+    return StepSizes(
         np.asarray(unit, dtype=np.float32),
-        octaves,
+        depths,
         np.stack(steps).astype(np.int8),
         tuple(step_level),
     )
@@ -109,23 +109,23 @@ def staggered(
     finer: NDArray[np.int8],
     groups: tuple[int, ...],
     lead: int,
-) -> LevelTable:
+) -> StepSizes:
     """Widths from `widest` to `finest`, the channels' offsets spread by the golden ratio.
 
     At every level the widths lie evenly within a factor of two, and each level refines about the
-    same number of channels. `finer` (C,) holds extra octaves for channels that the eye minds more.
+    same number of channels. `finer` (C,) holds extra bit planes for channels that the eye minds more.
     """
     offset = (np.arange(channels) * 0.6180339887498949) % 1.0
     target = np.linspace(np.log2(widest), np.log2(finest), levels)[:, None]
     highest = int(np.ceil(np.log2(widest))) + 1 + lead
-    octaves = np.floor(offset[None] - target).astype(np.int32) + highest + finer[None]
+    depths = np.floor(offset[None] - target).astype(np.int32) + highest + finer[None]
     unit = np.exp2(offset + highest).astype(np.float32)
-    return build(unit, octaves.astype(np.int8), groups, lead)
+    return build(unit, depths.astype(np.int8), groups, lead)
 
 
-def partition(channels: int, levels: int, width: float) -> LevelTable:
+def partition(channels: int, levels: int, width: float) -> StepSizes:
     """The cut of the SIC paper: every level sends `channels / levels` more channels at one width."""
     share = np.arange(channels) * levels // channels
     sent = share[None] < np.arange(1, levels + 1)[:, None]
-    octaves = np.where(sent, 0, NOT_SENT).astype(np.int8)
-    return build(np.full(channels, width, dtype=np.float32), octaves)
+    depths = np.where(sent, 0, NOT_SENT).astype(np.int8)
+    return build(np.full(channels, width, dtype=np.float32), depths)

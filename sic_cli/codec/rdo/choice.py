@@ -1,9 +1,9 @@
-"""Which cell each latent had best be in, when every level wishes it somewhere.
+"""Which interval each latent had best be in, when every level wishes it somewhere.
 
-A latent's cell at the last level decides its cells at all others. What a choice costs is the sum over the
+A latent's interval at the last level decides its indices at all others. What a choice costs is the sum over the
 levels of (value that it is decoded to - value wished)^2 plus the price of its bits there, by the real
-frequency tables of the classes that its neighbours give it. A channel's cells are the same at all levels
-of one octave, so the sum goes over octaves.
+frequency tables of the classes that its neighbours give it. A channel's indices are the same at all levels
+of one depth, so the sum goes over depths.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 
 from ..entropy.tables import TOTAL
 from ..inference.convolution import Array
-from ..quantization.dead_zone import Cells, largest
-from ..quantization.step_sizes import NOT_SENT, LevelTable
+from ..quantization.dead_zone import Indices, largest
+from ..quantization.step_sizes import NOT_SENT, StepSizes
 
 OUTER = (0.07, 11.5)
-"""Bits that one cell farther out may cost."""
+"""Bits that one interval farther out may cost."""
 HOPELESS = 0.6
-"""Where every level wishes less than this share of its cell, 0 costs least."""
+"""Where every level wishes less than this share of its interval, 0 costs least."""
 
 
 @dataclass(frozen=True, slots=True)
-class Octaves:
-    """The octaves of each channel, coarsest first: (J, C), J the most that a channel has.
+class Depths:
+    """The depths of each channel, coarsest first: (J, C), J the most that a channel has.
 
-    octave: NOT_SENT where there is none. width: of its cells. centre: where in a cell a value is decoded.
+    depth: NOT_SENT where there is none. width: its step size. reconstruction_offset: where in an interval a value is decoded.
     weight, price: sums over its levels, of the square and of a bit. share: (K, J, C), of each level in
-    the weight. most: (C,), the largest cell at the last level.
+    the weight. most: (C,), the largest index at the last level.
     """
 
-    octave: NDArray[np.int16]
+    depth: NDArray[np.int16]
     width: Array
-    centre: Array
+    reconstruction_offset: Array
     weight: Array
     price: Array
     share: Array
@@ -43,26 +43,26 @@ class Octaves:
 
     @staticmethod
     def of(
-        table: LevelTable,
-        centre: Array,
+        table: StepSizes,
+        reconstruction_offset: Array,
         weight: NDArray[np.float64],
         price: NDArray[np.float64],
-    ) -> Octaves:
-        """centre: (K, C). weight, price: (K,), by level, of a square and of a bit."""
+    ) -> Depths:
+        """reconstruction_offset: (K, C). weight, price: (K,), by level, of a square and of a bit."""
         channels = table.channels
-        lists = [sorted(set(column) - {NOT_SENT}) for column in table.octaves.T.tolist()]
-        octave = np.full((max(1, *map(len, lists)), channels), NOT_SENT, np.int16)
+        lists = [sorted(set(column) - {NOT_SENT}) for column in table.depths.T.tolist()]
+        depth = np.full((max(1, *map(len, lists)), channels), NOT_SENT, np.int16)
         for channel, known in enumerate(lists):
-            octave[: len(known), channel] = known
-        at = (table.octaves[:, None] == octave) & (octave != NOT_SENT)
+            depth[: len(known), channel] = known
+        at = (table.depths[:, None] == depth) & (depth != NOT_SENT)
         parts = np.where(at, weight[:, None, None], 0)
         total = parts.sum(0)
         share = (parts / np.where(total == 0, 1, total)).astype(np.float32)
-        unit = np.where(octave == NOT_SENT, np.inf, np.ldexp(table.unit, -octave.astype(np.int32)))
-        return Octaves(
-            octave,
+        unit = np.where(depth == NOT_SENT, np.inf, np.ldexp(table.unit, -depth.astype(np.int32)))
+        return Depths(
+            depth,
             unit.astype(np.float32),
-            (share * centre[:, None]).sum(0),
+            (share * reconstruction_offset[:, None]).sum(0),
             total.astype(np.float32),
             np.where(at, price[:, None, None], 0).sum(0).astype(np.float32),
             share,
@@ -72,8 +72,8 @@ class Octaves:
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """What decisions cost more than their contraries, by class, (256,): leave: to leave cell 0, and a bit
-    for the sign; side: half of what + costs more than -; outer: the outer half of a cell."""
+    """What decisions cost more than their contraries, by class, (256,): leave: to leave the dead zone, and a bit
+    for the sign; side: half of what + costs more than -; outer: the outer half of an interval."""
 
     leave: Array
     side: Array
@@ -98,20 +98,20 @@ def chosen(
     wishes: Array,
     count: int,
     classes: NDArray[np.uint8],
-    cells: Cells,
-    octaves: Octaves,
+    indices: Indices,
+    depths: Depths,
     bits: Bits,
-) -> Cells:
-    """Cells at the last level that cost least.
+) -> Indices:
+    """Indices at the last level that cost least.
 
-    wishes: float32 (J, C, h, w), sums of `count`; classes: uint8 (3, J, C, h, w): zero, sign, inner; cells: those that a
+    wishes: float32 (J, C, h, w), sums of `count`; classes: uint8 (3, J, C, h, w): zero, sign, inner; indices: those that a
     better choice replaces.
     """
-    out = cells.copy()
-    for channel, now in enumerate(cells):
-        sent = octaves.octave[:, channel] != NOT_SENT
+    out = indices.copy()
+    for channel, now in enumerate(indices):
+        sent = depths.depth[:, channel] != NOT_SENT
         if sent.any():
-            here = Channel.of(octaves, sent, channel, int(np.iinfo(out.dtype).max))
+            here = Channel.of(depths, sent, channel, int(np.iinfo(out.dtype).max))
             wished, seen = wishes[sent, channel] / np.float32(count), classes[:, sent, channel]
             _choose(wished, seen, now.reshape(-1), here, bits, out[channel].reshape(-1))
     return out
@@ -119,32 +119,32 @@ def chosen(
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """The octaves of one channel: each (J, 1). shift: octaves to the last one; most: the largest cell."""
+    """The depths of one channel: each (J, 1). shift: depths to the last one; most: the largest interval."""
 
     shift: NDArray[np.int16]
     width: Array
-    centre: Array
+    reconstruction_offset: Array
     weight: Array
     price: Array
     most: int
 
     @staticmethod
-    def of(octaves: Octaves, sent: NDArray[np.bool_], channel: int, most: int) -> Channel:
-        octave = octaves.octave[sent, channel]
-        rest = (octaves.width, octaves.centre, octaves.weight, octaves.price)
-        width, centre, weight, price = (a[sent, channel][:, None] for a in rest)
-        shift = (octave[-1] - octave)[:, None]
-        largest_here = min(most, int(octaves.most[channel]))
-        return Channel(shift, width, centre, weight, price, largest_here)
+    def of(depths: Depths, sent: NDArray[np.bool_], channel: int, most: int) -> Channel:
+        depth = depths.depth[sent, channel]
+        rest = (depths.width, depths.reconstruction_offset, depths.weight, depths.price)
+        width, reconstruction_offset, weight, price = (a[sent, channel][:, None] for a in rest)
+        shift = (depth[-1] - depth)[:, None]
+        largest_here = min(most, int(depths.most[channel]))
+        return Channel(shift, width, reconstruction_offset, weight, price, largest_here)
 
 
 def _choose(
     wishes: Array,
     classes: NDArray[np.uint8],
-    now: Cells,
+    now: Indices,
     here: Channel,
     bits: Bits,
-    out: Cells,
+    out: Indices,
 ) -> None:
     """For one channel: wishes (J, h, w), classes (3, J, h, w); `out` (h w) is written over."""
     count = len(here.shift)
@@ -162,27 +162,32 @@ def _choose(
     out[places] = numbers[best, np.arange(len(places))]
 
 
-def _candidates(now: Cells, wished: Array, here: Channel) -> NDArray[np.int32]:
-    """(2 J + 2, places): what is chosen now, where the last level wishes it, and both sides of the cells'
+def _candidates(now: Indices, wished: Array, here: Channel) -> NDArray[np.int32]:
+    """(2 J + 2, places): what is chosen now, where the last level wishes it, and both sides of the intervals'
     edges next to each level's wish."""
-    cells = np.minimum(np.abs(wished) / here.width, np.float32(here.most))
-    edge = np.maximum(np.rint(cells), 1).astype(np.int64) << here.shift
+    indices = np.minimum(np.abs(wished) / here.width, np.float32(here.most))
+    edge = np.maximum(np.rint(indices), 1).astype(np.int64) << here.shift
     count, sign = len(wished), np.where(wished < 0, -1, 1)
     found = np.empty((2 * count + 2, len(now)), np.int64)
-    found[0], found[1] = now, cells[-1].astype(np.int64) * sign[-1]
+    found[0], found[1] = now, indices[-1].astype(np.int64) * sign[-1]
     for rows, number in ((found[2 : count + 2], edge), (found[count + 2 :], edge - 1)):
         np.multiply(np.minimum(number, here.most), sign, out=rows)
     return found.astype(np.int32)
 
 
 def _costs(
-    cells: NDArray[np.int32], wished: Array, leave: Array, side: Array, outer: Array, here: Channel
+    indices: NDArray[np.int32],
+    wished: Array,
+    leave: Array,
+    side: Array,
+    outer: Array,
+    here: Channel,
 ) -> Array:
-    """What each of several cells at the last level costs, float32; both (several, places)."""
-    number = (np.abs(cells)[:, None] >> here.shift).astype(np.float32)
-    sign = np.sign(cells).astype(np.float32)[:, None]
+    """What each of several indices at the last level costs, float32; both (several, places)."""
+    number = (np.abs(indices)[:, None] >> here.shift).astype(np.float32)
+    sign = np.sign(indices).astype(np.float32)[:, None]
     some = number > 0
-    value = number + here.centre
+    value = number + here.reconstruction_offset
     value *= here.width
     value *= some
     value *= sign

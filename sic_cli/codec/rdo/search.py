@@ -1,8 +1,8 @@
-"""The search: cells are moved to where the decoders' gradients and the real tables want them.
+"""The search: indices are moved to where the decoders' gradients and the real tables want them.
 
-At some levels in turn the cells so far are decoded. How the squared error of the faithful decoder pulls on
+At some levels in turn the indices so far are decoded. How the squared error of the faithful decoder pulls on
 each latent, and from effort 5 on also the texture (texture.py) that the vivid one shows, says where that
-level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Cells
+level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Indices
 that are chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by
 bit, and one choice serves all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever
 the device.
@@ -22,9 +22,9 @@ from ..inference.config import STRIDE
 from ..inference.convolution import Array
 from ..inference.synthesis_backward import Pull
 from ..inference.tiles import Strip, scaled
-from ..quantization.dead_zone import Cells, at_octaves, middle
-from ..quantization.step_sizes import NOT_SENT, LevelTable
-from .choice import Bits, Octaves, chosen
+from ..quantization.dead_zone import Indices, at_depths, reconstruct
+from ..quantization.step_sizes import NOT_SENT, StepSizes
+from .choice import Bits, Depths, chosen
 from .texture import Texture
 
 PRICE = 1.8
@@ -44,7 +44,7 @@ HALO = 4
 
 Pulled = Callable[[Array, Array, int, Pull], Array]
 """`SynthesisGradient.pulled`."""
-Follow = Callable[[], Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]]
+Follow = Callable[[], Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]]
 """`ContextRunner.follow`."""
 Tell = Callable[[float], None]
 """Is told now and then which share is done."""
@@ -115,12 +115,12 @@ class Goal:
 class Search:
     """What a search needs of a release.
 
-    centre: (K, C), where in a cell values are decoded; widest, finest: cell widths of level 1 and K;
+    reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
     faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
     """
 
-    table: LevelTable
-    centre: Array
+    table: StepSizes
+    reconstruction_offset: Array
     widest: float
     finest: float
     faithful: Pulled
@@ -129,16 +129,16 @@ class Search:
     bits: Bits
 
     def refine(
-        self, pixels: NDArray[np.uint8], cells: Cells, plan: Plan, tell: Tell = silent
-    ) -> Cells:
-        """Better cells for a picture.
+        self, pixels: NDArray[np.uint8], indices: Indices, plan: Plan, tell: Tell = silent
+    ) -> Indices:
+        """Better indices for a picture.
 
-        pixels: uint8 (H, W, 3); cells: (C, h, w), at the last level, which stay as they are; plan: one of
+        pixels: uint8 (H, W, 3); indices: (C, h, w), at the last level, which stay as they are; plan: one of
         PLANS.
         """
         tell(0.0)
-        octaves = self._octaves()
-        out, (rows, across) = cells.copy(), cells.shape[1:]
+        depths = self._depths()
+        out, (rows, across) = indices.copy(), indices.shape[1:]
         tiles = list(product(_tiles(rows), _tiles(across)))
         for index, (down, right) in enumerate(tiles):
             seen = np.ascontiguousarray(out[:, down.seen, right.seen])
@@ -147,40 +147,44 @@ class Search:
             def told(share: float, before: int = index) -> None:
                 tell((before + share) / len(tiles))
 
-            found = self._tile(goal, seen, octaves, plan, told)
+            found = self._tile(goal, seen, depths, plan, told)
             out[:, down.own, right.own] = found[:, down.kept, right.kept]
         tell(1.0)
         return out
 
-    def _octaves(self) -> Octaves:
-        """Every level's cost counts as a share of what it usually is: in proportion to its cells' width.
+    def _depths(self) -> Depths:
+        """Every level's cost counts as a share of what it usually is: in proportion to its intervals' width.
         A bit's price is what a quantiser of that width works at."""
         part = np.arange(self.table.levels) / max(1, self.table.levels - 1)
         width = self.widest * (self.finest / self.widest) ** part
         weight = self.finest / width
-        return Octaves.of(self.table, self.centre, weight, weight * PRICE * 0.16 * width**2)
+        return Depths.of(
+            self.table, self.reconstruction_offset, weight, weight * PRICE * 0.16 * width**2
+        )
 
-    def _tile(self, goal: Goal, cells: Cells, octaves: Octaves, plan: Plan, tell: Tell) -> Cells:
-        """Better cells for one tile."""
-        classes = self._classes(cells, octaves)
-        total = np.zeros((len(octaves.octave), *cells.shape), np.float32)
+    def _tile(
+        self, goal: Goal, indices: Indices, depths: Depths, plan: Plan, tell: Tell
+    ) -> Indices:
+        """Better indices for one tile."""
+        classes = self._classes(indices, depths)
+        total = np.zeros((len(depths.depth), *indices.shape), np.float32)
         for sweep, turns in enumerate(plan.sweeps):
             levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
             for turn, level in enumerate(levels):
-                wish = self._wish(cells, level, goal, plan, plan.texture(sweep))
-                share = octaves.share[_speaks_for(level, levels, self.table.levels)].sum(0)
+                wish = self._wish(indices, level, goal, plan, plan.texture(sweep))
+                share = depths.share[_speaks_for(level, levels, self.table.levels)].sum(0)
                 for sum_, part in zip(total, share, strict=True):
                     told = np.flatnonzero(part)
                     sum_[told] += part[told, None, None] * wish[told]
                 tell((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
-            cells = chosen(total, sweep + 1, classes, cells, octaves, self.bits)
-        return cells
+            indices = chosen(total, sweep + 1, classes, indices, depths, self.bits)
+        return indices
 
-    def _wish(self, cells: Cells, level: int, goal: Goal, plan: Plan, texture: bool) -> Array:
+    def _wish(self, indices: Indices, level: int, goal: Goal, plan: Plan, texture: bool) -> Array:
         """Where a level would like the latents, (C, h, w): a step down the gradient."""
-        width, part = self.table.width(level), (level - 1) / max(1, self.table.levels - 1)
-        now = at_octaves(cells, self.table, self.table.octaves[level - 1])
-        value = middle(now, self.table, level, self.centre[level - 1])
+        width, part = self.table.step_sizes(level), (level - 1) / max(1, self.table.levels - 1)
+        now = at_depths(indices, self.table, self.table.depths[level - 1])
+        value = reconstruct(now, self.table, level, self.reconstruction_offset[level - 1])
         pull = self.faithful(value, width, level, goal.error)
         worth = TEXTURE * 4 * part * (1 - part)
         if texture and worth:
@@ -189,17 +193,17 @@ class Search:
         value -= pull
         return value
 
-    def _classes(self, cells: Cells, octaves: Octaves) -> NDArray[np.uint8]:
-        """uint8 (3, J, C, h, w): what the context network says of each octave's cut."""
-        found = np.zeros((3, len(octaves.octave), *cells.shape), np.uint8)
+    def _classes(self, indices: Indices, depths: Depths) -> NDArray[np.uint8]:
+        """uint8 (3, J, C, h, w): what the context network says of each depth's cut."""
+        found = np.zeros((3, len(depths.depth), *indices.shape), np.uint8)
         steps, classes = self.table.steps, self.follow()
         for step in range(len(steps) - 1):
             before, after = steps[step], steps[step + 1]
             refined = np.flatnonzero(after > before)
-            known = at_octaves(cells, self.table, before)
+            known = at_depths(indices, self.table, before)
             part = classes(known, step, refined)
-            # a cut that leads to no level's octave counts for the next one that does
-            theirs = octaves.octave[:, refined]
+            # a cut that leads to no level's depth counts for the next one that does
+            theirs = depths.depth[:, refined]
             place = ((theirs != NOT_SENT) & (theirs < after[refined])).sum(0)
             found[:, place, refined] = part
         return found

@@ -1,6 +1,6 @@
 """The frequency tables of a release, one for each class of each kind of decision.
 
-Near-certain decisions are coded in blocks: one flag says whether a whole block stays in cell 0; if
+Near-certain decisions are coded in blocks: one flag says whether a whole block stays in the dead zone; if
 not, the place of the first latent that leaves, then the rest one by one. The tables of flag and
 place follow from the class's own probability, so this costs no bits; it saves symbols.
 """
@@ -30,8 +30,8 @@ class BlockTables:
 
 @dataclass(frozen=True, slots=True)
 class CodingTables:
-    """zero: by class; symbol 1: leaves cell 0. sign: symbol 1: positive. inner: symbol 1: outer
-    half. more: symbol 1: the first cut's cell number is larger still."""
+    """zero: by class; symbol 1: leaves the dead zone. sign: symbol 1: positive. inner: symbol 1: outer
+    half. more: symbol 1: the first cut's index is larger still."""
 
     zero: tuple[BlockTables, ...]
     sign: tuple[FrequencyTable, ...]

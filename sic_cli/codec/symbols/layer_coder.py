@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from ..entropy import Decoder, Encoder
 from ..entropy.tables import FrequencyTable
-from ..quantization.dead_zone import FIRST_CUT_MAX, Cells, nonzero_at
-from ..quantization.step_sizes import NOT_SENT, LevelTable
+from ..quantization.dead_zone import ESCAPE_MAX, Indices, nonzero_at
+from ..quantization.step_sizes import NOT_SENT, StepSizes
 from .class_runs import ABSENT, Coder, Symbols, singles
 from .coding_tables import CodingTables
 from .zero_blocks import leaving
 
-Classes = Callable[[Cells, int, NDArray[np.intp]], NDArray[np.uint8]]
-"""Cells, step and refined channels -> classes (3, channels, h, w): `ContextRunner.classes`."""
+Classes = Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]
+"""Indices, step and refined channels -> classes (3, channels, h, w): `ContextRunner.classes`."""
 LARGE = 1 << 14
-"""One step more may take such a cell beyond 16 bits."""
+"""One step more may take such an interval beyond 16 bits."""
 
 
 class Writing:
@@ -49,36 +49,38 @@ class Reading:
 
 
 class Walk:
-    """Takes cells from level to level. Holds no state but the release's numbers."""
+    """Takes indices from level to level. Holds no state but the release's numbers."""
 
-    def __init__(self, table: LevelTable, tables: CodingTables, classes: Classes) -> None:
+    def __init__(self, table: StepSizes, tables: CodingTables, classes: Classes) -> None:
         self._table, self._tables, self._classes = table, tables, classes
 
     def with_classes(self, classes: Classes) -> Walk:
         """The same walk, asking another for its classes."""
         return Walk(self._table, self._tables, classes)
 
-    def layer(self, level: int, cells: Cells, coder: Coder, goal: Cells | None = None) -> Cells:
-        """Cells at `level` from those at `level - 1`, which stay as they are when decoding.
+    def layer(
+        self, level: int, indices: Indices, coder: Coder, goal: Indices | None = None
+    ) -> Indices:
+        """Indices at `level` from those at `level - 1`, which stay as they are when decoding.
 
-        goal: cells at the last level if they are known (encoding), else None.
+        goal: indices at the last level if they are known (encoding), else None.
         """
-        finer = cells.copy() if goal is None else cells
+        finer = indices.copy() if goal is None else indices
         for step in self._table.steps_of(level):
             finer = roomy(finer)
             self._step(step, finer, coder, goal)
         return finer
 
-    def _step(self, step: int, cells: Cells, coder: Coder, goal: Cells | None) -> None:
-        """One step of the level table, in place.
+    def _step(self, step: int, indices: Indices, coder: Coder, goal: Indices | None) -> None:
+        """One step of the step-size table, in place.
 
         Symbols stand in the flat order of (refined channel, row, column). A step holds a few bytes for
-        each, and larger numbers only for the places whose cell is not 0.
+        each, and larger numbers only for the places whose interval is not 0.
         """
         before, after = self._table.steps[step], self._table.steps[step + 1]
         channels = np.flatnonzero(after > before)
-        zero, sign, inner = (kind.reshape(-1) for kind in self._classes(cells, step, channels))
-        own = cells[channels].reshape(-1)
+        zero, sign, inner = (kind.reshape(-1) for kind in self._classes(indices, step, channels))
+        own = indices[channels].reshape(-1)
         split = np.flatnonzero(own != 0)
         was = own[split]
         zero[split] = ABSENT
@@ -95,24 +97,24 @@ class Walk:
         told = None if halved is None else (halved & 1).astype(np.uint8)
         outer = singles(coder, self._tables.inner, inner[split], told)
 
-        half = outer.astype(cells.dtype)
+        half = outer.astype(indices.dtype)
         own[split] = 2 * was + np.where(was > 0, half, -half)
-        number = np.ones(len(alive), cells.dtype)
+        number = np.ones(len(alive), indices.dtype)
         unsent = before[channels] == NOT_SENT
         if unsent.any():
-            first = np.flatnonzero(unsent[alive // cells[0].size])
+            first = np.flatnonzero(unsent[alive // indices[0].size])
             size = None if fresh is None else np.abs(fresh[first])
-            number[first] = self._first_cut(inner[alive[first]], size, coder)
+            number[first] = self._escaped(inner[alive[first]], size, coder)
         own[alive] = np.where(positive, number, -number)
-        cells[channels] = own.reshape(len(channels), *cells.shape[1:])
+        indices[channels] = own.reshape(len(channels), *indices.shape[1:])
 
-    def _first_cut(
-        self, classes: NDArray[np.uint8], known: Cells | None, coder: Coder
+    def _escaped(
+        self, classes: NDArray[np.uint8], known: Indices | None, coder: Coder
     ) -> NDArray[np.int16]:
-        """Cell numbers of a first cut: "larger still?" until no, or FIRST_CUT_MAX."""
+        """Indices of a first cut: "larger still?" until no, or FIRST_CUT_MAX."""
         number = np.ones(len(classes), np.int16)
         still = np.arange(len(classes))
-        for size in range(1, FIRST_CUT_MAX):
+        for size in range(1, ESCAPE_MAX):
             if not len(still):
                 break
             told = None if known is None else (known[still] > size).view(np.uint8)
@@ -122,18 +124,18 @@ class Walk:
         return number
 
 
-def roomy(cells: Cells) -> Cells:
-    """The same cells, in 32 bits if they are held in 16 that one more step could leave."""
+def roomy(indices: Indices) -> Indices:
+    """The same indices, in 32 bits if they are held in 16 that one more step could leave."""
     if (
-        cells.dtype == np.int16
-        and not -LARGE < cells.min(initial=0) <= cells.max(initial=0) < LARGE
+        indices.dtype == np.int16
+        and not -LARGE < indices.min(initial=0) <= indices.max(initial=0) < LARGE
     ):
-        return cells.astype(np.int32)
-    return cells
+        return indices.astype(np.int32)
+    return indices
 
 
-def digest(table: LevelTable, level: int, cells: Cells, start: int) -> int:
-    """CRC-32 over the cells of the channels that `level` refined, continued from the layer before."""
-    before = table.octaves[level - 2] if level > 1 else np.full(table.channels, NOT_SENT, np.int8)
-    changed = np.flatnonzero(table.octaves[level - 1] > before)
-    return zlib.crc32(np.ascontiguousarray(cells[changed], dtype="<i4").data, start)
+def digest(table: StepSizes, level: int, indices: Indices, start: int) -> int:
+    """CRC-32 over the indices of the channels that `level` refined, continued from the layer before."""
+    before = table.depths[level - 2] if level > 1 else np.full(table.channels, NOT_SENT, np.int8)
+    changed = np.flatnonzero(table.depths[level - 1] > before)
+    return zlib.crc32(np.ascontiguousarray(indices[changed], dtype="<i4").data, start)

@@ -21,7 +21,12 @@ from .pinned import read_weights
 
 VIVID = "vivid."
 """Prefix of the decoder at realism 1 in a weights file."""
-SINGLE = ("reach", "logs", "unit", "centre", "spread", "psnr_fit")
+SINGLE = {
+    **{name: name for name in ("reach", "logs", "unit", "psnr_fit")},
+    "reconstruction_offset": "centre",
+    "dead_zone_scale": "spread",
+}
+"""Attribute -> name in a weights file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Loaded:
 
     analysis, synthesis, vivid: parameters of the networks by name, the decoder at realism 0 and at
     realism 1; the last two are one object if the release has one. arrays: coding tables by name; unit,
-    octaves: the level table; reach, logs: context features; centre, spread: float32 (K, C);
+    depths: the step-size table; reach, logs: context features; reconstruction_offset, dead_zone_scale: float32 (K, C);
     psnr_fit: float32 (K, 2), see codec/encode.py.
     """
 
@@ -43,9 +48,9 @@ class Loaded:
     logs: Array
     arrays: dict[str, NDArray[np.int64]]
     unit: Array
-    octaves: NDArray[np.int8]
-    centre: Array
-    spread: Array
+    depths: NDArray[np.int8]
+    reconstruction_offset: Array
+    dead_zone_scale: Array
     psnr_fit: Array
 
 
@@ -81,8 +86,8 @@ def load(card: Card) -> Loaded:
                 single("context.exit_bias"),
             ),
             arrays={k: v.astype(np.int64) for k, v in under("tables.").items()},
-            octaves=found["octaves"].astype(np.int8),
-            **{name: single(name) for name in SINGLE},
+            depths=found["octaves"].astype(np.int8),
+            **{name: single(stored) for name, stored in SINGLE.items()},
         )
     except (KeyError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(
@@ -102,8 +107,8 @@ def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
     for name, shape in wanted.items():
         if found[name].shape != shape:
             raise ValueError(f"{name} is {found[name].shape}, not {shape}")
-    octaves = found["octaves"].astype(np.int8)
-    table = build(found["unit"].astype(np.float32), octaves, config.groups, config.lead)
+    depths = found["octaves"].astype(np.int8)
+    table = build(found["unit"].astype(np.float32), depths, config.groups, config.lead)
     parts = {
         "analysis.": analysis_shapes(config),
         "synthesis.": synthesis_shapes(config),

@@ -23,7 +23,7 @@ from sic_cli.codec.networks.context import (
     magnitude_logs,
     trunk,
 )
-from sic_cli.codec.quantization.dead_zone import at_octaves
+from sic_cli.codec.quantization.dead_zone import at_depths
 from sic_cli.codec.weights.card import Card
 from sic_cli.codec.weights.load import load
 from sic_cli.errors import ModelError
@@ -31,17 +31,17 @@ from sic_cli.training.export import context_tensors
 from tests.tiny import CONFIG
 
 
-def integer_context(release, cells: np.ndarray, step: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def integer_context(release, indices: np.ndarray, step: int) -> np.ndarray:  # type: ignore[no-untyped-def]
     """FORMAT.md section 6.4 in numpy int64: an independent count of the same logits."""
     w, table = release.context, assembled(release).table
     reach = release.reach.astype(int)
     lift = reach - table.steps[step].astype(int)
-    m = np.minimum(np.abs(cells), 255)
+    m = np.minimum(np.abs(indices), 255)
     value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(
         int
-    ) * np.sign(cells)
+    ) * np.sign(indices)
     log = np.clip(release.logs.astype(int)[m] + 16 * lift[:, None, None], 1, 127)
-    seen = np.concatenate([value, np.where(cells != 0, log, 0)])
+    seen = np.concatenate([value, np.where(indices != 0, log, 0)])
 
     def conv(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
         k = kernel.astype(np.int64)
@@ -71,11 +71,11 @@ def test_the_network_is_the_one_that_the_format_describes(
     machine, rng = assembled(release), np.random.default_rng(2)
     table = machine.table
     for step in range(0, len(table.step_level), 3):
-        cells = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
-        cells[table.steps[step] < 0] = 0
-        want = integer_context(release, cells, step)
+        indices = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
+        indices[table.steps[step] < 0] = 0
+        want = integer_context(release, indices, step)
         channels = np.arange(table.channels)
-        got = machine.runner.classes(cells, step, channels)
+        got = machine.runner.classes(indices, step, channels)
         zero, sign, inner = (want >> 9).reshape(3, table.channels, 6, 5)
         assert np.array_equal(got[0], np.clip(zero + 8, 0, 55))
         assert np.array_equal(got[1], np.clip(sign + 16, 0, 31))
@@ -85,11 +85,11 @@ def test_the_network_is_the_one_that_the_format_describes(
 def test_the_trained_form_and_the_integers_agree_to_the_last_bit() -> None:
     torch.manual_seed(0)
     net = ContextNet(CONFIG, 9)
-    cells = torch.from_numpy(
+    indices = torch.from_numpy(
         (np.random.default_rng(0).laplace(size=(2, 8, 5, 6)) * 2).astype(np.int32)
     ).float()
-    octave, reach, step = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
-    seen = features(cells, octave, reach, magnitude_logs())
+    depth, reach, step = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
+    seen = features(indices, depth, reach, magnitude_logs())
     trained = net(seen, step).detach() * 2048
     with exact():
         whole = logits(net.weights(), trunk(net.weights(), seen, step), step)
@@ -110,21 +110,21 @@ def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
 
 
 def test_a_step_that_refines_nothing_has_no_classes(tiny: Card) -> None:
-    cells = np.zeros((8, 2, 3), np.int16)
-    none = assembled(load(tiny)).runner.classes(cells, 0, np.zeros(0, np.intp))
+    indices = np.zeros((8, 2, 3), np.int16)
+    none = assembled(load(tiny)).runner.classes(indices, 0, np.zeros(0, np.intp))
     assert none.shape == (3, 0, 2, 3)
 
 
 def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
     release = load(tiny)
-    runner, cells = (
+    runner, indices = (
         assembled(release).runner,
         np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32),
     )
     channels = np.arange(8)
-    want = runner.classes(cells, 6, channels)
+    want = runner.classes(indices, 6, channels)
     with torch.autocast("cpu", torch.bfloat16):
-        assert np.array_equal(runner.classes(cells, 6, channels), want)
+        assert np.array_equal(runner.classes(indices, 6, channels), want)
 
 
 def test_this_machine_adds_whole_numbers_exactly() -> None:
@@ -145,11 +145,11 @@ def test_strips_of_any_height_give_the_same_classes(
     machine = assembled(release)
     runner, table = machine.runner, machine.table
     rng = np.random.default_rng(4)
-    cells = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
+    indices = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
     channels = np.flatnonzero(table.steps[8] > table.steps[7])
-    whole = runner.classes(cells, 7, channels)
+    whole = runner.classes(indices, 7, channels)
     monkeypatch.setattr("sic_cli.codec.inference.context.STRIP_POSITIONS", positions)
-    assert np.array_equal(runner.classes(cells, 7, channels), whole)
+    assert np.array_equal(runner.classes(indices, 7, channels), whole)
 
 
 @pytest.mark.parametrize("which", ["tiny", "shipped"])
@@ -158,24 +158,24 @@ def test_features_by_look_up_are_those_of_the_formula(
 ) -> None:
     release = load(request.getfixturevalue(which))
     table = assembled(release).table
-    cells = torch.arange(-255, 256).float().expand(1, table.channels, 1, 511)
+    indices = torch.arange(-255, 256).float().expand(1, table.channels, 1, 511)
     whole = [v.astype(np.int32) for v in (release.reach, release.logs)]
-    for octave in table.steps:
-        tensors = (torch.from_numpy(v).float() for v in (octave[None], *whole))
-        want = features(cells, *tensors).reshape(2, table.channels, 511).numpy()
-        octaves = octave.astype(np.int32)
-        made = feature_table(whole[0], octaves, whole[1], np.arange(-255, 256))
-        sent = octave >= 0
+    for depth in table.steps:
+        tensors = (torch.from_numpy(v).float() for v in (depth[None], *whole))
+        want = features(indices, *tensors).reshape(2, table.channels, 511).numpy()
+        depths = depth.astype(np.int32)
+        made = feature_table(whole[0], depths, whole[1], np.arange(-255, 256))
+        sent = depth >= 0
         assert np.array_equal(made[sent], want.transpose(1, 2, 0)[sent])
 
 
 def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
     machine = assembled(load(shipped))
-    cells = np.zeros((machine.table.channels, 2, 3), np.int32)
+    indices = np.zeros((machine.table.channels, 2, 3), np.int32)
     channels, several = np.arange(machine.table.channels), []
     for most in (255, 256, 100_000):
-        cells[:5, 1, 1] = most, -most, most, -most, most
-        several.append(machine.runner.classes(cells, 9, channels))
+        indices[:5, 1, 1] = most, -most, most, -most, most
+        several.append(machine.runner.classes(indices, 9, channels))
     assert np.array_equal(several[0], several[1]) and np.array_equal(several[0], several[2])
 
 
@@ -183,18 +183,18 @@ def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
 def test_steps_in_their_order_have_the_classes_of_each_step_alone(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    """Sums that are carried from step to step, over cells near 0 and far from it."""
+    """Sums that are carried from step to step, over indices near 0 and far from it."""
     machine = assembled(load(request.getfixturevalue(which)))
     runner, table, rng = machine.runner, machine.table, np.random.default_rng(6)
     goal = (rng.laplace(size=(table.channels, 37, 34)) * 40).astype(np.int32)
     goal[rng.random(goal.shape) < 0.3] *= 50
     following, jumping = runner.follow(), runner.follow()
     for step in range(len(table.step_level)):
-        cells, channels = at_octaves(goal, table, table.steps[step]), runner.refined(step)
-        want = runner.classes(cells, step, channels)
-        assert np.array_equal(following(cells, step, channels), want)
+        indices, channels = at_depths(goal, table, table.steps[step]), runner.refined(step)
+        want = runner.classes(indices, step, channels)
+        assert np.array_equal(following(indices, step, channels), want)
         if step % 3:  # begins anew wherever a step was left out
-            assert np.array_equal(jumping(cells, step, channels), want)
+            assert np.array_equal(jumping(indices, step, channels), want)
     assert len(np.unique(want)) > 10
 
 
@@ -208,7 +208,7 @@ def test_the_first_cells_of_another_picture_begin_anew(
     for size in (3, 5):
         goal = (rng.laplace(size=(table.channels, size, 4)) * 9).astype(np.int32)
         for step in range(4):
-            cells = at_octaves(goal, table, table.steps[step])
+            indices = at_depths(goal, table, table.steps[step])
             channels = machine.runner.refined(step)
-            want = machine.runner.classes(cells, step, channels)
-            assert np.array_equal(following(cells, step, channels), want)
+            want = machine.runner.classes(indices, step, channels)
+            assert np.array_equal(following(indices, step, channels), want)

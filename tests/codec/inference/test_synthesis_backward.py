@@ -25,7 +25,7 @@ def release(request: pytest.FixtureRequest) -> Loaded:
 
 
 def latents(release: Loaded, shape: tuple[int, int]) -> tuple[Array, Array]:
-    """Latents and cell widths, some not sent."""
+    """Latents and step sizes, some not sent."""
     rng, channels = np.random.default_rng(2), release.card.config.channels
     width = rng.choice([8, 16, np.inf], channels).astype(np.float32)
     latent = rng.laplace(0, 40, (channels, *shape)).astype(np.float32)

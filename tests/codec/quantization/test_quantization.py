@@ -1,4 +1,4 @@
-"""Cells nest, level tables only become finer, details stay inside their cells."""
+"""Indices nest, level tables only become finer, details stay inside their intervals."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sic_cli.codec.quantization import dead_zone, sampling
-from sic_cli.codec.quantization.step_sizes import NOT_SENT, LevelTable, build, partition, staggered
+from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, build, partition, staggered
 
 TABLE = staggered(24, 16, 192.0, 8.0, np.zeros(24, np.int8), (2, 6), 2)
 
 
-def latents(table: LevelTable, scale: float, seed: int) -> np.ndarray:
+def latents(table: StepSizes, scale: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (rng.laplace(size=(table.channels, 5, 7)) * scale).astype(np.float32)
 
 
 def direct(latent: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Cells by the definition: sign(y) floor(|y| / w)."""
+    """Indices by the definition: sign(y) floor(|y| / w)."""
     return (np.sign(latent) * np.floor(np.abs(latent) / width[:, None, None])).astype(np.int32)
 
 
@@ -27,27 +27,27 @@ def direct(latent: np.ndarray, width: np.ndarray) -> np.ndarray:
 @settings(max_examples=50, deadline=None)
 def test_cells_of_every_level_are_shifts_of_the_finest(seed: int, scale: float) -> None:
     latent = latents(TABLE, scale, seed)
-    finest = dead_zone.finest(latent, TABLE)
+    finest = dead_zone.quantise(latent, TABLE)
     for level in range(1, 17):
-        got = dead_zone.at_octaves(finest, TABLE, TABLE.octaves[level - 1])
-        assert np.array_equal(got, direct(latent, TABLE.width(level)))
+        got = dead_zone.at_depths(finest, TABLE, TABLE.depths[level - 1])
+        assert np.array_equal(got, direct(latent, TABLE.step_sizes(level)))
 
 
 @pytest.mark.parametrize("table", [TABLE, partition(24, 4, 16.0)])
-def test_steps_go_one_octave_at_a_time_and_end_at_each_level(table: LevelTable) -> None:
+def test_steps_go_one_octave_at_a_time_and_end_at_each_level(table: StepSizes) -> None:
     steps = table.steps.astype(int)
     assert (steps[0] == NOT_SENT).all()
     gain = np.diff(steps, axis=0)
     assert (gain >= 0).all() and (gain[steps[:-1] != NOT_SENT] <= 1).all()
     for level in range(1, table.levels + 1):
-        assert np.array_equal(steps[table.steps_of(level)[-1] + 1], table.octaves[level - 1])
+        assert np.array_equal(steps[table.steps_of(level)[-1] + 1], table.depths[level - 1])
 
 
 def test_the_papers_channel_partition_is_a_level_table() -> None:
     table = partition(512, 16, 1.0)
-    sent = [int(np.isfinite(table.width(k)).sum()) for k in range(1, 17)]
+    sent = [int(np.isfinite(table.step_sizes(k)).sum()) for k in range(1, 17)]
     assert sent == [32 * k for k in range(1, 17)]
-    assert set(np.unique(table.width(7))) == {1.0, np.inf}
+    assert set(np.unique(table.step_sizes(7))) == {1.0, np.inf}
 
 
 def test_a_table_that_becomes_coarser_is_refused() -> None:
@@ -58,11 +58,11 @@ def test_a_table_that_becomes_coarser_is_refused() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 16))
 @settings(max_examples=30, deadline=None)
 def test_details_stay_inside_their_cells(seed: int, level: int) -> None:
-    cells = dead_zone.finest(latents(TABLE, 100, 1), TABLE)
-    cells = dead_zone.at_octaves(cells, TABLE, TABLE.octaves[level - 1])
-    spread = np.full(24, 0.2, np.float32)
-    made = sampling.sample(cells, TABLE, level, spread, seed)
-    assert np.array_equal(direct(made, TABLE.width(level)), cells)
+    indices = dead_zone.quantise(latents(TABLE, 100, 1), TABLE)
+    indices = dead_zone.at_depths(indices, TABLE, TABLE.depths[level - 1])
+    dead_zone_scale = np.full(24, 0.2, np.float32)
+    made = sampling.sample(indices, TABLE, level, dead_zone_scale, seed)
+    assert np.array_equal(direct(made, TABLE.step_sizes(level)), indices)
 
 
 def test_details_depend_on_seed_channel_and_place_alone() -> None:
@@ -79,5 +79,5 @@ def test_details_depend_on_seed_channel_and_place_alone() -> None:
 
 def test_latents_beyond_the_first_cut_saturate() -> None:
     table = partition(4, 2, 1.0)
-    cells = dead_zone.finest(np.full((4, 1, 1), 1e9, np.float32), table)
-    assert cells.max() == dead_zone.FIRST_CUT_MAX
+    indices = dead_zone.quantise(np.full((4, 1, 1), 1e9, np.float32), table)
+    assert indices.max() == dead_zone.ESCAPE_MAX

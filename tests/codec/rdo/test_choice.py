@@ -1,4 +1,4 @@
-"""The choice of a cell against a search through all cells."""
+"""The choice of an interval against a search through all indices."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from sic_cli.codec.entropy.tables import TOTAL
 from sic_cli.codec.quantization.dead_zone import largest
-from sic_cli.codec.quantization.step_sizes import NOT_SENT, LevelTable, build, partition
-from sic_cli.codec.rdo.choice import Bits, Octaves, chosen
+from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, build, partition
+from sic_cli.codec.rdo.choice import Bits, Depths, chosen
 
 UNIT = np.array([64, 50], np.float32)
-OCTAVES = np.array([[0, NOT_SENT], [1, 0], [1, 2], [3, 2]], np.int8)
-TABLE = build(UNIT, OCTAVES)
-CENTRE = np.full((4, 2), 0.4, np.float32)
+DEPTHS = np.array([[0, NOT_SENT], [1, 0], [1, 2], [3, 2]], np.int8)
+TABLE = build(UNIT, DEPTHS)
+OFFSET = np.full((4, 2), 0.4, np.float32)
 WEIGHT = np.array([1, 2, 3, 4.0])
 PRICE = np.array([50, 40, 30, 20.0])
 ONES = {
@@ -25,13 +25,13 @@ ONES = {
 }
 
 
-def octaves() -> Octaves:
-    return Octaves.of(TABLE, CENTRE, WEIGHT, PRICE)
+def depths() -> Depths:
+    return Depths.of(TABLE, OFFSET, WEIGHT, PRICE)
 
 
 def test_octaves_gather_the_levels_that_share_them() -> None:
-    found = octaves()
-    assert found.octave.T.tolist() == [[0, 1, 3], [0, 2, NOT_SENT]]
+    found = depths()
+    assert found.depth.T.tolist() == [[0, 1, 3], [0, 2, NOT_SENT]]
     assert found.weight.T.tolist() == [[1, 5, 4], [2, 7, 0]]
     assert found.price.T.tolist() == [[50, 70, 20], [40, 50, 0]]
     assert found.width.T.tolist() == [[64, 32, 8], [50, 12.5, np.inf]]
@@ -48,34 +48,34 @@ def test_bits_are_those_of_the_tables() -> None:
 
 
 def cost(number: int, wishes: np.ndarray, classes: np.ndarray, channel: int) -> float:
-    """What a cell at the last level costs, level by level."""
+    """What an interval at the last level costs, level by level."""
     bits, total, sign = Bits.of(ONES), 0.0, np.sign(number)
-    last = TABLE.octaves[-1, channel]
+    last = TABLE.depths[-1, channel]
     for level in range(4):
-        octave = OCTAVES[level, channel]
-        if octave == NOT_SENT:
+        depth = DEPTHS[level, channel]
+        if depth == NOT_SENT:
             continue
-        place = sorted(set(OCTAVES[:, channel]) - {NOT_SENT}).index(octave)
-        cell = abs(number) >> int(last - octave)
-        width = UNIT[channel] / 2.0**octave
-        value = sign * (cell + 0.4) * width if cell else 0.0
+        place = sorted(set(DEPTHS[:, channel]) - {NOT_SENT}).index(depth)
+        index = abs(number) >> int(last - depth)
+        width = UNIT[channel] / 2.0**depth
+        value = sign * (index + 0.4) * width if index else 0.0
         total += WEIGHT[level] * (value - wishes[place]) ** 2
-        if cell:
+        if index:
             zero, plus, inner = classes[:, place]
-            spent = bits.leave[zero] + sign * bits.side[plus] + (cell - 1) * bits.outer[inner]
+            spent = bits.leave[zero] + sign * bits.side[plus] + (index - 1) * bits.outer[inner]
             total += PRICE[level] * spent
     return total
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4.0, 30.0, 200.0]))
 def test_hardly_any_cell_costs_less(seed: int, scale: float) -> None:
-    """Of all cells, where levels wish about the same; the search itself looks at few."""
+    """Of all indices, where levels wish about the same; the search itself looks at few."""
     rng = np.random.default_rng(seed)
     middle = rng.normal(0, scale, (1, 2, 1, 3))
     wishes = (middle + rng.normal(0, 4, (3, 2, 1, 3))).astype(np.float32)
     classes = rng.integers(0, 2, (3, 3, 2, 1, 3)).astype(np.uint8)
     now = np.zeros((2, 1, 3), np.int16)
-    found = chosen(wishes, 1, classes, now, octaves(), Bits.of(ONES))
+    found = chosen(wishes, 1, classes, now, depths(), Bits.of(ONES))
     assert found.dtype == now.dtype and not now.any()
     most = largest(TABLE)
     for channel in range(2):
@@ -94,21 +94,23 @@ def test_wishes_far_away_saturate() -> None:
     for sign in (1, -1):
         for kind in (np.int16, np.int32):
             now = np.zeros((2, 1, 1), kind)
-            found = chosen(2 * sign * wishes, 2, classes, now, octaves(), Bits.of(ONES))
+            found = chosen(2 * sign * wishes, 2, classes, now, depths(), Bits.of(ONES))
             assert (sign * found[:, 0, 0] == largest(TABLE)).all()
 
 
 def test_channels_that_are_never_sent_stay_zero() -> None:
-    table: LevelTable = build(UNIT, np.array([[0, NOT_SENT]], np.int8))
-    centre, one = np.full((1, 2), 0.4, np.float32), np.ones(1)
+    table: StepSizes = build(UNIT, np.array([[0, NOT_SENT]], np.int8))
+    reconstruction_offset, one = np.full((1, 2), 0.4, np.float32), np.ones(1)
     wishes = np.full((1, 2, 1, 1), 500, np.float32)
     classes, now = np.zeros((3, 1, 2, 1, 1), np.uint8), np.zeros((2, 1, 1), np.int16)
-    found = chosen(wishes, 1, classes, now, Octaves.of(table, centre, one, one), Bits.of(ONES))
+    found = chosen(
+        wishes, 1, classes, now, Depths.of(table, reconstruction_offset, one, one), Bits.of(ONES)
+    )
     assert found[0, 0, 0] > 0 and found[1, 0, 0] == 0
 
 
 def test_the_papers_partition_has_octaves_too() -> None:
     table = partition(8, 4, 16.0)
-    found = Octaves.of(table, np.full((4, 8), 0.4, np.float32), np.ones(4), np.ones(4))
-    assert found.octave.tolist() == [[0] * 8]
+    found = Depths.of(table, np.full((4, 8), 0.4, np.float32), np.ones(4), np.ones(4))
+    assert found.depth.tolist() == [[0] * 8]
     assert found.weight.tolist() == [[4, 4, 3, 3, 2, 2, 1, 1]]

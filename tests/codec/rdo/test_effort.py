@@ -12,7 +12,7 @@ from PIL import Image
 
 import sic_cli
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.decode import decode, decode_cells, file_engine
+from sic_cli.codec.decode import decode, decode_indices, file_engine
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.inference.parallel import bands, set_threads
@@ -83,7 +83,7 @@ def test_the_same_bytes_for_any_number_of_threads(
 
 def test_all_symbols_and_digests_are_right(tiny: Card, photo: np.ndarray) -> None:
     parsed = parse(encode(photo, tiny, effort=4))
-    _, level, fault = decode_cells(file_engine(parsed, "cpu"), parsed, parsed.level)
+    _, level, fault = decode_indices(file_engine(parsed, "cpu"), parsed, parsed.level)
     assert (level, fault) == (tiny.config.levels, None)
 
 
@@ -111,16 +111,16 @@ def test_a_tile_that_sees_all_chooses_what_no_tiles_choose(
     tiny: Card, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine, plan = engine(tiny), search.PLANS[3]
-    cells, told = machine.cells(machine.analyse(photo)), list[float]()
-    whole = machine.search.refine(photo, cells, plan)
-    assert (whole != cells).any()
+    indices, told = machine.quantise(machine.analyse(photo)), list[float]()
+    whole = machine.search.refine(photo, indices, plan)
+    assert (whole != indices).any()
     monkeypatch.setattr(search, "TILE", 4)
-    parts = machine.search.refine(photo, cells, plan, told.append)
+    parts = machine.search.refine(photo, indices, plan, told.append)
     assert told == sorted(told) and (told[0], told[-1]) == (0, 1)
-    for down in search._tiles(cells.shape[1]):
-        for right in search._tiles(cells.shape[2]):
-            assert (parts != cells)[:, down.own, right.own].any()
-    assert (parts != whole).mean() < (whole != cells).mean() / 2
+    for down in search._tiles(indices.shape[1]):
+        for right in search._tiles(indices.shape[2]):
+            assert (parts != indices)[:, down.own, right.own].any()
+    assert (parts != whole).mean() < (whole != indices).mean() / 2
 
 
 def test_what_lies_beyond_the_picture_does_not_count() -> None:

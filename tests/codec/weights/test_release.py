@@ -62,4 +62,4 @@ def test_the_shipped_release_is_whole_and_small(shipped: Card) -> None:
     assert (shipped.folder / "README.md").is_file() and (
         shipped.folder / "training.jsonl"
     ).is_file()
-    assert release.octaves.shape == (16, shipped.config.channels)
+    assert release.depths.shape == (16, shipped.config.channels)

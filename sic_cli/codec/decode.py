@@ -95,11 +95,11 @@ def decode_indices(
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
     now = Progress() if progress is None or progress.level > level else progress
     indices: Indices = np.zeros(shape, np.int16) if now.indices is None else now.indices
-    walk = machine.walk.with_classes(machine.runner.follow())
+    layer_coder = machine.layer_coder.with_context_classes(machine.context_runner.incremental())
     for layer in parsed.layers[now.level : level]:
         fault = None
         try:
-            finer = walk.layer(layer.level, indices, Reading(new_decoder(layer.payload)))
+            finer = layer_coder.layer(layer.level, indices, Reading(new_decoder(layer.payload)))
             check = digest(machine.table, layer.level, finer, now.check)
             if check != layer.digest:
                 fault = f"layer {layer.level} decodes to other symbols than were written"

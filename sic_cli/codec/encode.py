@@ -16,11 +16,11 @@ from .inference.config import STRIDE
 from .inference.parallel import bands, crew
 from .inference.tiles import scaled
 from .inference.transforms import patches_of
-from .lookahead import walk_ahead
+from .lookahead import layer_coder_ahead
 from .quantization.dead_zone import Indices
 from .quantization.step_sizes import NOT_SENT
 from .rdo.search import PLANS, Tell, silent
-from .symbols.layer_coder import Walk, Writing, digest
+from .symbols.layer_coder import LayerCoder, Writing, digest
 from .weights.card import Card
 
 PSNR_UNIT = 4
@@ -69,18 +69,18 @@ def encode(
     if PLANS[effort].sweeps:
         indices = machine.search.refine(pixels, indices, PLANS[effort], tell or silent)
     header = Header(width, height, levels, card.id, grey, seed)
-    with walk_ahead(machine, indices, level) as walk:
-        return write(header, chunks, encode_layers(machine, walk, indices, psnr[:level]))
+    with layer_coder_ahead(machine, indices, level) as layer_coder:
+        return write(header, chunks, encode_layers(machine, layer_coder, indices, psnr[:level]))
 
 
 def encode_layers(
-    machine: Engine, walk: Walk, indices: Indices, psnr: list[int]
+    machine: Engine, layer_coder: LayerCoder, indices: Indices, psnr: list[int]
 ) -> Iterator[Layer]:
     """The first layers of indices at the last level, as many as have a `psnr` (`expected_psnr`)."""
     now, check = np.zeros_like(indices), 0
     for k, expected in enumerate(psnr, 1):
         encoder = new_encoder()
-        now = walk.layer(k, now, Writing(encoder), indices)
+        now = layer_coder.layer(k, now, Writing(encoder), indices)
         check = digest(machine.table, k, now, check)
         yield Layer(k, encoder.finish(), check, expected)
 

@@ -1,4 +1,4 @@
-"""A release made ready to code: networks on a device, the walk, and the numbers between them."""
+"""A release made ready to code: networks on a device, the layer coder, and the numbers between them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .quantization.step_sizes import StepSizes, build
 from .rdo.choice import Bits
 from .rdo.search import Search
 from .symbols.coding_tables import CodingTables
-from .symbols.layer_coder import Walk
+from .symbols.layer_coder import LayerCoder
 from .weights.card import Card
 from .weights.load import Loaded, decoder_at, load
 
@@ -83,8 +83,8 @@ class Engine:
 
     release: Loaded
     table: StepSizes
-    walk: Walk
-    runner: ContextRunner
+    layer_coder: LayerCoder
+    context_runner: ContextRunner
     networks: Networks
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -121,7 +121,7 @@ class Engine:
             config.finest,
             self.networks.backwards(0.0).pulled,
             self.networks.backwards(1.0).pulled,
-            self.runner.follow,
+            self.context_runner.incremental,
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )
 
@@ -216,7 +216,11 @@ def assembled(release: Loaded, device: str = "cpu") -> Engine:
     config = release.card.config
     table = build(release.unit, release.depths, config.groups, config.lead)
     tables = CodingTables.from_arrays(release.arrays)
-    runner = ContextRunner(release.context, release.reach, release.logs, table.steps)
+    context_runner = ContextRunner(release.context, release.reach, release.logs, table.pass_depths)
     return Engine(
-        release, table, Walk(table, tables, runner.classes), runner, Networks(release, device)
+        release,
+        table,
+        LayerCoder(table, tables, context_runner.context_classes),
+        context_runner,
+        Networks(release, device),
     )

@@ -1,6 +1,6 @@
-"""Frequency tables from what the walk really meets: the last step from trained to codable.
+"""Frequency tables from what the layer coder really meets: the last step from trained to codable.
 
-The walk that codes is the walk that counts: a `Coder` that only tallies runs over training pictures,
+The layer coder that codes is the layer coder that counts: a `Coder` that only tallies runs over training pictures,
 so every class gets the frequencies of the decisions that fall into it, whatever the network's logits
 say.
 """
@@ -18,7 +18,7 @@ from ..codec.quantization.dead_zone import Indices
 from ..codec.quantization.step_sizes import StepSizes
 from ..codec.symbols.class_runs import Symbols
 from ..codec.symbols.coding_tables import CodingTables, block_arrays
-from ..codec.symbols.layer_coder import Classes, Walk
+from ..codec.symbols.layer_coder import ContextClasses, LayerCoder
 
 LEAST = 8
 """Smallest frequency: 21 bits, whatever was never met in training."""
@@ -64,7 +64,7 @@ def frequencies(ones: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def fit(
-    table: StepSizes, classes: Classes, goals: Iterable[Indices], prior: float = 16.0
+    table: StepSizes, classes: ContextClasses, pictures: Iterable[Indices], prior: float = 16.0
 ) -> dict[str, NDArray[np.int64]]:
     """The arrays of `CodingTables.from_arrays`, fitted to indices of training pictures.
 
@@ -72,11 +72,11 @@ def fit(
     """
     plain = plain_arrays()
     tables = CodingTables.from_arrays(plain)
-    tally, walk = Tally(), Walk(table, tables, classes)
-    for goal in goals:
-        indices = np.zeros_like(goal)
+    tally, layer_coder = Tally(), LayerCoder(table, tables, classes)
+    for target_indices in pictures:
+        indices = np.zeros_like(target_indices)
         for level in range(1, table.levels + 1):
-            indices = walk.layer(level, indices, tally, goal)
+            indices = layer_coder.layer(level, indices, tally, target_indices)
     kinds = {
         "zero": tuple(t.single for t in tables.zero),
         "sign": tables.sign,

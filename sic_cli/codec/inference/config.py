@@ -20,7 +20,7 @@ class ModelConfig:
     channels: latent channels; levels: levels in a file; width, blocks: both transforms;
     head_width: the full-resolution head behind the synthesis; context_width, context_blocks: the
     integer context network; widest, finest: step sizes of levels 1 and K (in pixel units of an
-    orthonormal transform); groups, lead: how level 1 is divided into steps (see codec/quantization/step_sizes.py).
+    orthonormal transform); groups, lead: how level 1 is divided into passes (see codec/quantization/step_sizes.py).
     """
 
     channels: int = 256

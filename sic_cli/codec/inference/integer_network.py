@@ -51,7 +51,7 @@ RANGES = (ZERO, SIGN, INNER)
 @dataclass(frozen=True, slots=True)
 class ContextWeights(Generic[T]):
     """Whole numbers in float32, arrays here and tensors in training. Convolutions: weights
-    (out, in, k, k); biases (steps, out)."""
+    (out, in, k, k); biases (passes, out)."""
 
     entry: T
     entry_bias: T
@@ -78,19 +78,19 @@ class ContextWeights(Generic[T]):
         )
 
 
-def context_shapes(config: ModelConfig, steps: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of a context network, by the names of a weights file. steps: of the level
-    table."""
+def context_shapes(config: ModelConfig, passes: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of a context network, by the names of a weights file. passes: coding
+    passes."""
     wide, channels = config.context_width, config.channels
     shapes: dict[str, tuple[int, ...]] = {
         "entry": (wide, 2 * channels, 1, 1),
-        "entry_bias": (steps, wide),
+        "entry_bias": (passes, wide),
         "exit": (len(RANGES) * channels, wide, 1, 1),
-        "exit_bias": (steps, len(RANGES) * channels),
+        "exit_bias": (passes, len(RANGES) * channels),
     }
     for block in range(config.context_blocks):
         shapes[f"mid.{block}"] = (wide, wide, 3, 3)
-        shapes[f"mid_bias.{block}"] = (steps, wide)
+        shapes[f"mid_bias.{block}"] = (passes, wide)
         shapes[f"back.{block}"] = (wide, wide, 1, 1)
     return shapes
 

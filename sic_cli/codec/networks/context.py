@@ -79,25 +79,28 @@ def rescale(x: Tensor) -> Tensor:
     return floor_through(x * 2.0**-WEIGHT_SHIFT + 0.5)
 
 
-def trunk(weights: ContextWeights[Tensor], seen: Tensor, step: Tensor) -> Tensor:
-    """seen: from `features`; step: int64 (B,) -> activations 0..255 (B, context_width, h, w)."""
-    x = rescale(F.conv2d(seen, weights.entry) + weights.entry_bias[step][:, :, None, None])
+def trunk(weights: ContextWeights[Tensor], seen: Tensor, coding_pass: Tensor) -> Tensor:
+    """seen: from `features`; coding_pass: int64 (B,) -> activations 0..255 (B, context_width, h, w)."""
+    x = rescale(F.conv2d(seen, weights.entry) + weights.entry_bias[coding_pass][:, :, None, None])
     for mid, bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
-        h = F.conv2d(x.clamp(0, ACTIVATION_MAX), mid, padding=1) + bias[step][:, :, None, None]
+        h = (
+            F.conv2d(x.clamp(0, ACTIVATION_MAX), mid, padding=1)
+            + bias[coding_pass][:, :, None, None]
+        )
         h = rescale(h).clamp(0, ACTIVATION_MAX)
         x = x + rescale(F.conv2d(h, back))
     return x.clamp(0, ACTIVATION_MAX)
 
 
-def logits(weights: ContextWeights[Tensor], active: Tensor, step: Tensor) -> Tensor:
+def logits(weights: ContextWeights[Tensor], active: Tensor, coding_pass: Tensor) -> Tensor:
     """active: from `trunk` -> whole numbers (B, 3 C, h, w) in units of 1/LOGIT_ONE."""
-    return F.conv2d(active, weights.exit) + weights.exit_bias[step][:, :, None, None]
+    return F.conv2d(active, weights.exit) + weights.exit_bias[coding_pass][:, :, None, None]
 
 
 class ContextNet(nn.Module):
     """The trainable form: real parameters whose rounded values are the integer network."""
 
-    def __init__(self, config: ModelConfig, steps: int) -> None:
+    def __init__(self, config: ModelConfig, passes: int) -> None:
         super().__init__()
         wide, blocks, c = config.context_width, config.context_blocks, config.channels
 
@@ -107,12 +110,12 @@ class ContextNet(nn.Module):
             )
 
         self.entry = conv(2 * c, wide, 1, 0.5)
-        self.entry_bias = nn.Parameter(torch.zeros(steps, wide))
+        self.entry_bias = nn.Parameter(torch.zeros(passes, wide))
         self.mid = nn.ParameterList(conv(wide, wide, 3, 1.0) for _ in range(blocks))
-        self.mid_bias = nn.ParameterList(torch.zeros(steps, wide) for _ in range(blocks))
+        self.mid_bias = nn.ParameterList(torch.zeros(passes, wide) for _ in range(blocks))
         self.back = nn.ParameterList(conv(wide, wide, 1, 0.3) for _ in range(blocks))
         self.exit = conv(wide, 3 * c, 1, 0.1)
-        self.exit_bias = nn.Parameter(torch.zeros(steps, 3 * c))
+        self.exit_bias = nn.Parameter(torch.zeros(passes, 3 * c))
 
     def weights(self) -> ContextWeights[Tensor]:
         """The integer network that these parameters stand for."""
@@ -141,7 +144,7 @@ class ContextNet(nn.Module):
             bias(self.exit_bias),
         )
 
-    def forward(self, seen: Tensor, step: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, coding_pass: Tensor) -> Tensor:
         """Real logits (B, 3 C, h, w)."""
         weights = self.weights()
-        return logits(weights, trunk(weights, seen, step), step) / LOGIT_ONE
+        return logits(weights, trunk(weights, seen, coding_pass), coding_pass) / LOGIT_ONE

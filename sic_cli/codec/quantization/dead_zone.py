@@ -46,7 +46,9 @@ def quantise(latent: NDArray[np.float32], table: StepSizes) -> Indices:
 def largest(table: StepSizes) -> NDArray[np.int32]:
     """(C,) largest index at the last level."""
     depth = table.depths[-1].astype(np.int32)
-    first = np.array([column[column != NOT_SENT][:1].sum() for column in table.steps.T], np.int32)
+    first = np.array(
+        [column[column != NOT_SENT][:1].sum() for column in table.pass_depths.T], np.int32
+    )
     shift = np.where(depth != NOT_SENT, depth - first, 0)
     most: NDArray[np.int32] = ((ESCAPE_MAX + 1) << shift) - 1
     return most

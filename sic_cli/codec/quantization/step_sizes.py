@@ -6,9 +6,9 @@ zone into three intervals and every other interval into two. The intervals of a 
 those of a coarser one, which is what makes every prefix of a file decodable. Depths are integers:
 everything behind the encoder's quantisation is shifts.
 
-A *step* is one pass of the context network. Level 1 takes several steps, so that strong channels
-become context for weak ones; each further level takes one step for every depth that its fastest
-channel gains.
+A *coding pass* codes the channels that it refines by one bit plane, with one run of the context network.
+Level 1 takes several passes, so that strong channels become context for weak ones; each further level takes
+one pass for every bit plane that its fastest channel gains.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ NOT_SENT = -1
 
 @dataclass(frozen=True, slots=True)
 class StepSizes:
-    """Step sizes by level and channel, and the steps that lead through them.
+    """Step sizes by level and channel, and the coding passes that lead through them.
 
     unit: float32 (C,), width of depth 0.
     depths: int8 (K, C), depth of every channel at levels 1..K, never falling with the level.
-    steps: int8 (S + 1, C), depths before step 0 and after each step.
-    step_level: (S,) level (1..K) to which each step belongs, never falling.
+    pass_depths: int8 (S + 1, C), depths before pass 0 and after each pass.
+    pass_level: (S,) level (1..K) to which each pass belongs, never falling.
     """
 
     unit: NDArray[np.float32]
     depths: NDArray[np.int8]
-    steps: NDArray[np.int8]
-    step_level: tuple[int, ...]
+    pass_depths: NDArray[np.int8]
+    pass_level: tuple[int, ...]
 
     @property
     def levels(self) -> int:
@@ -52,9 +52,9 @@ class StepSizes:
         width = np.ldexp(self.unit, -depth).astype(np.float32)
         return np.where(depth == NOT_SENT, np.float32(np.inf), width)
 
-    def steps_of(self, level: int) -> range:
-        """Indices of the steps of `level`."""
-        inside = [i for i, k in enumerate(self.step_level) if k == level]
+    def passes_of(self, level: int) -> range:
+        """The coding passes of `level`."""
+        inside = [i for i, k in enumerate(self.pass_level) if k == level]
         return range(inside[0], inside[-1] + 1) if inside else range(0)
 
 
@@ -66,7 +66,7 @@ def build(
 ) -> StepSizes:
     """A step-size table from widths alone.
 
-    groups: channel numbers at which level 1 is divided; the parts are sent one step after another.
+    groups: channel numbers at which level 1 is divided; the parts are sent one pass after another.
     lead: how many bit planes coarser the first part starts (the second one less, and so on).
     Raises ValueError if a channel would become coarser with the level.
     """
@@ -75,7 +75,7 @@ def build(
         raise ValueError("cells may only become finer with the level")
     channels = len(unit)
     now = np.full(channels, NOT_SENT, dtype=np.int32)
-    steps, step_level = [now.copy()], []
+    passes, pass_level = [now.copy()], []
     edges = (0, *groups, channels)
     parts = [np.arange(a, b) for a, b in pairwise(edges)]
     first = depths[0].astype(np.int32)
@@ -85,19 +85,19 @@ def build(
                 coarser = max(0, lead - turn)
                 reached = np.maximum(first[part] - coarser, 0)
                 now[part] = np.where(first[part] == NOT_SENT, NOT_SENT, reached)
-        steps.append(now.copy())
-        step_level.append(1)
+        passes.append(now.copy())
+        pass_level.append(1)
     for level in range(2, len(depths) + 1):
-        goal = depths[level - 1].astype(np.int32)
-        while (now != goal).any():
-            now = np.where(now == NOT_SENT, goal, np.minimum(now + 1, goal))
-            steps.append(now.copy())
-            step_level.append(level)
+        wanted = depths[level - 1].astype(np.int32)
+        while (now != wanted).any():
+            now = np.where(now == NOT_SENT, wanted, np.minimum(now + 1, wanted))
+            passes.append(now.copy())
+            pass_level.append(level)
     return StepSizes(
         np.asarray(unit, dtype=np.float32),
         depths,
-        np.stack(steps).astype(np.int8),
-        tuple(step_level),
+        np.stack(passes).astype(np.int8),
+        tuple(pass_level),
     )
 
 

@@ -44,8 +44,8 @@ HALO = 4
 
 Pulled = Callable[[Array, Array, int, Pull], Array]
 """`SynthesisGradient.pulled`."""
-Follow = Callable[[], Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]]
-"""`ContextRunner.follow`."""
+Incremental = Callable[[], Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]]
+"""`ContextRunner.incremental`."""
 Tell = Callable[[float], None]
 """Is told now and then which share is done."""
 
@@ -116,7 +116,7 @@ class Search:
     """What a search needs of a release.
 
     reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
-    faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
+    faithful, vivid: the decoders backwards; incremental: the context network; bits: the tables.
     """
 
     table: StepSizes
@@ -125,7 +125,7 @@ class Search:
     finest: float
     faithful: Pulled
     vivid: Pulled
-    follow: Follow
+    incremental: Incremental
     bits: Bits
 
     def refine(
@@ -196,12 +196,12 @@ class Search:
     def _classes(self, indices: Indices, depths: Depths) -> NDArray[np.uint8]:
         """uint8 (3, J, C, h, w): what the context network says of each depth's cut."""
         found = np.zeros((3, len(depths.depth), *indices.shape), np.uint8)
-        steps, classes = self.table.steps, self.follow()
-        for step in range(len(steps) - 1):
-            before, after = steps[step], steps[step + 1]
+        passes, classes = self.table.pass_depths, self.incremental()
+        for coding_pass in range(len(passes) - 1):
+            before, after = passes[coding_pass], passes[coding_pass + 1]
             refined = np.flatnonzero(after > before)
             known = at_depths(indices, self.table, before)
-            part = classes(known, step, refined)
+            part = classes(known, coding_pass, refined)
             # a cut that leads to no level's depth counts for the next one that does
             theirs = depths.depth[:, refined]
             place = ((theirs != NOT_SENT) & (theirs < after[refined])).sum(0)

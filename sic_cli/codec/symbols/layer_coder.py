@@ -1,4 +1,4 @@
-"""The walk: the order of symbols, and which table codes which (FORMAT.md, section 6).
+"""The layer coder: the order of symbols, and which table codes which (FORMAT.md, section 6).
 
 Encoder and decoder call the same function; they differ only in the `Coder` they bring. The encoder's
 is told the symbols and writes them, the decoder's reads them; both return them.
@@ -20,10 +20,10 @@ from .class_runs import ABSENT, Coder, Symbols, singles
 from .coding_tables import CodingTables
 from .zero_blocks import leaving
 
-Classes = Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]
-"""Indices, step and refined channels -> classes (3, channels, h, w): `ContextRunner.classes`."""
+ContextClasses = Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]
+"""Indices, pass and refined channels -> classes (3, channels, h, w): `ContextRunner.context_classes`."""
 LARGE = 1 << 14
-"""One step more may take such an interval beyond 16 bits."""
+"""One pass more may take such an interval beyond 16 bits."""
 
 
 class Writing:
@@ -48,45 +48,52 @@ class Reading:
         return self._decoder.decode(table, count)
 
 
-class Walk:
+class LayerCoder:
     """Takes indices from level to level. Holds no state but the release's numbers."""
 
-    def __init__(self, table: StepSizes, tables: CodingTables, classes: Classes) -> None:
+    def __init__(self, table: StepSizes, tables: CodingTables, classes: ContextClasses) -> None:
         self._table, self._tables, self._classes = table, tables, classes
 
-    def with_classes(self, classes: Classes) -> Walk:
-        """The same walk, asking another for its classes."""
-        return Walk(self._table, self._tables, classes)
+    def with_context_classes(self, classes: ContextClasses) -> LayerCoder:
+        """The same layer coder, which asks another for its context classes."""
+        return LayerCoder(self._table, self._tables, classes)
 
     def layer(
-        self, level: int, indices: Indices, coder: Coder, goal: Indices | None = None
+        self, level: int, indices: Indices, coder: Coder, target_indices: Indices | None = None
     ) -> Indices:
         """Indices at `level` from those at `level - 1`, which stay as they are when decoding.
 
-        goal: indices at the last level if they are known (encoding), else None.
+        target_indices: indices at the last level if they are known (encoding), else None.
         """
-        finer = indices.copy() if goal is None else indices
-        for step in self._table.steps_of(level):
+        finer = indices.copy() if target_indices is None else indices
+        for coding_pass in self._table.passes_of(level):
             finer = roomy(finer)
-            self._step(step, finer, coder, goal)
+            self._code_pass(coding_pass, finer, coder, target_indices)
         return finer
 
-    def _step(self, step: int, indices: Indices, coder: Coder, goal: Indices | None) -> None:
-        """One step of the step-size table, in place.
+    def _code_pass(
+        self, coding_pass: int, indices: Indices, coder: Coder, target_indices: Indices | None
+    ) -> None:
+        """One pass of the step-size table, in place.
 
-        Symbols stand in the flat order of (refined channel, row, column). A step holds a few bytes for
+        Symbols stand in the flat order of (refined channel, row, column). A pass holds a few bytes for
         each, and larger numbers only for the places whose interval is not 0.
         """
-        before, after = self._table.steps[step], self._table.steps[step + 1]
+        before, after = (
+            self._table.pass_depths[coding_pass],
+            self._table.pass_depths[coding_pass + 1],
+        )
         channels = np.flatnonzero(after > before)
-        zero, sign, inner = (kind.reshape(-1) for kind in self._classes(indices, step, channels))
+        zero, sign, inner = (
+            kind.reshape(-1) for kind in self._classes(indices, coding_pass, channels)
+        )
         own = indices[channels].reshape(-1)
         split = np.flatnonzero(own != 0)
         was = own[split]
         zero[split] = ABSENT
         known = fresh = halved = None
-        if goal is not None:  # what is not 0 becomes alive now, or has been and is split
-            places, child = nonzero_at(goal, self._table, after, channels)
+        if target_indices is not None:  # what is not 0 becomes alive now, or has been and is split
+            places, child = nonzero_at(target_indices, self._table, after, channels)
             before_it = own[places] != 0
             fresh, halved = child[~before_it], child[before_it]
             known = np.zeros(len(own), np.uint8)
@@ -125,7 +132,7 @@ class Walk:
 
 
 def roomy(indices: Indices) -> Indices:
-    """The same indices, in 32 bits if they are held in 16 that one more step could leave."""
+    """The same indices, in 32 bits if they are held in 16 that one more pass could leave."""
     if (
         indices.dtype == np.int16
         and not -LARGE < indices.min(initial=0) <= indices.max(initial=0) < LARGE

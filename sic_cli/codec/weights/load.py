@@ -112,7 +112,7 @@ def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
     parts = {
         "analysis.": analysis_shapes(config),
         "synthesis.": synthesis_shapes(config),
-        "context.": context_shapes(config, len(table.step_level)),
+        "context.": context_shapes(config, len(table.pass_level)),
     }
     if any(name.startswith(VIVID) for name in found):
         parts[VIVID] = synthesis_shapes(config)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import Engine
-from .inference.parallel import alone, finished, pool_of, threads
+from .inference.parallel import finished, pool_of, single_threaded_blas, threads
 from .quantization.dead_zone import Indices, at_depths
 from .symbols.layer_coder import LayerCoder
 
@@ -36,8 +36,8 @@ def layer_coder_ahead(machine: Engine, target_indices: Indices, level: int) -> I
     table = machine.table
     passes = sum(k <= level for k in table.pass_level)
 
-    # `alone` holds here too: its switch is the process's, and no thread may set it back for another
-    with alone():
+    # `single_threaded_blas` holds here too: its switch is the process's, and no thread may set it back for another
+    with single_threaded_blas():
         sums = context_runner.empty_sums(*target_indices.shape[1:])
         coming: dict[int, Future[NDArray[np.uint8]]] = {}
         begun = 0

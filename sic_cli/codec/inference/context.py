@@ -25,7 +25,7 @@ from .integer_network import (
     feature_table,
     scaled,
 )
-from .parallel import bands, crew
+from .parallel import bands, thread_team
 from .parallel import threads as chosen
 from .tiles import cut
 
@@ -102,7 +102,7 @@ class ContextRunner:
     ) -> NDArray[np.uint8]:
         """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming pass.
 
-        indices: (C, h, w) before the pass; channels: those that the pass refines; threads: see `crew`.
+        indices: (C, h, w) before the pass; channels: those that the pass refines; threads: see `thread_team`.
         """
         height, width = indices.shape[1:]
         out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
@@ -184,7 +184,7 @@ class ContextRunner:
             exits(x[rows.start - top : rows.stop - top], there)
 
         own = 3 * (min(most, height) + 2 * halo) * width * wide
-        with crew(min(threads or chosen(), max(1, SCRATCH_NUMBERS // own))) as each:
+        with thread_team(min(threads or chosen(), max(1, SCRATCH_NUMBERS // own))) as each:
             each(work, parts)
         return out
 
@@ -214,7 +214,7 @@ class ContextRunner:
         update: IncrementalUpdate,
         threads: int,
     ) -> Array:
-        with crew(threads) as each:
+        with thread_team(threads) as each:
             each(lambda rows: update.add(indices, at, rows, sums), bands(*sums.shape[:2]))
         return sums
 

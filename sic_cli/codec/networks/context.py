@@ -4,7 +4,7 @@ It runs in integers, held in float32: activations are 0..255, weights -127..127,
 below 2**24 and every rescaling is a shift, so any order of summation gives the same result on every
 machine (ARCHITECTURE.md, invariant 5). Training uses the very same code, with gradients passed
 straight through the rounding, so nothing is lost by the step from training to coding:
-`context_runner.py` runs the same network with NumPy.
+`inference/context.py` runs the same network with NumPy.
 
 For each channel and position it gives three logits, in units of `LOGIT_ONE`:
   0  zero: stays in the dead zone, given that it is in the dead zone now (or is not yet cut)

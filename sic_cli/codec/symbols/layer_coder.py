@@ -67,7 +67,7 @@ class LayerCoder:
         """
         finer = indices.copy() if target_indices is None else indices
         for coding_pass in self._table.passes_of(level):
-            finer = roomy(finer)
+            finer = widen_dtype(finer)
             self._code_pass(coding_pass, finer, coder, target_indices)
         return finer
 
@@ -131,7 +131,7 @@ class LayerCoder:
         return number
 
 
-def roomy(indices: Indices) -> Indices:
+def widen_dtype(indices: Indices) -> Indices:
     """The same indices, in 32 bits if they are held in 16 that one more pass could leave."""
     if (
         indices.dtype == np.int16

@@ -172,7 +172,7 @@ def trained(
             turn = order.permutation(len(latents))
         mine, turn = turn[: config.batch], turn[config.batch :]
         latent = torch.from_numpy(latents[mine].astype(np.float32))
-        _, drawn = objective.drawn(len(latent), chance)
+        _, drawn = objective.choose_levels(len(latent), chance)
         bits = paid * net.look(model, latent)
         for i in range(drawn.shape[1]):
             bits = bits + layer_bits(model, latent, drawn[:, i])

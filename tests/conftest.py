@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from sic_cli.codec.encode import encode  # noqa: E402
 from sic_cli.codec.inference.parallel import set_threads  # noqa: E402
 from sic_cli.codec.weights.card import CARD, WEIGHTS, Card, read_card  # noqa: E402
-from sic_cli.codec.weights.load import VIVID  # noqa: E402
+from sic_cli.codec.weights.load import PERCEPTUAL  # noqa: E402
 from sic_cli.codec.weights.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
@@ -58,7 +58,7 @@ def two_decoders(tiny: Card, tmp_path_factory: pytest.TempPathFactory) -> Card:
     folder.mkdir()
     tensors = load_file(tiny.folder / WEIGHTS)
     tensors |= {
-        f"{VIVID}{k.removeprefix('synthesis.')}": v.clone() + 0.05 * k.endswith("exit.bias")
+        f"{PERCEPTUAL}{k.removeprefix('synthesis.')}": v.clone() + 0.05 * k.endswith("exit.bias")
         for k, v in tensors.items()
         if k.startswith("synthesis.")
     }

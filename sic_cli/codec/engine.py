@@ -30,7 +30,7 @@ from .weights.load import Loaded, decoder_at, load
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
 REALISM = 1.0
-"""Which decoder is used where nobody says: the vivid one."""
+"""Which decoder is used where nobody says: the perceptual one."""
 PLACED_POSITIONS = 1 << 13
 """Positions whose places in intervals are drawn together: that takes 13 kB for each."""
 

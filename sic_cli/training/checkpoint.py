@@ -93,8 +93,8 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
     depths = tensors["model.depths"].to(torch.int8).numpy()
     table = build(tensors["model.unit"].numpy(), depths, config.groups, config.lead)
     model = CodecModel(config, table)
-    if any(k.startswith("model.vivid.") for k in tensors):
-        model.add_vivid()
+    if any(k.startswith("model.perceptual_synthesis.") for k in tensors):
+        model.add_perceptual_synthesis()
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
     return model, average, Progress(**json.loads(facts["progress"]))
@@ -107,10 +107,10 @@ def averaged(checkpoint: Path) -> tuple[CodecModel, Progress]:
     return model, progress
 
 
-def from_release(card: Card, vivid: bool = False) -> CodecModel:
+def from_release(card: Card, perceptual: bool = False) -> CodecModel:
     """The trainable form of a release, so that what was trained is never started again.
 
-    vivid: with its decoder of realism 1.
+    perceptual_synthesis: with its decoder of realism 1.
 
     The context network comes back exactly, the transforms as the release rounded them.
     """
@@ -118,7 +118,9 @@ def from_release(card: Card, vivid: bool = False) -> CodecModel:
     config = card.config
     model = CodecModel(config, build(release.unit, release.depths, config.groups, config.lead))
     model.analysis.load_state_dict(tensors_of(release.analysis))
-    model.synthesis.load_state_dict(tensors_of(release.vivid if vivid else release.synthesis))
+    model.synthesis.load_state_dict(
+        tensors_of(release.perceptual_synthesis if perceptual else release.synthesis)
+    )
     known = release.context.map(torch.from_numpy)
     with torch.no_grad():
         model.reconstruction_offset.copy_(torch.from_numpy(release.reconstruction_offset))

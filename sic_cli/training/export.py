@@ -24,7 +24,7 @@ from ..codec.networks.codec_model import CodecModel
 from ..codec.networks.transforms import Synthesis
 from ..codec.quantization import dead_zone
 from ..codec.weights.card import CARD, WEIGHTS, Card, read_card
-from ..codec.weights.load import VIVID, Loaded
+from ..codec.weights.load import PERCEPTUAL, Loaded
 from ..errors import ModelError
 from .checkpoint import averaged, table_of
 from .data import Crops
@@ -57,18 +57,20 @@ def arrays_of(network: Module) -> Arrays:
 
 
 def build_engine(
-    model: CodecModel, arrays: dict[str, NDArray[np.int64]], vivid: Synthesis | None = None
+    model: CodecModel,
+    arrays: dict[str, NDArray[np.int64]],
+    perceptual_synthesis: Synthesis | None = None,
 ) -> Engine:
     """An engine for a model in memory, its transforms rounded to fp16 as a release stores them.
 
-    vivid: the decoder at realism 1, if there is a second one.
+    perceptual_synthesis: the decoder at realism 1, if there is a second one.
     """
     table, levels, channels = table_of(model), model.config.levels, model.config.channels
     with torch.no_grad():
         for p in (
             *model.analysis.parameters(),
             *model.synthesis.parameters(),
-            *(vivid.parameters() if vivid else ()),
+            *(perceptual_synthesis.parameters() if perceptual_synthesis else ()),
             model.reconstruction_offset,
         ):
             p.copy_(p.half().float())
@@ -78,7 +80,7 @@ def build_engine(
         card=card,
         analysis=arrays_of(model.analysis),
         synthesis=arrays_of(model.synthesis),
-        vivid=arrays_of(vivid or model.synthesis),
+        perceptual_synthesis=arrays_of(perceptual_synthesis or model.synthesis),
         context=weights,
         reach=model.reach.numpy(),
         logs=model.logs.numpy(),
@@ -128,7 +130,7 @@ def psnr_fit(
     return np.array(fitted, np.float32)
 
 
-DECODERS = ("synthesis.", "vivid.")
+DECODERS = ("synthesis.", "perceptual_synthesis.")
 
 
 def same_but(a: CodecModel, b: CodecModel, but: tuple[str, ...]) -> bool:
@@ -143,30 +145,30 @@ def export(
     out: Path,
     name: str,
     count: int = 96,
-    vivid: Path | None = None,
+    perceptual: Path | None = None,
     context: Path | None = None,
 ) -> Card:
     """Write the release `out` from a checkpoint's averaged parameters.
 
     pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
-    vivid: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
+    perceptual_synthesis: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
     decoders; context: a checkpoint of stage "context" behind the same transforms, whose context network
     is taken. Raises ModelError if they do not belong together.
     """
     next_number(out)  # what is wrong with it is told before all the work
     model, progress = averaged(checkpoint)
-    second: Synthesis | None = model.vivid
-    model.vivid = None
-    more: dict[str, float] = {"vivid_crops": progress.crops} if second else {}
-    if vivid:
-        other, later = averaged(vivid)
+    second: Synthesis | None = model.perceptual_synthesis
+    model.perceptual_synthesis = None
+    more: dict[str, float] = {"perceptual_crops": progress.crops} if second else {}
+    if perceptual:
+        other, later = averaged(perceptual)
         if not same_but(model, other, DECODERS):
-            raise ModelError(f"{vivid} and {checkpoint} differ in more than their decoder")
-        second = other.vivid or other.synthesis
-        more = {"vivid_crops": later.crops, "vivid_hours": round(later.hours, 3)}
+            raise ModelError(f"{perceptual} and {checkpoint} differ in more than their decoder")
+        second = other.perceptual_synthesis or other.synthesis
+        more = {"perceptual_crops": later.crops, "perceptual_hours": round(later.hours, 3)}
     if context:
         other, later = averaged(context)
-        if not same_but(model, other, ("context.", "vivid.")):
+        if not same_but(model, other, ("context.", "perceptual_synthesis.")):
             raise ModelError(
                 f"{context} and {checkpoint} differ in more than their context network"
             )
@@ -181,7 +183,7 @@ def export(
         "data_digest": progress.notes.get("data", ""),
     } | more
     card = write_release(model, crops, out, name, facts, second)
-    curve = (vivid or checkpoint).parent / "training.jsonl"
+    curve = (perceptual or checkpoint).parent / "training.jsonl"
     if curve.exists():
         shutil.copy(curve, out / "training.jsonl")
     return card
@@ -193,10 +195,10 @@ def write_release(
     out: Path,
     name: str,
     facts: dict[str, Any],
-    vivid: Synthesis | None = None,
+    perceptual_synthesis: Synthesis | None = None,
 ) -> Card:
     """Fit tables and estimates of a model to crops, and write its folder."""
-    machine = build_engine(model, plain_arrays(), vivid)
+    machine = build_engine(model, plain_arrays(), perceptual_synthesis)
     latents = [machine.analyse(c) for c in crops]
     arrays = fit(
         machine.table,
@@ -205,7 +207,9 @@ def write_release(
     )
     tensors: dict[str, Tensor] = {}
     parts = {"analysis.": model.analysis, "synthesis.": model.synthesis}
-    for prefix, part in (parts | ({VIVID: vivid} if vivid else {})).items():
+    for prefix, part in (
+        parts | ({PERCEPTUAL: perceptual_synthesis} if perceptual_synthesis else {})
+    ).items():
         state = part.state_dict()
         tensors |= {prefix + k: v.half().contiguous() for k, v in state.items()}
     tensors |= context_tensors(machine.release.context)

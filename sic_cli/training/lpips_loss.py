@@ -20,7 +20,7 @@ STAGES = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 """(layer number, stride, padding) of AlexNet's convolutions."""
 
 
-class Perceptual(nn.Module):
+class LpipsLoss(nn.Module):
     """Distance of pictures in [-127.5, 127.5]: (B, 3, H, W) twice -> (B,)."""
 
     def __init__(self, file: Path) -> None:

@@ -69,15 +69,15 @@ def test_the_price_of_embedding_is_found_piece_by_piece(plan: pieces.Plan) -> No
 
 def test_variants_change_what_they_name_and_get_a_row_each(plan: pieces.Plan) -> None:
     plan = replace(plan, sets={"holdout": plan.sets["holdout"]})
-    names = ["plain", "draws=2,full=0.5"]
+    names = ["plain", "samples=2,full=0.5"]
     runs = {name: pieces.config_of(BASE, name) for name in names}
-    assert runs["plain"] == BASE and (runs[names[1]].draws, runs[names[1]].full) == (2, 0.5)
+    assert runs["plain"] == BASE and (runs[names[1]].samples, runs[names[1]].full) == (2, 0.5)
     assert pieces.go_on(plan, runs, {}) == []
     rows = ablation.table(plan, names)
     assert [r["variant"] for r in rows] == names and rows[0]["psnr"] != rows[1]["psnr"]
 
 
-@pytest.mark.parametrize("text", ["dras=2", "draws=two", "draws"])
+@pytest.mark.parametrize("text", ["smples=2", "samples=two", "samples"])
 def test_a_variant_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SystemExit, match=text):
         pieces.config_of(BASE, text)

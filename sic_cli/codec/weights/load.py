@@ -19,7 +19,7 @@ from ..quantization.step_sizes import build
 from .card import WEIGHTS, Card
 from .pinned import read_weights
 
-VIVID = "vivid."
+PERCEPTUAL = "vivid."
 """Prefix of the decoder at realism 1 in a weights file."""
 SINGLE = {
     **{name: name for name in ("reach", "logs", "unit", "psnr_fit")},
@@ -33,7 +33,7 @@ SINGLE = {
 class Loaded:
     """Everything a release holds.
 
-    analysis, synthesis, vivid: parameters of the networks by name, the decoder at realism 0 and at
+    analysis, synthesis, perceptual_synthesis: parameters of the networks by name, the decoder at realism 0 and at
     realism 1; the last two are one object if the release has one. arrays: coding tables by name; unit,
     depths: the step-size table; reach, logs: context features; reconstruction_offset, dead_zone_scale: float32 (K, C);
     psnr_fit: float32 (K, 2), see codec/encode.py.
@@ -42,7 +42,7 @@ class Loaded:
     card: Card
     analysis: Arrays
     synthesis: Arrays
-    vivid: Arrays
+    perceptual_synthesis: Arrays
     context: ContextWeights[Array]
     reach: Array
     logs: Array
@@ -75,7 +75,7 @@ def load(card: Card) -> Loaded:
             card=card,
             analysis=under("analysis."),
             synthesis=synthesis,
-            vivid=under(VIVID) or synthesis,
+            perceptual_synthesis=under(PERCEPTUAL) or synthesis,
             context=ContextWeights(
                 single("context.entry"),
                 single("context.entry_bias"),
@@ -114,8 +114,8 @@ def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
         "synthesis.": synthesis_shapes(config),
         "context.": context_shapes(config, len(table.pass_level)),
     }
-    if any(name.startswith(VIVID) for name in found):
-        parts[VIVID] = synthesis_shapes(config)
+    if any(name.startswith(PERCEPTUAL) for name in found):
+        parts[PERCEPTUAL] = synthesis_shapes(config)
     for prefix, shapes in parts.items():
         wanted |= {prefix + name: shape for name, shape in shapes.items()}
     have = {k: v.shape for k, v in found.items() if not k.startswith("tables.")}
@@ -125,14 +125,17 @@ def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
 
 
 def decoder_at(release: Loaded, realism: float) -> Arrays:
-    """The decoder between its two ends: parameters mixed linearly, 0 faithful, 1 vivid.
+    """The decoder between its two ends: parameters mixed linearly, 0 the MSE decoder, 1 the perceptual one.
 
     Two networks of which one was trained on from the other can be mixed like this (Wang and others,
     "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019).
     """
-    if realism == 0 or release.vivid is release.synthesis:
+    if realism == 0 or release.perceptual_synthesis is release.synthesis:
         return release.synthesis
     if realism == 1:
-        return release.vivid
-    ends = ((k, v.astype(np.float32), release.vivid[k]) for k, v in release.synthesis.items())
+        return release.perceptual_synthesis
+    ends = (
+        (k, v.astype(np.float32), release.perceptual_synthesis[k])
+        for k, v in release.synthesis.items()
+    )
     return {name: own + np.float32(realism) * (end - own) for name, own, end in ends}

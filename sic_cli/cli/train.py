@@ -115,7 +115,7 @@ def pack(pictures: tuple[Path, ...], packed: Path, workers: int) -> None:
 @_number("consistency", "Weight of encoding the decoded picture to the same latent.", least=0.0)
 @click.option(
     "--start",
-    help="Release or checkpoint to begin with, if OUT holds none (default: a KLT).",
+    help="Weights or checkpoint to begin with, if OUT holds none (default: a KLT).",
 )
 @click.option("--perceptual-start", help="Checkpoint whose decoder the second one begins with.")
 @click.option(
@@ -167,7 +167,7 @@ def run(**given: Any) -> None:
 @click.option(
     "--packed", required=True, type=click.Path(path_type=Path), help="Folder from `sic train pack`."
 )
-@click.option("--name", required=True, help="Name of the release.")
+@click.option("--name", required=True, help="Name of the weights.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("weights"), show_default=True)
 @click.option(
     "--crops",
@@ -196,7 +196,7 @@ def export(
     perceptual: Path | None,
     context: Path | None,
 ) -> None:
-    """Write the release OUT/NAME from a checkpoint.
+    """Write the weights OUT/NAME from a checkpoint.
 
     \b
     Examples:
@@ -207,10 +207,10 @@ def export(
             raise ModelError(f"{path}: no such checkpoint")
 
     from ..training.data import open_packed
-    from ..training.export import export as export_release
+    from ..training.export import export as export_weights
 
     pictures, _ = open_packed(packed)
-    card = export_release(checkpoint, pictures, out / name, name, crops, perceptual, context)
+    card = export_weights(checkpoint, pictures, out / name, name, crops, perceptual, context)
     click.echo(f"{card.folder}: {card.id.hex()}")
     if re.fullmatch("sic-[0-9]+", card.name):
         from ..codec.weights.pinned import line_of

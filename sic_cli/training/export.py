@@ -1,4 +1,4 @@
-"""A checkpoint -> a release folder: rounded networks, fitted tables, card and learning curve."""
+"""A checkpoint -> a folder of weights: rounded networks, fitted tables, card and learning curve."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ..codec.inference.transforms import Arrays
 from ..codec.networks.codec_model import CodecModel
 from ..codec.networks.transforms import Synthesis
 from ..codec.quantization import dead_zone
-from ..codec.weights.card import CARD, WEIGHTS, Card, read_card
-from ..codec.weights.load import PERCEPTUAL, Loaded
+from ..codec.weights.card import CARD, WEIGHTS, ModelCard, read_card
+from ..codec.weights.load import PERCEPTUAL, ModelWeights
 from ..errors import ModelError
 from .checkpoint import averaged, table_of
 from .data import Crops
@@ -52,7 +52,7 @@ def context_tensors(weights: ContextWeights[Array]) -> dict[str, Tensor]:
 
 
 def arrays_of(network: Module) -> Arrays:
-    """The parameters of a network, as a release holds them."""
+    """The parameters of a network, as a weights file holds them."""
     return {name: value.detach().numpy() for name, value in network.state_dict().items()}
 
 
@@ -61,7 +61,7 @@ def build_engine(
     arrays: dict[str, NDArray[np.int64]],
     perceptual_synthesis: Synthesis | None = None,
 ) -> Engine:
-    """An engine for a model in memory, its transforms rounded to fp16 as a release stores them.
+    """An engine for a model in memory, its transforms rounded to fp16 as a weights file stores them.
 
     perceptual_synthesis: the decoder at realism 1, if there is a second one.
     """
@@ -75,8 +75,8 @@ def build_engine(
         ):
             p.copy_(p.half().float())
         weights = model.context.weights().map(lambda v: v.numpy())
-    card = Card("in-memory", Path(), "0" * 64, 0, model.config, {})
-    release = Loaded(
+    card = ModelCard("in-memory", Path(), "0" * 64, 0, model.config, {})
+    model_weights = ModelWeights(
         card=card,
         analysis=arrays_of(model.analysis),
         synthesis=arrays_of(model.synthesis),
@@ -91,7 +91,7 @@ def build_engine(
         dead_zone_scale=np.full((levels, channels), 0.3, np.float32),
         psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
     )
-    return assembled(release)
+    return assembled(model_weights)
 
 
 def dead_zone_scales(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -147,8 +147,8 @@ def export(
     count: int = 96,
     perceptual: Path | None = None,
     context: Path | None = None,
-) -> Card:
-    """Write the release `out` from a checkpoint's averaged parameters.
+) -> ModelCard:
+    """Write the weights `out` from a checkpoint's averaged parameters.
 
     pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
     perceptual_synthesis: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
@@ -182,21 +182,21 @@ def export(
         "hours": round(progress.hours, 3),
         "data_digest": progress.notes.get("data", ""),
     } | more
-    card = write_release(model, crops, out, name, facts, second)
+    card = write_weights(model, crops, out, name, facts, second)
     curve = (perceptual or checkpoint).parent / "training.jsonl"
     if curve.exists():
         shutil.copy(curve, out / "training.jsonl")
     return card
 
 
-def write_release(
+def write_weights(
     model: CodecModel,
     crops: list[NDArray[np.uint8]],
     out: Path,
     name: str,
     facts: dict[str, Any],
     perceptual_synthesis: Synthesis | None = None,
-) -> Card:
+) -> ModelCard:
     """Fit tables and estimates of a model to crops, and write its folder."""
     machine = build_engine(model, plain_arrays(), perceptual_synthesis)
     latents = [machine.analyse(c) for c in crops]
@@ -212,7 +212,7 @@ def write_release(
     ).items():
         state = part.state_dict()
         tensors |= {prefix + k: v.half().contiguous() for k, v in state.items()}
-    tensors |= context_tensors(machine.release.context)
+    tensors |= context_tensors(machine.model_weights.context)
     tensors |= {f"tables.{k}": torch.from_numpy(v.astype(np.int32)) for k, v in arrays.items()}
     tensors |= {
         "reach": model.reach.to(torch.int8),
@@ -224,7 +224,7 @@ def write_release(
         "psnr_fit": torch.from_numpy(psnr_fit(machine, crops[:48], latents[:48])),
     }
     data = save(tensors)
-    facts = facts | {"largest_sum": max(largest_sums(machine.release.context).values())}
+    facts = facts | {"largest_sum": max(largest_sums(machine.model_weights.context).values())}
     digest = hashlib.sha256(data).hexdigest()
     number = next_number(out)
     place = out.with_name(f".{out.name}.part")
@@ -234,11 +234,11 @@ def write_release(
     (place / CARD).write_text(card_text(name, digest, number, model, facts), encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     place.rename(out)
-    return Card(name, out, digest, number, model.config, facts)
+    return ModelCard(name, out, digest, number, model.config, facts)
 
 
 def next_number(out: Path) -> int:
-    """Of a release in a folder with others. Raises ModelError if a card of theirs is broken."""
+    """Of weights in a folder with others. Raises ModelError if a card of theirs is broken."""
     others = [read_card(p.parent) for p in out.parent.glob(f"*/{CARD}") if p.parent != out]
     return 1 + max((card.number for card in others), default=0)
 

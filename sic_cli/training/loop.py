@@ -27,7 +27,7 @@ from ..codec.networks.codec_model import CodecModel
 from ..codec.weights.locate import find
 from ..errors import UsageError
 from . import initialise as beginning
-from .checkpoint import Progress, averaged, from_release, load_model, load_optimisers, save
+from .checkpoint import Progress, averaged, load_model, load_optimisers, model_from_weights, save
 from .config import TrainConfig
 from .data import Crops, DeviceCrops, open_packed
 from .evaluate import report, validation_pictures
@@ -47,11 +47,11 @@ FROZEN = {
 @dataclass(frozen=True, slots=True)
 class Run:
     """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
-    start: release, or another run's checkpoint, to begin with if `out` holds none; without it, a
+    start: weights, or another run's checkpoint, to begin with if `out` holds none; without it, a
     KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
     the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
     for never. perceptual_start: checkpoint whose decoder (the perceptual one of two) the second one of stage "both"
-    begins with; without it: the perceptual one of the release or checkpoint, or the first one. context: width
+    begins with; without it: the perceptual one of the weights or checkpoint, or the first one. context: width
     and blocks of a new context network, None: keep the old one."""
 
     packed: str
@@ -279,10 +279,10 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
             model, progress = averaged(Path(run.start))
         elif run.start:
             card = find(run.start)
-            model = from_release(card, perceptual=config.stage == "decoder")
+            model = model_from_weights(card, perceptual=config.stage == "decoder")
             if config.stage == "both":
                 model.add_perceptual_synthesis().load_state_dict(
-                    from_release(card, perceptual=True).synthesis.state_dict()
+                    model_from_weights(card, perceptual=True).synthesis.state_dict()
                 )
             done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
             progress = Progress(**done, notes={"start": card.digest})

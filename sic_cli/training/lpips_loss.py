@@ -1,7 +1,7 @@
 """LPIPS as a loss (stage 3): AlexNet features and the published heads, with gradients.
 
 The features come from a safetensors file (`benchmarks/gpu_pack.py` writes one from the backbones that
-development uses); they are never part of a release. Source: Zhang and others, "The Unreasonable
+development uses); they are never part of the weights that ship. Source: Zhang and others, "The Unreasonable
 Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
 """
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sic_cli.codec.weights.card import Card
-from sic_cli.training.checkpoint import Progress, from_release, save
+from sic_cli.codec.weights.card import ModelCard
+from sic_cli.training.checkpoint import Progress, model_from_weights, save
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import pack
 from sic_cli.training.evaluate import Curve
@@ -26,7 +26,7 @@ import pieces
 
 
 @pytest.fixture
-def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
+def plan(tmp_path: Path, tiny: ModelCard) -> pieces.Plan:
     """Four crops a run, all in one piece, two pictures in each set."""
     for name in ("holdout", "kodak", "train"):
         (tmp_path / name).mkdir()
@@ -34,7 +34,7 @@ def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
             picture = Image.fromarray(made_picture(96, 80, seed))
             picture.save(tmp_path / name / f"{seed}.png")
     pack([tmp_path / "train"], tmp_path / "packed", workers=1)
-    model = from_release(tiny)
+    model = model_from_weights(tiny)
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     save(tmp_path / "start.safetensors", model, average, [], Progress())
     sets = {name: tmp_path / name for name in ("holdout", "kodak")}

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.evaluation.rows import Row
 from sic_cli.evaluation.summary import by_picture, by_setting, compared, series_of, summary
 from tests.conftest import Outcome, run_main
@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_behind_a_torn_line(photos: Path, tmp_path: Path) -
 
 
 def test_several_kinds_of_realism_are_rows_of_their_own_from_one_file(
-    photos: Path, tmp_path: Path, two_decoders: Card
+    photos: Path, tmp_path: Path, two_decoders: ModelCard
 ) -> None:
     """And weights in a folder that is named are enough, wherever it lies."""
     out = tmp_path / "out"

@@ -17,7 +17,7 @@ from sic_cli.training.checkpoint import Progress, averaged, load_model, save
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import Crops, pack
 from sic_cli.training.evaluate import evaluate
-from sic_cli.training.export import export, write_release
+from sic_cli.training.export import export, write_weights
 from sic_cli.training.initialise import new_context
 from sic_cli.training.loop import Run, new_model, optimisers_for, train
 from sic_cli.training.objective import TERMS, Objective
@@ -87,10 +87,11 @@ def test_a_checkpoint_keeps_both_decoders_and_a_release_has_them(
         again.perceptual_synthesis.head_out.weight, model.perceptual_synthesis.head_out.weight
     )
     card = export(path, [made_picture(400, 400, 1)], tmp_path / "sic-9", "sic-9", count=2)
-    release = load(card)
+    model_weights = load(card)
     assert card.facts["perceptual_crops"] == 7
     own, end = (
-        part["head_out.weight"] for part in (release.synthesis, release.perceptual_synthesis)
+        part["head_out.weight"]
+        for part in (model_weights.synthesis, model_weights.perceptual_synthesis)
     )
     assert not np.array_equal(own, end)
     assert np.array_equal(end, model.perceptual_synthesis.head_out.weight.detach().half().numpy())
@@ -118,10 +119,10 @@ def test_a_release_takes_the_context_network_of_another_checkpoint(
     second = saved("second", fresh, 12)
     pictures = [made_picture(400, 400, 1)]
     card = export(first, pictures, tmp_path / "new", "new", count=2, context=second)
-    release = load(card)
+    model_weights = load(card)
     assert card.facts["crops"] == 7 and card.facts["context_crops"] == 5
-    assert card.config.context_width == 4 and len(release.context.mid) == 2
-    assert release.perceptual_synthesis is not release.synthesis
+    assert card.config.context_width == 4 and len(model_weights.context.mid) == 2
+    assert model_weights.perceptual_synthesis is not model_weights.synthesis
     with torch.no_grad():
         fresh.analysis.linear += 0.01
     third = saved("third", fresh, 12)
@@ -155,7 +156,7 @@ def test_from_a_release_both_decoders_go_on(
         second.exit.bias += 1.0
     model.perceptual_synthesis = None
     pictures = [made_picture(128, 128, s) for s in range(4)]
-    write_release(model, pictures, tmp_path / "weights" / "own", "own", {}, second)
+    write_weights(model, pictures, tmp_path / "weights" / "own", "own", {}, second)
     monkeypatch.setenv("SIC_MODEL_PATH", str(tmp_path / "weights"))
     made = running(tmp_path, "own", "both")
     assert (

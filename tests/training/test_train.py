@@ -16,14 +16,14 @@ from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.networks.codec_model import CodecModel
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.load import decoder_at, load
 from sic_cli.errors import ModelError
 from sic_cli.training.checkpoint import (
     Progress,
-    from_release,
     load_model,
     load_optimisers,
+    model_from_weights,
     save,
     save_small,
 )
@@ -183,9 +183,9 @@ def test_weights_that_travelled_in_half_precision_go_on(model: CodecModel, tmp_p
     one_step(again, optimisers_for(again, TrainConfig()), 1)
 
 
-def test_training_goes_on_from_a_release(tiny: Card) -> None:
-    model, release = from_release(tiny), load(tiny)
-    known = release.context
+def test_training_goes_on_from_a_release(tiny: ModelCard) -> None:
+    model, model_weights = model_from_weights(tiny), load(tiny)
+    known = model_weights.context
     with torch.no_grad():
         again = model.context.weights().map(lambda v: v.numpy())
     for name in ("entry", "entry_bias", "exit", "exit_bias"):
@@ -193,7 +193,7 @@ def test_training_goes_on_from_a_release(tiny: Card) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(known.mid, again.mid, strict=True))
     picture = made_picture(64, 80, 3)
     indices = engine(tiny).quantise(engine(tiny).analyse(picture))
-    here = build_engine(model, release.arrays)
+    here = build_engine(model, model_weights.arrays)
     assert np.array_equal(here.quantise(here.analyse(picture)), indices)
     one_step(model, optimisers_for(model, TrainConfig()), 1)
 
@@ -260,9 +260,9 @@ def test_a_release_of_two_decoders_mixes_them_and_keeps_the_symbols(
     data = encode(picture, card)
     one, two = parse(encode(picture, alone)), parse(data)
     assert [x.payload for x in one.layers] == [x.payload for x in two.layers]
-    release = load(card)
-    own, end = release.synthesis["exit.bias"], release.perceptual_synthesis["exit.bias"]
-    half = decoder_at(release, 0.5)["exit.bias"]
+    model_weights = load(card)
+    own, end = model_weights.synthesis["exit.bias"], model_weights.perceptual_synthesis["exit.bias"]
+    half = decoder_at(model_weights, 0.5)["exit.bias"]
     assert np.abs(end - own).max() > 0.1 and np.allclose(half, (own + end) / 2, atol=1e-3)
     machine = engine(card)
     indices = machine.quantise(machine.analyse(picture))

@@ -73,7 +73,7 @@ class IncrementalUpdate:
 
 
 class ContextRunner:
-    """The context network of a release, ready to code with.
+    """The context network of weights, ready to code with.
 
     reach: whole float (C,); logs: whole float (256,); passes: depths (S + 1, C) of the step-size table.
     Raises ResourceError if this machine does not compute whole numbers exactly.

@@ -49,7 +49,7 @@ def exact() -> Iterator[None]:
 
 
 def magnitude_logs() -> Tensor:
-    """float (256,) whole numbers round(16 log2(2 m + 1)); part of every release's weights."""
+    """float (256,) whole numbers round(16 log2(2 m + 1)); part of every weights file."""
     return torch.tensor([float(round(16 * math.log2(2 * m + 1))) for m in range(MAGNITUDES)])
 
 

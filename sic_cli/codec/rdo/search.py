@@ -113,7 +113,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search needs of a release.
+    """What a search needs of the weights.
 
     reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
     mse_decoder, perceptual_decoder: the decoders backwards; incremental: the context network; bits: the tables.

@@ -49,7 +49,7 @@ class Reading:
 
 
 class LayerCoder:
-    """Takes indices from level to level. Holds no state but the release's numbers."""
+    """Takes indices from level to level. Holds no state but the weights' numbers."""
 
     def __init__(self, table: StepSizes, tables: CodingTables, classes: ContextClasses) -> None:
         self._table, self._tables, self._classes = table, tables, classes

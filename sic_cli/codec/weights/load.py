@@ -1,4 +1,4 @@
-"""A release's weights file -> parameters and tables in memory."""
+"""A weights file -> parameters and tables in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..inference.convolution import Array
 from ..inference.integer_network import MAGNITUDES, ContextWeights, context_shapes
 from ..inference.transforms import Arrays, analysis_shapes, synthesis_shapes
 from ..quantization.step_sizes import build
-from .card import WEIGHTS, Card
+from .card import WEIGHTS, ModelCard
 from .pinned import read_weights
 
 PERCEPTUAL = "vivid."
@@ -30,16 +30,16 @@ SINGLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """Everything a release holds.
+class ModelWeights:
+    """Everything that a weights file holds.
 
     analysis, synthesis, perceptual_synthesis: parameters of the networks by name, the decoder at realism 0 and at
-    realism 1; the last two are one object if the release has one. arrays: coding tables by name; unit,
+    realism 1; the last two are one object if there is one decoder. arrays: coding tables by name; unit,
     depths: the step-size table; reach, logs: context features; reconstruction_offset, dead_zone_scale: float32 (K, C);
     psnr_fit: float32 (K, 2), see codec/encode.py.
     """
 
-    card: Card
+    card: ModelCard
     analysis: Arrays
     synthesis: Arrays
     perceptual_synthesis: Arrays
@@ -54,7 +54,7 @@ class Loaded:
     psnr_fit: Array
 
 
-def load(card: Card) -> Loaded:
+def load(card: ModelCard) -> ModelWeights:
     """Read and check. Raises ModelError if digest or contents are wrong."""
     data = read_weights(card)
     try:
@@ -71,7 +71,7 @@ def load(card: Card) -> Loaded:
 
         _check_shapes(card.config, found)
         synthesis = under("synthesis.")
-        return Loaded(
+        return ModelWeights(
             card=card,
             analysis=under("analysis."),
             synthesis=synthesis,
@@ -124,18 +124,18 @@ def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
             raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
 
 
-def decoder_at(release: Loaded, realism: float) -> Arrays:
+def decoder_at(model_weights: ModelWeights, realism: float) -> Arrays:
     """The decoder between its two ends: parameters mixed linearly, 0 the MSE decoder, 1 the perceptual one.
 
     Two networks of which one was trained on from the other can be mixed like this (Wang and others,
     "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019).
     """
-    if realism == 0 or release.perceptual_synthesis is release.synthesis:
-        return release.synthesis
+    if realism == 0 or model_weights.perceptual_synthesis is model_weights.synthesis:
+        return model_weights.synthesis
     if realism == 1:
-        return release.perceptual_synthesis
+        return model_weights.perceptual_synthesis
     ends = (
-        (k, v.astype(np.float32), release.perceptual_synthesis[k])
-        for k, v in release.synthesis.items()
+        (k, v.astype(np.float32), model_weights.perceptual_synthesis[k])
+        for k, v in model_weights.synthesis.items()
     )
     return {name: own + np.float32(realism) * (end - own) for name, own, end in ends}

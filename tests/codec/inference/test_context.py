@@ -24,23 +24,23 @@ from sic_cli.codec.networks.context import (
     trunk,
 )
 from sic_cli.codec.quantization.dead_zone import at_depths
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.load import load
 from sic_cli.errors import ModelError
 from sic_cli.training.export import context_tensors
 from tests.tiny import CONFIG
 
 
-def integer_context(release, indices: np.ndarray, coding_pass: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def integer_context(model_weights, indices: np.ndarray, coding_pass: int) -> np.ndarray:  # type: ignore[no-untyped-def]
     """FORMAT.md section 6.4 in numpy int64: an independent count of the same logits."""
-    w, table = release.context, assembled(release).table
-    reach = release.reach.astype(int)
+    w, table = model_weights.context, assembled(model_weights).table
+    reach = model_weights.reach.astype(int)
     lift = reach - table.pass_depths[coding_pass].astype(int)
     m = np.minimum(np.abs(indices), 255)
     value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(
         int
     ) * np.sign(indices)
-    log = np.clip(release.logs.astype(int)[m] + 16 * lift[:, None, None], 1, 127)
+    log = np.clip(model_weights.logs.astype(int)[m] + 16 * lift[:, None, None], 1, 127)
     seen = np.concatenate([value, np.where(indices != 0, log, 0)])
 
     def conv(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -67,13 +67,13 @@ def integer_context(release, indices: np.ndarray, coding_pass: int) -> np.ndarra
 def test_the_network_is_the_one_that_the_format_describes(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    release = load(request.getfixturevalue(which))
-    machine, rng = assembled(release), np.random.default_rng(2)
+    model_weights = load(request.getfixturevalue(which))
+    machine, rng = assembled(model_weights), np.random.default_rng(2)
     table = machine.table
     for coding_pass in range(0, len(table.pass_level), 3):
         indices = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
         indices[table.pass_depths[coding_pass] < 0] = 0
-        want = integer_context(release, indices, coding_pass)
+        want = integer_context(model_weights, indices, coding_pass)
         channels = np.arange(table.channels)
         got = machine.context_runner.context_classes(indices, coding_pass, channels)
         zero, sign, inner = (want >> 9).reshape(3, table.channels, 6, 5)
@@ -109,16 +109,16 @@ def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
         context_tensors(net.weights().map(lambda v: v.detach().numpy()))
 
 
-def test_a_step_that_refines_nothing_has_no_classes(tiny: Card) -> None:
+def test_a_step_that_refines_nothing_has_no_classes(tiny: ModelCard) -> None:
     indices = np.zeros((8, 2, 3), np.int16)
     none = assembled(load(tiny)).context_runner.context_classes(indices, 0, np.zeros(0, np.intp))
     assert none.shape == (3, 0, 2, 3)
 
 
-def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
-    release = load(tiny)
+def test_autocast_of_the_caller_changes_nothing(tiny: ModelCard) -> None:
+    model_weights = load(tiny)
     context_runner, indices = (
-        assembled(release).context_runner,
+        assembled(model_weights).context_runner,
         np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32),
     )
     channels = np.arange(8)
@@ -139,10 +139,10 @@ def test_sums_beyond_2_to_24_would_be_noticed() -> None:
 
 @pytest.mark.parametrize("positions", [1, 40, 77])
 def test_strips_of_any_height_give_the_same_classes(
-    shipped: Card, positions: int, monkeypatch: pytest.MonkeyPatch
+    shipped: ModelCard, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release = load(shipped)
-    machine = assembled(release)
+    model_weights = load(shipped)
+    machine = assembled(model_weights)
     context_runner, table = machine.context_runner, machine.table
     rng = np.random.default_rng(4)
     indices = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
@@ -156,10 +156,10 @@ def test_strips_of_any_height_give_the_same_classes(
 def test_features_by_look_up_are_those_of_the_formula(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    release = load(request.getfixturevalue(which))
-    table = assembled(release).table
+    model_weights = load(request.getfixturevalue(which))
+    table = assembled(model_weights).table
     indices = torch.arange(-255, 256).float().expand(1, table.channels, 1, 511)
-    whole = [v.astype(np.int32) for v in (release.reach, release.logs)]
+    whole = [v.astype(np.int32) for v in (model_weights.reach, model_weights.logs)]
     for depth in table.pass_depths:
         tensors = (torch.from_numpy(v).float() for v in (depth[None], *whole))
         want = features(indices, *tensors).reshape(2, table.channels, 511).numpy()
@@ -169,7 +169,7 @@ def test_features_by_look_up_are_those_of_the_formula(
         assert np.array_equal(made[sent], want.transpose(1, 2, 0)[sent])
 
 
-def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
+def test_large_cells_count_as_the_largest_of_the_table(shipped: ModelCard) -> None:
     machine = assembled(load(shipped))
     indices = np.zeros((machine.table.channels, 2, 3), np.int32)
     channels, several = np.arange(machine.table.channels), []
@@ -203,7 +203,7 @@ def test_steps_in_their_order_have_the_classes_of_each_step_alone(
 
 @pytest.mark.parametrize("kept", [0, 1 << 17])
 def test_the_first_cells_of_another_picture_begin_anew(
-    tiny: Card, kept: int, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sic_cli.codec.inference.context.KEPT_POSITIONS", kept)
     machine, rng = assembled(load(tiny)), np.random.default_rng(7)

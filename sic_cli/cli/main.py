@@ -205,12 +205,12 @@ def _run(words: list[str]) -> None:
 
 def _untyped(text: str) -> str | None:
     """Where the options that a message names were set, if not on the command line."""
-    context, told = MESSAGES.context, []
+    context, origins = MESSAGES.context, []
     for key, option in options_of(context.command).items() if context else ():
         origin = origin_of(context, option) if context and f"--{key} " in f"{text} " else None
         if origin:
-            told.append(f"--{key} is set by {origin}")
-    return ", ".join(told) or None
+            origins.append(f"--{key} is set by {origin}")
+    return ", ".join(origins) or None
 
 
 def _usage(error: click.ClickException) -> tuple[str, str, int, str]:

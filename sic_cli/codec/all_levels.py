@@ -14,7 +14,7 @@ from .quantization.dead_zone import shifted
 from .quantization.step_sizes import NOT_SENT
 
 
-class Ladder:
+class AllLevels:
     """The levels 1..`level` of a file. `fault`: why that is fewer than its layers promise, or None.
 
     Raises CorruptError, CheckError and ModelError as `decode` does.

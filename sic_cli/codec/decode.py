@@ -17,7 +17,7 @@ from .weights.locate import find_id
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedPixels:
     """pixels: uint8 (H, W, 3), or (H, W) for a grey picture. level: the one that was reached.
     fault: why it is lower than the file's layers promise, or None."""
 
@@ -27,7 +27,7 @@ class Decoded:
 
 
 @dataclass(slots=True)
-class Progress:
+class DecodeProgress:
     """How far the symbols of one file have been read. Whoever asks for one level after another keeps it,
     so that no layer is read twice."""
 
@@ -44,8 +44,8 @@ def decode(
     details: str = "mean",
     seed: int | None = None,
     realism: float = REALISM,
-    progress: Progress | None = None,
-) -> Decoded:
+    progress: DecodeProgress | None = None,
+) -> DecodedPixels:
     """The picture at `level` (default: the highest whole one).
 
     details: "mean" or "sample", the latter by `seed` (default: the file's). realism: 0, the smallest
@@ -68,7 +68,7 @@ def decode(
     pixels = machine.picture(indices, reached, details, seed, *size, realism)
     if header.grey:
         pixels = grey_of(pixels)
-    return Decoded(pixels, reached, fault)
+    return DecodedPixels(pixels, reached, fault)
 
 
 def file_engine(parsed: Parsed, device: str) -> Engine:
@@ -83,7 +83,7 @@ def file_engine(parsed: Parsed, device: str) -> Engine:
 
 
 def decode_indices(
-    machine: Engine, parsed: Parsed, level: int, progress: Progress | None = None
+    machine: Engine, parsed: Parsed, level: int, progress: DecodeProgress | None = None
 ) -> tuple[Indices, int, str | None]:
     """Indices at `level`, or at the last level whose symbols match their digest. progress: where to begin,
     if that is not beyond `level`; moves on.
@@ -93,7 +93,7 @@ def decode_indices(
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
-    now = Progress() if progress is None or progress.level > level else progress
+    now = DecodeProgress() if progress is None or progress.level > level else progress
     indices: Indices = np.zeros(shape, np.int16) if now.indices is None else now.indices
     layer_coder = machine.layer_coder.with_context_classes(machine.context_runner.incremental())
     for layer in parsed.layers[now.level : level]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..picture.choices import Choices
-from .rate_control import Goal
+from .rate_control import QualityTarget
 
 EFFORTS = range(1, 10)
 """How long an encoder may search: `codec.rdo.search.PLANS` says what for."""
@@ -26,7 +26,7 @@ class EncodeOptions(Choices):
     model: str | None = None
     device: str = "auto"
     quality: int | None = None
-    targets: tuple[Goal, ...] = ()
+    targets: tuple[QualityTarget, ...] = ()
     best_effort: bool = False
     measure: bool = False
     realism: float = 1.0

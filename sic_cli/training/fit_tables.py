@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codec.entropy.tables import TOTAL, FrequencyTable
-from ..codec.inference.integer_network import INNER, SIGN, ZERO, ClassRange
+from ..codec.inference.integer_network import REFINEMENT, SIGN, SIGNIFICANCE, ClassRange
 from ..codec.quantization.dead_zone import Indices
 from ..codec.quantization.step_sizes import StepSizes
 from ..codec.symbols.class_runs import Symbols
@@ -46,15 +46,15 @@ def expected_ones(kind: ClassRange, rising: bool) -> NDArray[np.float64]:
 def plain_arrays() -> dict[str, NDArray[np.int64]]:
     """Tables straight from the logits, no blocks: what a model starts with."""
     ones = {
-        "zero": expected_ones(ZERO, False),
+        "zero": expected_ones(SIGNIFICANCE, False),
         "sign": expected_ones(SIGN, True),
-        "inner": expected_ones(INNER, False),
-        "more": expected_ones(INNER, False),
+        "inner": expected_ones(REFINEMENT, False),
+        "more": expected_ones(REFINEMENT, False),
     }
     return {k: frequencies(v) for k, v in ones.items()} | {
-        "block": np.ones(ZERO.count, np.int64),
-        "flag": np.ones(ZERO.count, np.int64),
-        "first": np.zeros((ZERO.count, 64), np.int64),
+        "block": np.ones(SIGNIFICANCE.count, np.int64),
+        "flag": np.ones(SIGNIFICANCE.count, np.int64),
+        "first": np.zeros((SIGNIFICANCE.count, 64), np.int64),
     }
 
 
@@ -78,10 +78,10 @@ def fit(
         for level in range(1, table.levels + 1):
             indices = layer_coder.layer(level, indices, tally, target_indices)
     kinds = {
-        "zero": tuple(t.single for t in tables.zero),
+        "zero": tuple(t.single for t in tables.significance),
         "sign": tables.sign,
-        "inner": tables.inner,
-        "more": tables.more,
+        "inner": tables.refinement,
+        "more": tables.escape,
     }
     fitted = {}
     for name, own in kinds.items():

@@ -132,7 +132,7 @@ def test_a_scheduler_that_dies_in_the_middle_ends_the_run(
 
 def after(count: int, act: Callable[[], object], patch: pytest.MonkeyPatch) -> None:
     """Act when so many records of a run in this process have come."""
-    told, seen = running.tell, []
+    told, seen = running.report_record, []
 
     def tell(*arguments: Any) -> None:
         told(*arguments)
@@ -140,7 +140,7 @@ def after(count: int, act: Callable[[], object], patch: pytest.MonkeyPatch) -> N
         if len(seen) == count:
             act()
 
-    patch.setattr(running, "tell", tell)
+    patch.setattr(running, "report_record", tell)
 
 
 def test_what_answers_but_is_no_scheduler_is_told(

@@ -14,7 +14,7 @@ from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.networks.context import ContextNet, features
 from sic_cli.codec.weights.card import ModelCard
 from sic_cli.training.checkpoint import model_from_weights
-from sic_cli.training.loss import cut, layer_bits
+from sic_cli.training.loss import dead_zone_indices, layer_bits
 from tests.conftest import ROOT
 from tests.tiny import made_picture
 
@@ -56,7 +56,9 @@ def test_the_base_is_the_context_network_of_the_codec(
     own.load_state_dict(model.context.state_dict())
     coding_pass = torch.tensor([2])
     depth = model.pass_depths[coding_pass]
-    seen = features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
+    seen = features(
+        dead_zone_indices(latent, model.step_sizes(depth)), depth, model.reach, model.logs
+    )
     assert model.pass_level == start.pass_level and torch.equal(
         model.pass_depths, start.pass_depths
     )

@@ -161,12 +161,12 @@ def test_pipes(photo: Path, picture: np.ndarray) -> None:
 
 
 def test_info_shows_every_level(sic_file: Path, coded: bytes) -> None:
-    shown = run_main("info", str(sic_file)).out.decode()
+    printable = run_main("info", str(sic_file)).out.decode()
     facts = json.loads(run_main("info", "--json", str(sic_file)).out)
     assert [row["total_bytes"] for row in facts["levels"]] == list(parse(coded).ends)
     assert all(row["expected_psnr_db"] > 10 for row in facts["levels"])
     assert facts["ok"] and facts["model"]["name"] == "tiny" and facts["file_bytes"] == len(coded)
-    assert all(str(row["total_bytes"]) in shown for row in facts["levels"])
+    assert all(str(row["total_bytes"]) in printable for row in facts["levels"])
 
 
 def test_a_cut_file_gives_its_best_level_and_exit_code_3(

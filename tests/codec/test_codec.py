@@ -25,7 +25,7 @@ from sic_cli.codec.engine import engine
 from sic_cli.codec.entropy import new_decoder, new_encoder
 from sic_cli.codec.entropy.tables import TOTAL
 from sic_cli.codec.inference import parallel, tiles, transforms
-from sic_cli.codec.inference.integer_network import ZERO
+from sic_cli.codec.inference.integer_network import SIGNIFICANCE
 from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.quantization.step_sizes import partition
 from sic_cli.codec.symbols.coding_tables import block_arrays
@@ -33,7 +33,7 @@ from sic_cli.codec.symbols.layer_coder import Reading, Writing
 from sic_cli.codec.weights.card import ModelCard
 from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
 from sic_cli.metrics.psnr import psnr
-from sic_cli.training.code_length import information
+from sic_cli.training.code_length import code_length
 from sic_cli.training.export import build_engine
 from sic_cli.training.fit_tables import frequencies, plain_arrays
 from tests.conftest import ROOT
@@ -85,7 +85,7 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
         model.synthesis.linear.copy_(basis)
         model.context.exit.mul_(10)
     arrays = plain_arrays()
-    arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, ZERO.count)))
+    arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, SIGNIFICANCE.count)))
     machine = build_engine(model, arrays)
     target_indices = machine.quantise(machine.analyse(made_picture(90, 70, 3)))
     made, read, size = np.zeros_like(target_indices), np.zeros_like(target_indices), []
@@ -108,7 +108,7 @@ def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: ModelCard
         pixels = np.array(file.convert("RGB"))[100:356, 200:520]
     machine, parsed = engine(shipped), parse(encode(pixels, shipped))
     indices, _, _ = decode_indices(machine, parsed, parsed.level)
-    known = information(machine, indices) / 8
+    known = code_length(machine, indices) / 8
     for level, (end, bits) in enumerate(zip(parsed.ends, known, strict=True), 1):
         assert bits * 0.97 < end < bits * 1.015 + 100 + 12 * level, level
 

@@ -27,7 +27,7 @@ from .integer_network import (
 )
 from .parallel import bands, thread_team
 from .parallel import threads as chosen
-from .tiles import cut
+from .tiles import overlapping_strips
 
 STRIP_POSITIONS = 1 << 13
 """Positions that one thread computes at once, behind the entry. Strips overlap by as many rows as the
@@ -100,13 +100,15 @@ class ContextRunner:
     def context_classes(
         self, indices: Indices, coding_pass: int, channels: NDArray[np.intp], threads: int = 0
     ) -> NDArray[np.uint8]:
-        """uint8 (3, len(channels), h, w): classes for ZERO, SIGN and INNER of the coming pass.
+        """uint8 (3, len(channels), h, w): classes for SIGNIFICANCE, SIGN and REFINEMENT of the coming pass.
 
         indices: (C, h, w) before the pass; channels: those that the pass refines; threads: see `thread_team`.
         """
         height, width = indices.shape[1:]
         out = np.empty((len(RANGES), len(channels), height, width), np.uint8)
-        for strip in cut(height, max(1, KEPT_POSITIONS // max(1, width)), len(self._mid)):
+        for strip in overlapping_strips(
+            height, max(1, KEPT_POSITIONS // max(1, width)), len(self._mid)
+        ):
             sums = self.first_layer(indices[:, strip.seen], coding_pass, threads)
             made = self.classes_from_sums(sums, coding_pass, channels, threads, strip.kept)
             if strip.kept == slice(0, height):

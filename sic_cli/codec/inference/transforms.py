@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .config import PATCH, STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel, scratch
 from .parallel import Each, bands, thread_team
-from .tiles import cut, scaled
+from .tiles import overlapping_strips, scaled
 
 PIXEL_SCALE = 64.0
 """Networks see pixels and give corrections in units of this many grey levels."""
@@ -155,7 +155,7 @@ class SynthesisRunner:
             x = self.first_block_input(latent, width, level, each, parts)
             for one in self.blocks:
                 x = one(x, level, each, parts)
-            for strip in cut(rows, max(1, HEAD_POSITIONS // across), 1):
+            for strip in overlapping_strips(rows, max(1, HEAD_POSITIONS // across), 1):
                 own = pixels[scaled(strip.own, STRIDE)]
                 self.paint(x[strip.seen], latent[:, strip.seen], strip.kept, level, own, each)
         return pixels

@@ -84,13 +84,13 @@ class LayerCoder:
             self._table.pass_depths[coding_pass + 1],
         )
         channels = np.flatnonzero(after > before)
-        zero, sign, inner = (
+        significance, sign, refinement = (
             kind.reshape(-1) for kind in self._classes(indices, coding_pass, channels)
         )
         own = indices[channels].reshape(-1)
         split = np.flatnonzero(own != 0)
         was = own[split]
-        zero[split] = ABSENT
+        significance[split] = ABSENT
         known = fresh = halved = None
         if target_indices is not None:  # what is not 0 becomes alive now, or has been and is split
             places, child = nonzero_at(target_indices, self._table, after, channels)
@@ -98,11 +98,11 @@ class LayerCoder:
             fresh, halved = child[~before_it], child[before_it]
             known = np.zeros(len(own), np.uint8)
             known[places[~before_it]] = 1
-        alive = leaving(coder, self._tables.zero, zero, known)
-        told = None if fresh is None else (fresh > 0).view(np.uint8)
-        positive = singles(coder, self._tables.sign, sign[alive], told)
-        told = None if halved is None else (halved & 1).astype(np.uint8)
-        outer = singles(coder, self._tables.inner, inner[split], told)
+        alive = leaving(coder, self._tables.significance, significance, known)
+        signs = None if fresh is None else (fresh > 0).view(np.uint8)
+        positive = singles(coder, self._tables.sign, sign[alive], signs)
+        halves = None if halved is None else (halved & 1).astype(np.uint8)
+        outer = singles(coder, self._tables.refinement, refinement[split], halves)
 
         half = outer.astype(indices.dtype)
         own[split] = 2 * was + np.where(was > 0, half, -half)
@@ -111,7 +111,7 @@ class LayerCoder:
         if unsent.any():
             first = np.flatnonzero(unsent[alive // indices[0].size])
             size = None if fresh is None else np.abs(fresh[first])
-            number[first] = self._escaped(inner[alive[first]], size, coder)
+            number[first] = self._escaped(refinement[alive[first]], size, coder)
         own[alive] = np.where(positive, number, -number)
         indices[channels] = own.reshape(len(channels), *indices.shape[1:])
 
@@ -124,8 +124,8 @@ class LayerCoder:
         for size in range(1, ESCAPE_MAX):
             if not len(still):
                 break
-            told = None if known is None else (known[still] > size).view(np.uint8)
-            larger = singles(coder, self._tables.more, classes[still], told)
+            symbols = None if known is None else (known[still] > size).view(np.uint8)
+            larger = singles(coder, self._tables.escape, classes[still], symbols)
             still = still[larger != 0]
             number[still] += 1
         return number

@@ -2,7 +2,7 @@
 
 Dask does the scheduling, and tries what a lost worker had in hand on others. What is added here: every
 worker has this sic and the weights, one that joins later and has not gets no files, an address that does
-not answer is told in a sentence, and a cluster that goes away in the middle ends the run instead of
+not answer is reported in a sentence, and a cluster that goes away in the middle ends the run instead of
 failing every file.
 """
 

@@ -60,7 +60,7 @@ class Report:
     ) -> None:
         try:
             self.file.close()
-        except OSError as error:  # what a full disk did not take was told by `add`
+        except OSError as error:  # what a full disk did not take was reported by `add`
             if _ is None:
                 raise output_error(self.path, error) from None
 

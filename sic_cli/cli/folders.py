@@ -222,7 +222,7 @@ def _is_root(name: str, command: Command) -> bool:
         return False
     try:
         return access.is_folder(name)
-    except InputError:  # its fault will be told
+    except InputError:  # its fault is reported later
         return False
 
 

@@ -214,7 +214,7 @@ def _untyped(text: str) -> str | None:
 
 
 def _usage(error: click.ClickException) -> tuple[str, str, int, str]:
-    """Text, name, exit code and hint; a value that was not typed is told with its origin."""
+    """Text, name, exit code and hint; a value that was not typed is reported with its origin."""
     text, context = error.format_message(), getattr(error, "ctx", None)
     if isinstance(error, click.BadParameter) and context is not None:
         origin = origin_of(context, error.param)

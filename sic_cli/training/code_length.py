@@ -43,8 +43,8 @@ def code_length(machine: Engine, indices: Indices) -> NDArray[np.float64]:
             which = torch.tensor([coding_pass])
             out = logits(weights, trunk(weights, seen, which), which)[0]
         significance, sign, refinement = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))
-        refined = (after > before)[:, None, None]
-        leaving, split = refined & (parent == 0), refined & (parent != 0)
+        changed = (after > before)[:, None, None]
+        leaving, split = changed & (parent == 0), changed & (parent != 0)
         alive, first = leaving & (child != 0), (before < 0)[:, None, None]
         outer, escape = np.abs(child) & 1, np.maximum(np.abs(child) - 1, 0)
         total[level - 1] += (

@@ -155,7 +155,7 @@ def export(
     decoders; context: a checkpoint of stage "context" behind the same transforms, whose context network
     is taken. Raises ModelError if they do not belong together.
     """
-    next_number(out)  # what is wrong with it is told before all the work
+    next_number(out)  # raises before all the work
     model, progress = averaged(checkpoint)
     second: Synthesis | None = model.perceptual_synthesis
     model.perceptual_synthesis = None

@@ -73,7 +73,7 @@ def test_every_variant_counts_other_bits_than_the_base(
     assert every_bit(made(start, name), latent) != every_bit(made(start, "base"), latent)
 
 
-def test_what_sees_no_cells_says_the_same_whatever_they_are(start: CodecModel) -> None:
+def test_what_sees_no_indices_says_the_same_whatever_they_are(start: CodecModel) -> None:
     for name in ("static", "hyper-only"):
         model = made(start, name)
         model.context.look(model, torch.zeros(1, 8, 6, 5))

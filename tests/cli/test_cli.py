@@ -278,7 +278,7 @@ def test_every_mistake_is_one_line_and_its_exit_code(
 
 
 @pytest.mark.parametrize("level", ["0", "-1", "65", "1.5", "top", "9" * 30])
-def test_what_is_no_level_is_told_with_those_there_are(
+def test_what_is_no_level_is_reported_with_those_there_are(
     photo: Path, sic_file: Path, tmp_path: Path, level: str
 ) -> None:
     for command, source, ends in (
@@ -296,7 +296,7 @@ def test_the_highest_level_has_a_name(photo: Path, tmp_path: Path, coded: bytes)
     assert made.read_bytes() == coded
 
 
-def test_a_sic_file_with_the_name_of_a_picture_is_told(
+def test_a_sic_file_with_the_name_of_a_picture_is_reported(
     photo: Path, sic_file: Path, tmp_path: Path
 ) -> None:
     named, cut = str(tmp_path / "z.PNG"), str(tmp_path / "z.jpg")

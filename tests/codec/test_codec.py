@@ -56,7 +56,7 @@ def test_symbols_round_trip_at_every_level_and_size(tiny: ModelCard, size: tuple
 
 @given(st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 50), st.floats(0, 300))
 @settings(max_examples=25, deadline=None)
-def test_any_cells_survive_the_walk(
+def test_any_indices_survive_the_layer_coder(
     tiny: ModelCard, seed: int, height: int, width: int, scale: float
 ) -> None:
     machine, rng = engine(tiny), np.random.default_rng(seed)
@@ -201,7 +201,7 @@ def test_what_the_channels_do_not_see_is_summed_in_pieces(
     assert encoding.unseen(machine, seen) < 0.02 * energy < 0.02 * whole
 
 
-def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:
+def test_samples_belong_to_the_synset_and_repeatable(coded: bytes) -> None:
     parsed = parse(coded)
     mean = decode(parsed, level=2).pixels
     a, b, c = (decode(parsed, level=2, details="sample", seed=s).pixels for s in (7, 7, 8))
@@ -299,7 +299,7 @@ def test_strips_of_the_head_give_the_whole_picture(
 
 @pytest.mark.parametrize("kind", ["mean", "sample"])
 @pytest.mark.parametrize("positions", [1, 9, 30])
-def test_places_in_cells_do_not_depend_on_how_many_are_drawn_together(
+def test_places_in_intervals_do_not_depend_on_how_many_are_drawn_together(
     tiny: ModelCard, kind: str, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = engine(tiny)

@@ -65,7 +65,7 @@ def test_what_the_perceptual_decoder_pays_reaches_the_encoder_and_not_the_other(
     assert without["perceptual_synthesis.linear"].abs().max() == 0
 
 
-def test_a_higher_price_pulls_latents_inwards(model: CodecModel) -> None:
+def test_a_higher_rate_weight_pulls_latents_inwards(model: CodecModel) -> None:
     cheap, dear = slopes(model, rate_weight=0.0), slopes(model, rate_weight=10.0)
     inwards = (dear["analysis.linear"] - cheap["analysis.linear"]) * model.analysis.linear
     assert inwards.sum() > 0, "gradient descent shrinks the basis vectors"

@@ -295,7 +295,7 @@ def test_decoders_of_different_encoders_are_not_put_together(
         export(first, [made_picture(400, 400, 1)], tmp_path / "out", "out", 8, second)
 
 
-def test_members_lie_inside_their_cells(model: CodecModel) -> None:
+def test_samples_lie_inside_their_intervals(model: CodecModel) -> None:
     latent = model.analysis(pixels_of(1)).detach()
     what = quantise(model, latent, torch.tensor([1, 4]))
     chance = torch.Generator().manual_seed(1)
@@ -327,7 +327,7 @@ def test_each_term_changes_the_gradient_of_the_decoder_and_is_off_by_default(
 TERMS_OFF = {"samples": 1, "full": 0.0, "consistency": 0.0, "statistics": 0.0}
 
 
-def test_expected_losses_are_means_over_members(model: CodecModel) -> None:
+def test_expected_losses_are_means_over_samples(model: CodecModel) -> None:
     """Many members give nearly the same loss each time, two do not."""
 
     def dead_zone_scale(samples: int) -> float:

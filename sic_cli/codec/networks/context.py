@@ -7,7 +7,7 @@ straight through the rounding, so nothing is lost by the step from training to c
 `inference/context.py` runs the same network with NumPy.
 
 For each channel and position it gives three logits, in units of `LOGIT_ONE`:
-  0  significance: stays in the dead zone, given that it is in the dead zone now (or is not yet cut)
+  0  significance: stays in the dead zone, given that it is in the dead zone now (or is not yet sent)
   1  sign: is positive, given that it leaves the dead zone
   2  refinement: goes to the inner half of its interval, given that the interval is not 0
 For a Laplace source the first and the third are simply width / scale (see ARCHITECTURE.md).

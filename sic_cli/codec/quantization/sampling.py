@@ -45,7 +45,7 @@ def sample(
     """float32 (C, h, w): one sample of the synset. top: row at which the indices begin.
 
     dead_zone_scale: (C,) mean magnitude of latents inside the dead zone, in units of its half width. In the dead zone a
-    Laplace variable of that mean, cut at the interval's edge; in the others the place is uniform.
+    Laplace variable of that mean, truncated at the interval's edge; in the others the place is uniform.
     """
     width = np.where(np.isinf(table.step_sizes(level)), 0, table.step_sizes(level)).astype(
         np.float32

@@ -213,7 +213,7 @@ class Search:
             changed = np.flatnonzero(after > before)
             known = at_depths(indices, self.table, before)
             part = classes(known, coding_pass, changed)
-            # a cut that leads to no level's depth counts for the next one that does
+            # a pass that leads to no level's depth counts for the next one that does
             theirs = depths.depth[:, changed]
             place = ((theirs != NOT_SENT) & (theirs < after[changed])).sum(0)
             found[:, place, changed] = part

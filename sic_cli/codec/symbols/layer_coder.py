@@ -1,7 +1,7 @@
 """The layer coder: the order of symbols, and which table codes which (FORMAT.md, section 6).
 
 Encoder and decoder call the same function; they differ only in the `Coder` they bring. The encoder's
-is told the symbols and writes them, the decoder's reads them; both return them.
+knows the symbols and writes them, the decoder's reads them; both return them.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def test_features_by_look_up_are_those_of_the_formula(
         assert np.array_equal(made[sent], want.transpose(1, 2, 0)[sent])
 
 
-def test_large_cells_count_as_the_largest_of_the_table(shipped: ModelCard) -> None:
+def test_large_indices_count_as_the_largest_of_the_table(shipped: ModelCard) -> None:
     machine = assembled(load(shipped))
     indices = np.zeros((machine.table.channels, 2, 3), np.int32)
     channels, several = np.arange(machine.table.channels), []
@@ -202,7 +202,7 @@ def test_steps_in_their_order_have_the_classes_of_each_step_alone(
 
 
 @pytest.mark.parametrize("kept", [0, 1 << 17])
-def test_the_first_cells_of_another_picture_begin_anew(
+def test_the_first_indices_of_another_picture_begin_anew(
     tiny: ModelCard, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sic_cli.codec.inference.context.KEPT_POSITIONS", kept)

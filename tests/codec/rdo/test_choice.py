@@ -29,7 +29,7 @@ def depths() -> Depths:
     return Depths.of(TABLE, OFFSET, WEIGHT, LAMBDA)
 
 
-def test_octaves_gather_the_levels_that_share_them() -> None:
+def test_depths_gather_the_levels_that_share_them() -> None:
     found = depths()
     assert found.depth.T.tolist() == [[0, 1, 3], [0, 2, NOT_SENT]]
     assert found.weight.T.tolist() == [[1, 5, 4], [2, 7, 0]]
@@ -72,7 +72,7 @@ def cost(number: int, target_latents: np.ndarray, classes: np.ndarray, channel: 
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4.0, 30.0, 200.0]))
-def test_hardly_any_cell_costs_less(seed: int, scale: float) -> None:
+def test_hardly_any_interval_costs_less(seed: int, scale: float) -> None:
     """Of all indices, where levels wish about the same; the search itself looks at few."""
     rng = np.random.default_rng(seed)
     middle = rng.normal(0, scale, (1, 2, 1, 3))
@@ -92,7 +92,7 @@ def test_hardly_any_cell_costs_less(seed: int, scale: float) -> None:
             assert got <= least * 1.3 + 1e-3  # it may miss the best by a little
 
 
-def test_wishes_far_away_saturate() -> None:
+def test_targets_far_away_saturate() -> None:
     target_latents = np.full((3, 2, 1, 1), 1e9, np.float32)
     classes = np.zeros((3, 3, 2, 1, 1), np.uint8)
     for sign in (1, -1):
@@ -120,7 +120,7 @@ def test_channels_that_are_never_sent_stay_zero() -> None:
     assert found[0, 0, 0] > 0 and found[1, 0, 0] == 0
 
 
-def test_the_papers_partition_has_octaves_too() -> None:
+def test_the_papers_partition_has_depths_too() -> None:
     table = partition(8, 4, 16.0)
     found = Depths.of(table, np.full((4, 8), 0.4, np.float32), np.ones(4), np.ones(4))
     assert found.depth.tolist() == [[0] * 8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -124,6 +125,21 @@ def test_the_diagrams_are_what_their_script_draws(tmp_path: Path) -> None:
     script = [sys.executable, str(ROOT / "docs" / "diagrams.py"), "--dark", str(tmp_path)]
     subprocess.run(script, check=True)
     assert {p.name for p in tmp_path.iterdir()} == set(diagrams.DIAGRAMS)
+
+
+@pytest.mark.parametrize("function", ["encode", "decode", "decode_levels", "truncate", "Codec"])
+def test_every_option_is_described(function: str) -> None:
+    """The names in `Args:` are those of the signature, those behind `**options` with them."""
+    from sic_cli import api
+    from sic_cli.pipeline.limits import LimitsKw
+
+    what = getattr(api, function)
+    names = [n for n in inspect.signature(what).parameters if n != "options"]
+    options = {"encode": api.EncodeKw, "decode": api.DecodeKw, "decode_levels": LimitsKw}
+    names += options[function].__optional_keys__ if function in options else ()
+    text = inspect.getdoc(what) or ""
+    listed = text.partition("Args:\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^    (\w+): ", listed, re.M)) == set(names)
 
 
 def test_the_table_of_the_readme_is_that_of_its_figures() -> None:

@@ -142,6 +142,15 @@ def test_every_option_is_described(function: str) -> None:
     assert set(re.findall(r"^    (\w+): ", listed, re.M)) == set(names)
 
 
+def test_the_page_on_trust_names_tests_that_there_are() -> None:
+    from tests.trust import trials
+
+    rows = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8").splitlines()
+    named = {m[1] for row in rows if (m := re.match(r"\| (T\d+\w* .*?) \| [\d,]+ \|", row))}
+    there = {f"{trial.name} {trial.title}" for trial in trials()}
+    assert len(named) > 40 and named <= there, named - there
+
+
 def test_the_table_of_the_readme_is_that_of_its_figures() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == readme_table.readme(readme_table.read(), text), "run `make readme-table`"

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_main
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import readme_table
@@ -172,3 +174,18 @@ def test_figures_come_back_as_they_were_written(tmp_path: Path) -> None:
         readme_table.read(path)
     with pytest.raises(ValueError, match="no place"):
         readme_table.readme(figures, "# sic\n")
+
+
+def test_a_report_of_eval_gives_the_figures(tmp_path: Path, picture: np.ndarray) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    words = ["-m", "tiny", "--codecs", "sic,jpeg", "--metrics", "psnr", "--steps", "3"]
+    words += ["--realism", "0", "-o", str(tmp_path / "report")]
+    assert run_main("eval", str(tmp_path / "a.png"), *words).code == 0
+    figures = readme_table.measured(tmp_path / "report", "tiny")
+    assert [row[:2] for row in figures] == [("psnr", "sic (tiny, realism 0)"), ("psnr", "JPEG")]
+    assert all(len(values) == 4 for _, _, values in figures)
+    readme_table.write(figures, tmp_path / "figures.csv")
+    assert [row[1] for row in readme_table.read(tmp_path / "figures.csv")] == [
+        "sic (tiny, realism 0)",
+        "JPEG",
+    ]

@@ -137,8 +137,12 @@ def test_every_option_is_described(function: str) -> None:
 
     what = getattr(api, function)
     names = [n for n in inspect.signature(what).parameters if n != "options"]
-    options = {"encode": api.EncodeKw, "decode": api.DecodeKw, "decode_levels": LimitsKw}
-    names += options[function].__optional_keys__ if function in options else ()
+    options = {
+        "encode": api.EncodeKw.__optional_keys__,
+        "decode": api.DecodeKw.__optional_keys__,
+        "decode_levels": LimitsKw.__optional_keys__,
+    }
+    names += options.get(function, frozenset())
     text = inspect.getdoc(what) or ""
     listed = text.partition("Args:\n")[2].partition("\n\n")[0]
     assert set(re.findall(r"^    (\w+): ", listed, re.M)) == set(names)

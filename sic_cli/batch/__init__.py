@@ -1,7 +1,8 @@
 """Many files in one go: what to do (find, plan), doing it (run, pool, cluster), what became of it (report).
 
-The runner takes a task, which turns one file's bytes into another's; `tasks` has those of encode, decode and
-truncate, and nothing else here knows the codec. `encode_many` is all of it for a program's own executor.
+The runner takes a task, which turns one file's bytes into another's; `tasks` and `truncate_task` have those
+of encode, decode and truncate, and nothing else here knows the codec. `encode_many` is all of it for a
+program's own executor.
 """
 
 from __future__ import annotations

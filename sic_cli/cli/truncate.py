@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..batch.tasks import TruncateTask
+from ..batch.truncate_task import TruncateTask
 from ..errors import UsageError
 from .choices import Level
 from .common import Rate, Size, global_options, one_of

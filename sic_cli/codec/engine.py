@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .inference import tiles
 from .inference.config import STRIDE
-from .inference.context import ContextRunner
+from .inference.context import ContextNetwork
 from .inference.convolution import Array
 from .inference.synthesis_backward import SynthesisGradient
 from .inference.tiles import Strip, columns, scaled, strips
@@ -19,11 +19,11 @@ from .inference.transforms import AnalysisRunner, SynthesisRunner, in_reading_or
 from .networks.device import pick_device
 from .quantization import dead_zone, sampling
 from .quantization.dead_zone import Indices
-from .quantization.step_sizes import StepSizes, build
+from .quantization.step_sizes import StepSizes
 from .rdo.choice import Bits
 from .rdo.search import Search
 from .symbols.coding_tables import CodingTables
-from .symbols.layer_coder import Walk
+from .symbols.layer_coder import LayerCoder
 from .weights.card import Card
 from .weights.load import Loaded, decoder_at, load
 
@@ -83,8 +83,8 @@ class Engine:
 
     release: Loaded
     table: StepSizes
-    walk: Walk
-    runner: ContextRunner
+    layers: LayerCoder
+    context: ContextNetwork
     networks: Networks
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -121,7 +121,7 @@ class Engine:
             config.finest,
             self.networks.backwards(0.0).pulled,
             self.networks.backwards(1.0).pulled,
-            self.runner.follow,
+            self.context.follow,
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )
 
@@ -213,10 +213,8 @@ def engine(card: Card, device: str = "cpu") -> Engine:
 
 def assembled(release: Loaded, device: str = "cpu") -> Engine:
     """The engine of a release. Symbols come from the CPU, whatever the device."""
-    config = release.card.config
-    table = build(release.unit, release.depths, config.groups, config.lead)
+    table = release.table
     tables = CodingTables.from_arrays(release.arrays)
-    runner = ContextRunner(release.context, release.reach, release.logs, table.steps)
-    return Engine(
-        release, table, Walk(table, tables, runner.classes), runner, Networks(release, device)
-    )
+    context = ContextNetwork(release.context, release.reach, release.logs, table.passes)
+    layers = LayerCoder(table, tables, context.follow())
+    return Engine(release, table, layers, context, Networks(release, device))

@@ -189,7 +189,7 @@ def settle(made: bytes, original: NDArray[np.uint8], wishes: Wishes, name: str) 
 
 def _ceilings(parsed: Parsed, level: int, wishes: Wishes) -> tuple[Reached, ...]:
     """What was asked for that needs no decoding."""
-    header, size = parsed.header, parsed.ends[level - 1]
+    header, size = parsed.header, parsed.ends[level]
     got = []
     if wishes.quality is not None:
         got.append(Reached("quality", wishes.quality, 100 * level / header.levels))

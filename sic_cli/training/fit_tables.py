@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ..codec.entropy.tables import TOTAL, FrequencyTable
 from ..codec.inference.integer_network import INNER, SIGN, ZERO, ClassRange
-from ..codec.quantization.dead_zone import Indices
+from ..codec.quantization.dead_zone import Indices, at_depths
 from ..codec.quantization.step_sizes import StepSizes
 from ..codec.symbols.class_runs import Symbols
 from ..codec.symbols.coding_tables import CodingTables, block_arrays
-from ..codec.symbols.layer_coder import Classes, Walk
+from ..codec.symbols.layer_coder import ContextClasses, LayerCoder
 
 LEAST = 8
 """Smallest frequency: 21 bits, whatever was never met in training."""
@@ -64,7 +64,7 @@ def frequencies(ones: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def fit(
-    table: StepSizes, classes: Classes, goals: Iterable[Indices], prior: float = 16.0
+    table: StepSizes, classes: ContextClasses, goals: Iterable[Indices], prior: float = 16.0
 ) -> dict[str, NDArray[np.int64]]:
     """The arrays of `CodingTables.from_arrays`, fitted to indices of training pictures.
 
@@ -72,11 +72,11 @@ def fit(
     """
     plain = plain_arrays()
     tables = CodingTables.from_arrays(plain)
-    tally, walk = Tally(), Walk(table, tables, classes)
+    tally, layers = Tally(), LayerCoder(table, tables, classes)
     for goal in goals:
-        indices = np.zeros_like(goal)
+        indices = at_depths(goal, table, table.start)
         for level in range(1, table.levels + 1):
-            indices = walk.layer(level, indices, tally, goal)
+            indices = layers.layer(level, indices, tally, goal)
     kinds = {
         "zero": tuple(t.single for t in tables.zero),
         "sign": tables.sign,

@@ -64,7 +64,7 @@ CHUNK_FIELDS = (
 )
 
 LAYER_FIELDS = (
-    Field("level", 1, 1, MAX_LEVELS, "level that this layer completes: 1, 2, 3, ..."),
+    Field("level", 1, 0, MAX_LEVELS, "level that this layer completes: 0, 1, 2, ..."),
     Field("psnr", 1, 0, 255, "expected PSNR at this level in quarter decibels; 0: not known"),
     Field(
         "digest", 4, 0, 2**32 - 1, "CRC-32 over the decoded cells, continued from layer to layer"
@@ -147,7 +147,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What takes level `level - 1` to `level`. psnr: quarter decibels, 0 if not known."""
+    """What takes level `level - 1` to `level`; layer 0 holds the mean colours. psnr: quarter decibels, 0 if not known."""
 
     level: int
     payload: bytes

@@ -52,7 +52,7 @@ def write_layer(layer: Layer, header_crc: int) -> bytes:
 
 
 def write(header: Header, chunks: Iterable[Chunk], layers: Iterable[Layer]) -> bytes:
-    """A whole file. Layers must be those of levels 1, 2, ... without a gap."""
+    """A whole file. Layers must be those of levels 0, 1, 2, ... without a gap."""
     first = write_header(header)
     header_crc = int.from_bytes(first[-CRC_BYTES:], "big")
     parts = [first, *(write_chunk(c, header_crc) for c in chunks)]

@@ -18,9 +18,9 @@ class ModelConfig:
     """Sizes of the networks and shape of the step-size table.
 
     channels: latent channels; levels: levels in a file; width, blocks: both transforms;
-    head_width: the full-resolution head behind the synthesis; context_width, context_blocks: the
+    head_width: the full-resolution head behind the synthesis; context_width, context_hidden: the
     integer context network; widest, finest: step sizes of levels 1 and K (in pixel units of an
-    orthonormal transform); groups, lead: how level 1 is divided into steps (see codec/quantization/step_sizes.py).
+    orthonormal transform).
     """
 
     channels: int = 256
@@ -29,12 +29,10 @@ class ModelConfig:
     blocks: int = 6
     head_width: int = 48
     head_features: int = 16
-    context_width: int = 96
-    context_blocks: int = 3
+    context_width: int = 64
+    context_hidden: int = 64
     widest: float = 192.0
     finest: float = 8.0
-    groups: tuple[int, ...] = (4, 24, 80)
-    lead: int = 2
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand in a card."""

@@ -23,6 +23,7 @@ from ..inference.convolution import Array
 from ..inference.synthesis_backward import Pull
 from ..inference.tiles import Strip, scaled
 from ..quantization.dead_zone import Indices, at_depths, reconstruct
+from ..quantization.passes import gather, scatter
 from ..quantization.step_sizes import NOT_SENT, StepSizes
 from .choice import Bits, Depths, chosen
 from .texture import Texture
@@ -44,8 +45,8 @@ HALO = 4
 
 Pulled = Callable[[Array, Array, int, Pull], Array]
 """`SynthesisGradient.pulled`."""
-Follow = Callable[[], Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]]
-"""`ContextRunner.follow`."""
+Follow = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
+"""`ContextNetwork.follow`."""
 Tell = Callable[[float], None]
 """Is told now and then which share is done."""
 
@@ -194,18 +195,22 @@ class Search:
         return value
 
     def _classes(self, indices: Indices, depths: Depths) -> NDArray[np.uint8]:
-        """uint8 (3, J, C, h, w): what the context network says of each depth's cut."""
+        """uint8 (3, J, C, h, w): what the context network says of each depth's decisions."""
         found = np.zeros((3, len(depths.depth), *indices.shape), np.uint8)
-        steps, classes = self.table.steps, self.follow()
-        for step in range(len(steps) - 1):
-            before, after = steps[step], steps[step + 1]
-            refined = np.flatnonzero(after > before)
-            known = at_depths(indices, self.table, before)
-            part = classes(known, step, refined)
-            # a cut that leads to no level's depth counts for the next one that does
-            theirs = depths.depth[:, refined]
-            place = ((theirs != NOT_SENT) & (theirs < after[refined])).sum(0)
-            found[:, place, refined] = part
+        table, classes = self.table, self.follow()
+        known = at_depths(indices, table, table.start)
+        for number, one in enumerate(table.passes):
+            part = classes(known, number)
+            # decisions that lead to no level's depth count for the next one that does
+            theirs = depths.depth[:, one.channels]
+            place = ((theirs != NOT_SENT) & (theirs < one.after[one.channels])).sum(0)
+            behind = at_depths(indices, table, one.after, one.channels)
+            for row, channel in enumerate(one.channels):
+                there = found[:, place[row], channel]
+                scatter(part[:, row], there, one.lattices)
+            planes = known[one.channels]
+            scatter(gather(behind, one.lattices), planes, one.lattices)
+            known[one.channels] = planes
         return found
 
 

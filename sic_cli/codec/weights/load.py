@@ -15,14 +15,14 @@ from ..inference.config import ModelConfig
 from ..inference.convolution import Array
 from ..inference.integer_network import MAGNITUDES, ContextWeights, context_shapes
 from ..inference.transforms import Arrays, analysis_shapes, synthesis_shapes
-from ..quantization.step_sizes import build
+from ..quantization.step_sizes import StepSizes, step_sizes_of
 from .card import WEIGHTS, Card
 from .pinned import read_weights
 
 VIVID = "vivid."
 """Prefix of the decoder at realism 1 in a weights file."""
 SINGLE = {
-    **{name: name for name in ("reach", "logs", "unit", "psnr_fit")},
+    **{name: name for name in ("reach", "logs", "psnr_fit")},
     "reconstruction_offset": "centre",
     "dead_zone_scale": "spread",
 }
@@ -34,8 +34,8 @@ class Loaded:
     """Everything a release holds.
 
     analysis, synthesis, vivid: parameters of the networks by name, the decoder at realism 0 and at
-    realism 1; the last two are one object if the release has one. arrays: coding tables by name; unit,
-    depths: the step-size table; reach, logs: context features; reconstruction_offset, dead_zone_scale: float32 (K, C);
+    realism 1; the last two are one object if the release has one. arrays: coding tables by name; table:
+    step sizes and passes; reach, logs: context features; reconstruction_offset, dead_zone_scale: float32 (K, C);
     psnr_fit: float32 (K, 2), see codec/encode.py.
     """
 
@@ -47,8 +47,7 @@ class Loaded:
     reach: Array
     logs: Array
     arrays: dict[str, NDArray[np.int64]]
-    unit: Array
-    depths: NDArray[np.int8]
+    table: StepSizes
     reconstruction_offset: Array
     dead_zone_scale: Array
     psnr_fit: Array
@@ -66,10 +65,7 @@ def load(card: Card) -> Loaded:
         def single(name: str) -> Array:
             return found[name].astype(np.float32)
 
-        def many(name: str) -> tuple[Array, ...]:
-            return tuple(single(f"context.{name}.{i}") for i in range(card.config.context_blocks))
-
-        _check_shapes(card.config, found)
+        table = _checked(card.config, found)
         synthesis = under("synthesis.")
         return Loaded(
             card=card,
@@ -79,14 +75,14 @@ def load(card: Card) -> Loaded:
             context=ContextWeights(
                 single("context.entry"),
                 single("context.entry_bias"),
-                many("mid"),
-                many("mid_bias"),
-                many("back"),
+                single("context.mid"),
+                single("context.mid_bias"),
+                single("context.back"),
                 single("context.exit"),
                 single("context.exit_bias"),
             ),
             arrays={k: v.astype(np.int64) for k, v in under("tables.").items()},
-            depths=found["octaves"].astype(np.int8),
+            table=table,
             **{name: single(stored) for name, stored in SINGLE.items()},
         )
     except (KeyError, ValueError, TypeError, AttributeError, SafetensorError) as error:
@@ -95,8 +91,9 @@ def load(card: Card) -> Loaded:
         ) from None
 
 
-def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
-    """Raise ValueError unless these are the arrays of such a model, no more and no less."""
+def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
+    """The step-size table. Raises ValueError unless these are the arrays of such a model, no more and no
+    less, and the table nests."""
     levels, channels = config.levels, config.channels
     wanted: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("reach", "unit"), (channels,)),
@@ -107,21 +104,22 @@ def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
     for name, shape in wanted.items():
         if found[name].shape != shape:
             raise ValueError(f"{name} is {found[name].shape}, not {shape}")
-    depths = found["octaves"].astype(np.int8)
-    table = build(found["unit"].astype(np.float32), depths, config.groups, config.lead)
+    groups = (found[f"groups.{name}"].astype(np.int8) for name in ("level", "depths", "phases"))
+    table = step_sizes_of(found["unit"], found["octaves"], *groups)
     parts = {
         "analysis.": analysis_shapes(config),
         "synthesis.": synthesis_shapes(config),
-        "context.": context_shapes(config, len(table.step_level)),
+        "context.": context_shapes(config, len(table.passes)),
     }
     if any(name.startswith(VIVID) for name in found):
         parts[VIVID] = synthesis_shapes(config)
     for prefix, shapes in parts.items():
         wanted |= {prefix + name: shape for name, shape in shapes.items()}
-    have = {k: v.shape for k, v in found.items() if not k.startswith("tables.")}
+    have = {k: v.shape for k, v in found.items() if not k.startswith(("tables.", "groups."))}
     for name in sorted(have.keys() | wanted.keys()):
         if have.get(name) != wanted.get(name):
             raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
+    return table
 
 
 def decoder_at(release: Loaded, realism: float) -> Arrays:

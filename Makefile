@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train export embedding ablation context weights-table gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train export embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -116,6 +116,13 @@ weights-table: setup-measure  ## measure the weights NAME against other codecs; 
 	  --realism 0,1 --codecs sic,jpeg,webp,avif,j2k,jxl --show 12
 	$(BIN)/python benchmarks/card.py runs/report-$(WEIGHTS) --release $(WEIGHTS)
 	$(BIN)/python benchmarks/rate.py $(DATA) --release $(WEIGHTS)
+
+readme-table: setup  ## write the README's table from benchmarks/results/readme.csv (REPORT=runs/report-... measures that file anew)
+	$(BIN)/python benchmarks/readme_table.py $(REPORT)
+
+pictures: setup  ## draw the diagrams of the documents, and the README's strip of levels
+	$(BIN)/python docs/diagrams.py
+	$(BIN)/python benchmarks/strip.py
 
 gpu-pack: setup  ## put what travels to a GPU into gpu-pack/ (SHARD=0..3)
 	$(BIN)/python benchmarks/gpu_pack.py $(DATA) gpu-pack $(or $(SHARD),0) $(RUN)

@@ -131,7 +131,7 @@ def go_on(
             continue
         model, seen = trained(fresh(start, variant), variant, latents, facts["seconds"])
         side, bpp = rates(model, held)
-        row = {"variant": name, "seen": seen, "passes": len(model.step_level)}
+        row = {"variant": name, "seen": seen, "passes": len(model.pass_level)}
         row |= {"side_bpp": side, "bpp": bpp, "facts": facts}
         text = "".join(json.dumps(r) + "\n" for r in finished(out, facts).values())
         replace_file(str(out / "context.jsonl"), (text + json.dumps(row) + "\n").encode())
@@ -151,7 +151,7 @@ def trained(
     model: CodecModel, variant: Variant, latents: NDArray[np.float16], seconds: float
 ) -> tuple[CodecModel, int]:
     """The model with the average of its parameters, and the crops that it saw."""
-    config, net, steps = replace(CONFIG, seed=variant.seed), model.context, len(model.step_level)
+    config, net, passes = replace(CONFIG, seed=variant.seed), model.context, len(model.pass_level)
     assert isinstance(net, Net)
     optimisers = optimisers_for(model, config)
     rates = [[group["lr"] for group in o.param_groups] for o in optimisers]
@@ -160,7 +160,7 @@ def trained(
     norms = known_norms([], model.config.levels)
     objective = Objective(model, config, norms, None, torch.Generator())
     chance, order = (np.random.default_rng(config.seed + i) for i in (0, 1000))
-    paid = share_of_first(model.config.levels, config.favour) + 1 / steps
+    paid = share_of_first(model.config.levels, config.favour) + 1 / passes
     area, turn, done = (latents.shape[2] * STRIDE) ** 2, np.zeros(0, np.int64), 0
     began = time.process_time()
     while (part := (time.process_time() - began) / seconds) < 1:
@@ -203,8 +203,8 @@ def rates(model: CodecModel, held: list[Tensor]) -> tuple[float, list[float]]:
     for latent in held:
         area = latent.shape[2] * latent.shape[3] * STRIDE**2 * len(held)
         side += net.look(model, latent).item() / area
-        for step, level in enumerate(model.step_level):
-            total[level - 1] += layer_bits(model, latent, torch.tensor([step])).item() / area
+        for coding_pass, level in enumerate(model.pass_level):
+            total[level - 1] += layer_bits(model, latent, torch.tensor([coding_pass])).item() / area
     total[0] += side
     return side, [round(v, 6) for v in total.cumsum().tolist()]
 
@@ -235,8 +235,8 @@ def runs_there(variant: Variant) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """All passes over one picture. full: the network; bare: without its blocks, for the steps `late`;
-    indices: after each step, of the channels that it refines."""
+    """All passes over one picture. full: the network; bare: without its blocks, for the passes `late`;
+    indices: after each pass, of the channels that it refines."""
 
     full: ContextRunner
     bare: ContextRunner
@@ -247,29 +247,36 @@ class Passes:
     @classmethod
     def of(cls, model: CodecModel, variant: Variant, latent: Tensor) -> Passes:
         """What is to be done for a latent (1, C, h, w)."""
-        steps = torch.arange(len(model.step_level))
-        skips = late(steps, model.config) & torch.tensor(variant.stale)
-        full, bare = runner(model, model.config.context_blocks), runner(model, 0)
+        passes = torch.arange(len(model.pass_level))
+        skips = late(passes, model.config) & torch.tensor(variant.stale)
+        full, bare = context_runner(model, model.config.context_blocks), context_runner(model, 0)
         indices = (
-            cut(latent, model.step_sizes(depth)[None])[0].numpy() for depth in model.steps[1:]
+            cut(latent, model.step_sizes(depth)[None])[0].numpy() for depth in model.pass_depths[1:]
         )
-        fine = tuple(c[full.refined(step)].astype(np.int32) for step, c in enumerate(indices))
+        fine = tuple(
+            c[full.refined_channels(coding_pass)].astype(np.int32)
+            for coding_pass, c in enumerate(indices)
+        )
         return cls(full, bare, tuple(skips.tolist()), fine, variant.sees)
 
     def run(self) -> None:
-        sums = self.full.begin(*self.indices[0].shape[1:])
-        for step, skip in enumerate(self.late):
-            if step and self.sees:
-                sums = self.full.carry(sums, self.indices[step - 1], step - 1, threads=1)
+        sums = self.full.empty_sums(*self.indices[0].shape[1:])
+        for coding_pass, skip in enumerate(self.late):
+            if coding_pass and self.sees:
+                sums = self.full.update(
+                    sums, self.indices[coding_pass - 1], coding_pass - 1, threads=1
+                )
             what = self.bare if skip else self.full
-            what.leave(sums, step, self.full.refined(step), threads=1)
+            what.classes_from_sums(
+                sums, coding_pass, self.full.refined_channels(coding_pass), threads=1
+            )
 
 
-def runner(model: CodecModel, blocks: int) -> ContextRunner:
+def context_runner(model: CodecModel, blocks: int) -> ContextRunner:
     """The coder's own network, of random weights."""
     rng = np.random.default_rng(0)
-    steps = model.steps.to(torch.int8).numpy()
-    shapes = context_shapes(replace(model.config, context_blocks=blocks), len(steps) - 1)
+    passes = model.pass_depths.to(torch.int8).numpy()
+    shapes = context_shapes(replace(model.config, context_blocks=blocks), len(passes) - 1)
 
     def drawn(name: str) -> NDArray[np.float32]:
         most = LOGIT_ONE if "bias" in name else 40
@@ -282,7 +289,7 @@ def runner(model: CodecModel, blocks: int) -> ContextRunner:
         *(drawn("entry"), drawn("entry_bias"), many("mid"), many("mid_bias"), many("back")),
         *(drawn("exit"), drawn("exit_bias")),
     )
-    return ContextRunner(weights, model.reach.numpy(), model.logs.numpy(), steps)
+    return ContextRunner(weights, model.reach.numpy(), model.logs.numpy(), passes)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:

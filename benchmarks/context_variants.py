@@ -33,8 +33,8 @@ class Variant:
     """One thing that is trained.
 
     whole: in whole numbers; side: channels of the hyper-latent, 0: none; sees: the indices decoded so
-    far; learns: False: biases of each step and channel, nothing else; stale: beyond level 1 the blocks
-    run at every second step only, and the next one adds what they said; kernel: 1: indices of the same
+    far; learns: False: biases of each pass and channel, nothing else; stale: beyond level 1 the blocks
+    run at every second pass only, and the next one adds what they said; kernel: 1: indices of the same
     position alone.
     """
 
@@ -111,9 +111,9 @@ class Net(ContextNet):
     `look` must be called with the latent before bits are counted.
     """
 
-    def __init__(self, variant: Variant, steps: int) -> None:
+    def __init__(self, variant: Variant, passes: int) -> None:
         config = variant.config
-        super().__init__(config, steps)
+        super().__init__(config, passes)
         self.variant = variant
         if variant.kernel == 1:
             self.mid = nn.ParameterList(m.detach()[:, :, 1:2, 1:2] * 3 for m in self.mid)
@@ -124,16 +124,16 @@ class Net(ContextNet):
         self.before: Callable[[Tensor], Tensor] | None = None
 
     def look(self, model: CodecModel, latent: Tensor) -> Tensor:
-        """Bits (B,) of the hyper-latent, which is kept for the steps that follow."""
+        """Bits (B,) of the hyper-latent, which is kept for the passes that follow."""
         bits = torch.zeros(len(latent))
 
-        def seen(step: Tensor) -> Tensor:
-            depth = model.steps[step]
+        def seen(coding_pass: Tensor) -> Tensor:
+            depth = model.pass_depths[coding_pass]
             return features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
 
         self.before = seen
         if self.side is not None:
-            last = torch.full((len(latent),), len(model.steps) - 1)
+            last = torch.full((len(latent),), len(model.pass_depths) - 1)
             self.told, bits = self.side(seen(last))
         return bits
 
@@ -157,40 +157,42 @@ class Net(ContextNet):
     def hold(self, x: Tensor) -> Tensor:
         return x.clamp(0, ACTIVATION_MAX) if self.variant.whole else x.relu()
 
-    def forward(self, seen: Tensor, step: Tensor) -> Tensor:
+    def forward(self, seen: Tensor, coding_pass: Tensor) -> Tensor:
         weights = self.weights()
         if not self.variant.learns:
-            return self.exit_bias[step][:, :, None, None].expand(-1, -1, *seen.shape[2:])
-        x = self.entered(weights, seen, step)
+            return self.exit_bias[coding_pass][:, :, None, None].expand(-1, -1, *seen.shape[2:])
+        x = self.entered(weights, seen, coding_pass)
         if self.variant.stale:
             assert self.before is not None
-            then = torch.where(late(step, self.variant.config), step - 1, step)
+            then = torch.where(late(coding_pass, self.variant.config), coding_pass - 1, coding_pass)
             old = self.entered(weights, self.before(then), then)
-            x = x + self.refined(weights, old, then) - old
+            x = x + self.refined_channels(weights, old, then) - old
         else:
-            x = self.refined(weights, x, step)
-        return context.logits(weights, self.hold(x), step) / LOGIT_ONE
+            x = self.refined_channels(weights, x, coding_pass)
+        return context.logits(weights, self.hold(x), coding_pass) / LOGIT_ONE
 
-    def entered(self, weights: ContextWeights[Tensor], seen: Tensor, step: Tensor) -> Tensor:
+    def entered(self, weights: ContextWeights[Tensor], seen: Tensor, coding_pass: Tensor) -> Tensor:
         """The first activations."""
-        x = weights.entry_bias[step][:, :, None, None]
+        x = weights.entry_bias[coding_pass][:, :, None, None]
         if self.variant.sees:
             x = F.conv2d(seen, weights.entry) + x
         return self.rescale(x) + self.told
 
-    def refined(self, weights: ContextWeights[Tensor], x: Tensor, step: Tensor) -> Tensor:
+    def refined_channels(
+        self, weights: ContextWeights[Tensor], x: Tensor, coding_pass: Tensor
+    ) -> Tensor:
         """`context.trunk` behind its entry."""
         around = self.variant.kernel // 2
         for mid, bias, back in zip(weights.mid, weights.mid_bias, weights.back, strict=True):
-            h = F.conv2d(self.hold(x), mid, padding=around) + bias[step][:, :, None, None]
+            h = F.conv2d(self.hold(x), mid, padding=around) + bias[coding_pass][:, :, None, None]
             x = x + self.rescale(F.conv2d(self.hold(self.rescale(h)), back))
         return x
 
 
-def late(step: Tensor, config: ModelConfig) -> Tensor:
-    """At which steps "stale" does not run its blocks: every second one behind the first of level 2."""
+def late(coding_pass: Tensor, config: ModelConfig) -> Tensor:
+    """At which passes "stale" does not run its blocks: every second one behind the first of level 2."""
     first = max(len(config.groups), config.lead) + 1
-    return (step > first) & ((step - first) % 2 == 1)
+    return (coding_pass > first) & ((coding_pass - first) % 2 == 1)
 
 
 def fresh(start: CodecModel, variant: Variant) -> CodecModel:
@@ -201,7 +203,7 @@ def fresh(start: CodecModel, variant: Variant) -> CodecModel:
     model.reach.copy_(start.reach)
     model.logs.copy_(start.logs)
     torch.manual_seed(variant.seed)
-    model.context = Net(variant, len(model.step_level))
+    model.context = Net(variant, len(model.pass_level))
     with torch.no_grad():
         spread = (start.analysis.scale - 1) / 0.1
         model.context.exit_bias.copy_(laplace(model, spread))
@@ -209,15 +211,15 @@ def fresh(start: CodecModel, variant: Variant) -> CodecModel:
 
 
 def products(model: CodecModel) -> float:
-    """Products per position and step, on the mean over the steps, as the coder does them: entry and exit
-    for the channels that the step before and the step refine. Those of the hyper-latent are not counted."""
+    """Products per position and pass, on the mean over the passes, as the coder does them: entry and exit
+    for the channels that the pass before and the pass refine. Those of the hyper-latent are not counted."""
     net, wide = model.context, model.config.context_width
     assert isinstance(net, Net)
     if not net.variant.learns:
         return 0.0
-    steps = torch.arange(len(model.step_level))
-    working = 1 - net.variant.stale * float(late(steps, model.config).float().mean())
-    refined = (model.steps[1:] > model.steps[:-1]).float().sum(1)
+    passes = torch.arange(len(model.pass_level))
+    working = 1 - net.variant.stale * float(late(passes, model.config).float().mean())
+    refined = (model.pass_depths[1:] > model.pass_depths[:-1]).float().sum(1)
     entry = 2 * float(refined[:-1].sum()) / len(refined) * net.variant.sees
     ends = (entry + 3 * float(refined.mean())) * wide
     return ends + working * len(net.mid) * wide * wide * (net.variant.kernel**2 + 1)

@@ -119,12 +119,12 @@ def inside(picture: Path, runs: int) -> None:
     parsed, machine = parse(encode(pixels, card)), engine(card)
     height, width = pixels.shape[:2]
     indices, table = decode_indices(machine, parsed, parsed.level)[0], machine.table
-    before = [at_depths(indices, table, depths) for depths in table.steps[:-1]]
+    before = [at_depths(indices, table, depths) for depths in table.pass_depths[:-1]]
 
     def context() -> None:
-        classes = machine.runner.follow()
+        classes = machine.context_runner.incremental()
         for step, known in enumerate(before):
-            classes(known, step, machine.runner.refined(step))
+            classes(known, step, machine.context_runner.refined_channels(step))
 
     head(f"after load, {width}x{height}, {threads()} threads, coder {coder_name()}")
     line("encode, 16 levels", timed(lambda: encode(pixels, card), runs), "250", "80")
@@ -135,12 +135,12 @@ def inside(picture: Path, runs: int) -> None:
     symbols = timed(lambda: decode_indices(machine, parsed, parsed.level), runs)
     line("  symbols of 16 levels", symbols)
     network = timed(context, runs)
-    line(f"    of these the context network, {len(before)} steps", network)
+    line(f"    of these the context network, {len(before)} passes", network)
     size = (height, width)
     line("  picture", timed(lambda: machine.picture(indices, parsed.level, "mean", 0, *size), runs))
     share = 1 - min(network.cpu) / min(symbols.cpu)
     entropy = share * min(symbols.cpu) / min(whole.cpu)
-    print(f"  walk and entropy coding: {entropy:.0%} of decoding (must 15 %, aim 8 %)")
+    print(f"  layer coder and entropy coding: {entropy:.0%} of decoding (must 15 %, aim 8 %)")
 
 
 def against_peers(folder: Path, count: int) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 import sic_cli
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.symbols.layer_coder import Walk
+from sic_cli.codec.symbols.layer_coder import LayerCoder
 from tests.conftest import ROOT
 from tests.picture.made import camera_exif, file_of
 from tests.tiny import made_picture
@@ -118,13 +118,13 @@ def test_levels_sizes_and_cuts_agree() -> None:
 
 
 def test_all_levels_cost_one_reading_of_the_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, read, layer = encoded().data, [], Walk.layer
+    data, read, layer = encoded().data, [], LayerCoder.layer
 
-    def noted(self: Walk, level: int, *more: Any) -> Any:
+    def noted(self: LayerCoder, level: int, *more: Any) -> Any:
         read.append(level)
         return layer(self, level, *more)
 
-    monkeypatch.setattr(Walk, "layer", noted)
+    monkeypatch.setattr(LayerCoder, "layer", noted)
     pictures = dict(sic_cli.decode_levels(data, device="cpu"))
     assert read == [1, 2, 3, 4, 5]
     for level, picture in pictures.items():

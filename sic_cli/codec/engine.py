@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .inference import tiles
 from .inference.config import STRIDE
-from .inference.context import ContextNetwork
+from .inference.context import ContextRunner
 from .inference.convolution import Array
 from .inference.synthesis_backward import SynthesisGradient
 from .inference.tiles import Strip, columns, scaled, strips
@@ -83,8 +83,8 @@ class Engine:
 
     release: Loaded
     table: StepSizes
-    layers: LayerCoder
-    context: ContextNetwork
+    layer_coder: LayerCoder
+    context_runner: ContextRunner
     networks: Networks
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -121,7 +121,7 @@ class Engine:
             config.finest,
             self.networks.backwards(0.0).pulled,
             self.networks.backwards(1.0).pulled,
-            self.context.follow,
+            self.context_runner.incremental,
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )
 
@@ -215,6 +215,6 @@ def assembled(release: Loaded, device: str = "cpu") -> Engine:
     """The engine of a release. Symbols come from the CPU, whatever the device."""
     table = release.table
     tables = CodingTables.from_arrays(release.arrays)
-    context = ContextNetwork(release.context, release.reach, release.logs, table.passes)
-    layers = LayerCoder(table, tables, context.follow())
-    return Engine(release, table, layers, context, Networks(release, device))
+    context_runner = ContextRunner(release.context, release.reach, release.logs, table.passes)
+    layer_coder = LayerCoder(table, tables, context_runner.incremental())
+    return Engine(release, table, layer_coder, context_runner, Networks(release, device))

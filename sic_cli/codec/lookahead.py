@@ -30,9 +30,9 @@ MOST = 4
 def looking_ahead(machine: Engine, target: Indices, level: int) -> Iterator[LayerCoder]:
     """A layer coder up to `level`, whose passes are to be asked for in their order. target: indices at the
     last level."""
-    count, context = min(MOST, threads()), machine.context
+    count, context = min(MOST, threads()), machine.context_runner
     if count == 1 or target[0].size > LARGE:
-        yield machine.layers.with_context(context.follow())
+        yield machine.layer_coder.with_context_classes(context.incremental())
         return
     table = machine.table
     passes = sum(one.level <= level for one in table.passes)
@@ -59,4 +59,4 @@ def looking_ahead(machine: Engine, target: Indices, level: int) -> Iterator[Laye
             return coming.pop(number).result()
 
         with finished(coming.values()):
-            yield machine.layers.with_context(classes)
+            yield machine.layer_coder.with_context_classes(classes)

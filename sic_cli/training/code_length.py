@@ -29,13 +29,18 @@ def information(machine: Engine, indices: Indices) -> NDArray[np.float64]:
     weights = release.context.map(torch.from_numpy)
     reach, logs = torch.from_numpy(release.reach), torch.from_numpy(release.logs)
     total = np.zeros(machine.table.levels)
-    for step, level in enumerate(table.step_level):
-        before, after = table.steps[step].astype(int), table.steps[step + 1].astype(int)
-        parent, child = (at_depths(indices, table, table.steps[i]) for i in (step, step + 1))
+    for coding_pass, level in enumerate(table.pass_level):
+        before, after = (
+            table.pass_depths[coding_pass].astype(int),
+            table.pass_depths[coding_pass + 1].astype(int),
+        )
+        parent, child = (
+            at_depths(indices, table, table.pass_depths[i]) for i in (coding_pass, coding_pass + 1)
+        )
         with exact():
             now, depth = torch.from_numpy(parent).float(), torch.from_numpy(before).float()
             seen = features(now[None], depth[None], reach, logs)
-            which = torch.tensor([step])
+            which = torch.tensor([coding_pass])
             out = logits(weights, trunk(weights, seen, which), which)[0]
         zero, sign, inner = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))
         refined = (after > before)[:, None, None]

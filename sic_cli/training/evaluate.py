@@ -57,10 +57,10 @@ def evaluate(
         height, width = pixels.shape[2:]
         padded = F.pad(pixels, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         latent = model.analysis(padded - 127.5)
-        for step, belongs in enumerate(model.step_level):
+        for coding_pass, belongs in enumerate(model.pass_level):
             if belongs > levels[-1]:
                 break
-            cost = layer_bits(model, latent, torch.tensor([step], device=device)).item()
+            cost = layer_bits(model, latent, torch.tensor([coding_pass], device=device)).item()
             bits[row, belongs - 1] += cost / (height * width)
         for place, level in enumerate(levels):
             which = torch.tensor([level - 1], device=device)

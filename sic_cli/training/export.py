@@ -198,7 +198,11 @@ def write_release(
     """Fit tables and estimates of a model to crops, and write its folder."""
     machine = build_engine(model, plain_arrays(), vivid)
     latents = [machine.analyse(c) for c in crops]
-    arrays = fit(machine.table, machine.runner.classes, (machine.quantise(v) for v in latents))
+    arrays = fit(
+        machine.table,
+        machine.context_runner.context_classes,
+        (machine.quantise(v) for v in latents),
+    )
     tensors: dict[str, Tensor] = {}
     parts = {"analysis.": model.analysis, "synthesis.": model.synthesis}
     for prefix, part in (parts | ({VIVID: vivid} if vivid else {})).items():

@@ -76,9 +76,11 @@ def reach(table: StepSizes, std: Tensor) -> Tensor:
 
 
 def laplace(model: CodecModel, std: Tensor) -> Tensor:
-    """float (S, 3 C): the logits of every step for Laplace sources of these deviations (C,)."""
+    """float (S, 3 C): the logits of every coding pass for Laplace sources of these deviations (C,)."""
     logit = (
-        (model.step_sizes(model.steps[1:]) / (std / math.sqrt(2))).clamp(0.1, 12).nan_to_num(0.0)
+        (model.step_sizes(model.pass_depths[1:]) / (std / math.sqrt(2)))
+        .clamp(0.1, 12)
+        .nan_to_num(0.0)
     )
     return torch.cat([logit, torch.zeros_like(logit), logit], 1)
 

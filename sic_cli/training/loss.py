@@ -30,15 +30,15 @@ def cut(latent: Tensor, width: Tensor) -> Tensor:
     return latent.sign() * torch.floor(latent.abs() / width)
 
 
-def layer_bits(model: CodecModel, latent: Tensor, step: Tensor) -> Tensor:
-    """Bits (B,) of one step for each sample, given all coarser indices.
+def layer_bits(model: CodecModel, latent: Tensor, coding_pass: Tensor) -> Tensor:
+    """Bits (B,) of one coding pass for each sample, given all coarser indices.
 
-    latent: float (B, C, h, w), no gradient; step: int64 (B,). What follows the network is computed for
-    the channels alone that each sample's step refines, a third of all: these are rows of (B C, h, w).
+    latent: float (B, C, h, w), no gradient; coding_pass: int64 (B,). What follows the network is computed for
+    the channels alone that each sample's pass refines, a third of all: these are rows of (B C, h, w).
     """
-    before, after = model.steps[step], model.steps[step + 1]
+    before, after = model.pass_depths[coding_pass], model.pass_depths[coding_pass + 1]
     parent, channels = cut(latent, model.step_sizes(before)), model.config.channels
-    said = model.context(features(parent, before, model.reach, model.logs), step)
+    said = model.context(features(parent, before, model.reach, model.logs), coding_pass)
     rows = (after > before).flatten().nonzero()[:, 0]
     sample = rows // channels
 
@@ -89,11 +89,11 @@ def seams(error: Tensor, pixels: Tensor) -> Tensor:
     """
     total = torch.zeros(len(error), device=error.device)
     for e, p in ((error, pixels), (error.transpose(2, 3), pixels.transpose(2, 3))):
-        step = e[:, :, STRIDE::STRIDE] - e[:, :, STRIDE - 1 : -1 : STRIDE]
-        step = F.avg_pool2d(step, (1, SEAM))
+        jump = e[:, :, STRIDE::STRIDE] - e[:, :, STRIDE - 1 : -1 : STRIDE]
+        jump = F.avg_pool2d(jump, (1, SEAM))
         busy = F.avg_pool2d(p.diff(dim=2).abs(), (SEAM + 1, SEAM), (1, SEAM))
         busy = busy[:, :, STRIDE - 1 - SEAM // 2 :: STRIDE].mean(1, keepdim=True)
-        seen = step.square() / (1 + busy.square())
+        seen = jump.square() / (1 + busy.square())
         total = total + seen.mean((1, 2, 3)) / 2
     return total
 

@@ -41,16 +41,16 @@ class Objective:
     def __call__(self, pixels: Tensor, chance: np.random.Generator) -> Tensor:
         """The loss of a batch: float (B, 3, H, W) in [-127.5, 127.5]."""
         model, config = self.model, self.config
-        level, steps = self.drawn(len(pixels), chance)
-        level, steps = level.to(pixels.device), steps.to(pixels.device)
+        level, passes = self.drawn(len(pixels), chance)
+        level, passes = level.to(pixels.device), passes.to(pixels.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and config.stage in LEARNING):
             latent = model.analysis(pixels)
         loss = torch.zeros((), device=pixels.device)
         if config.stage != "context":
             loss = self.at_levels(latent, level, pixels, chance)
         area = pixels.shape[2] * pixels.shape[3]
-        for i in range(steps.shape[1]):
-            bits = layer_bits(model, latent.detach(), steps[:, i]) / area
+        for i in range(passes.shape[1]):
+            bits = layer_bits(model, latent.detach(), passes[:, i]) / area
             loss = loss + config.bits_weight * bits.mean()
         return loss
 
@@ -72,17 +72,17 @@ class Objective:
         return loss
 
     def drawn(self, count: int, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Levels (count,) from 0, and steps (count, n) of the context network that are paid for: the
+        """Levels (count,) from 0, and coding passes (count, n) that are paid for: the
         last one of each level and any other up to the highest level."""
-        config, last = self.config, last_steps(self.model)
+        config, last = self.config, last_passes(self.model)
         levels = len(last)
         drawn = torch.from_numpy(draw_levels(chance, levels, count, config.favour))
         if config.only_level:
             drawn = torch.full_like(drawn, config.only_level - 1)
         highest = config.only_level or levels
         other = torch.from_numpy(chance.integers(0, int(last[highest - 1]) + 1, count))
-        steps = torch.stack([last[drawn], other], 1)
-        return drawn, steps[:, :0] if config.stage == "decoder" else steps
+        passes = torch.stack([last[drawn], other], 1)
+        return drawn, passes[:, :0] if config.stage == "decoder" else passes
 
     def pictures(self, what: Sent, original: Tensor, shift: tuple[int, int], draws: int) -> Tensor:
         """The loss of what is shown at some levels, expected over `draws` members of the intervals.
@@ -159,11 +159,11 @@ def expected(distance: Callable[[Tensor], Tensor], made: list[Tensor]) -> Tensor
     return torch.stack([distance(one) for one in made]).mean(0)
 
 
-def last_steps(model: CodecModel) -> Tensor:
-    """int64 (K,): the last step of the context network for each level."""
-    steps = model.step_level
-    first = [steps[::-1].index(k + 1) for k in range(model.config.levels)]
-    return len(steps) - 1 - torch.tensor(first)
+def last_passes(model: CodecModel) -> Tensor:
+    """int64 (K,): the last coding pass of each level."""
+    passes = model.pass_level
+    first = [passes[::-1].index(k + 1) for k in range(model.config.levels)]
+    return len(passes) - 1 - torch.tensor(first)
 
 
 def known_norms(known: list[float], levels: int) -> Tensor:

@@ -42,22 +42,26 @@ def made(start: CodecModel, name: str) -> CodecModel:
 def every_bit(model: CodecModel, latent: torch.Tensor) -> list[float]:
     model.context.look(model, latent)
     with torch.no_grad():
-        steps = range(len(model.step_level))
-        return [layer_bits(model, latent, torch.tensor([step])).item() for step in steps]
+        passes = range(len(model.pass_level))
+        return [
+            layer_bits(model, latent, torch.tensor([coding_pass])).item() for coding_pass in passes
+        ]
 
 
 def test_the_base_is_the_context_network_of_the_codec(
     start: CodecModel, latent: torch.Tensor
 ) -> None:
     model = made(start, "base")
-    own = ContextNet(model.config, len(model.step_level))
+    own = ContextNet(model.config, len(model.pass_level))
     own.load_state_dict(model.context.state_dict())
-    step = torch.tensor([2])
-    depth = model.steps[step]
+    coding_pass = torch.tensor([2])
+    depth = model.pass_depths[coding_pass]
     seen = features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
-    assert model.step_level == start.step_level and torch.equal(model.steps, start.steps)
+    assert model.pass_level == start.pass_level and torch.equal(
+        model.pass_depths, start.pass_depths
+    )
     with torch.no_grad():
-        assert torch.equal(model.context(seen, step), own(seen, step))
+        assert torch.equal(model.context(seen, coding_pass), own(seen, coding_pass))
 
 
 @pytest.mark.parametrize("name", ["hyper", "float", "depth-3", "stale", "one-position", "width-48"])
@@ -72,13 +76,13 @@ def test_what_sees_no_cells_says_the_same_whatever_they_are(start: CodecModel) -
         model = made(start, name)
         model.context.look(model, torch.zeros(1, 8, 6, 5))
         seen = torch.randint(-99, 99, (1, 16, 6, 5)).float()
-        step = torch.tensor([3])
-        assert torch.equal(model.context(seen, step), model.context(0 * seen, step))
+        coding_pass = torch.tensor([3])
+        assert torch.equal(model.context(seen, coding_pass), model.context(0 * seen, coding_pass))
 
 
 def test_stale_blocks_miss_one_step_and_no_more(start: CodecModel) -> None:
     late = context_variants.late(torch.arange(7), start.config)
-    assert start.step_level == (1, 1, 1, 2, 3, 4, 5)
+    assert start.pass_level == (1, 1, 1, 2, 3, 4, 5)
     assert late.tolist() == [False, False, False, False, True, False, True]
     fewer = context_variants.products(made(start, "stale"))
     assert fewer < context_variants.products(made(start, "base"))

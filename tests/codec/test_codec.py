@@ -63,14 +63,14 @@ def test_any_cells_survive_the_walk(
     latent = (rng.laplace(size=(8, -(-height // 16), -(-width // 16))) * scale * 10).astype(
         np.float32
     )
-    goal = machine.quantise(latent)
-    made, read = np.zeros_like(goal), np.zeros_like(goal)
+    target_indices = machine.quantise(latent)
+    made, read = np.zeros_like(target_indices), np.zeros_like(target_indices)
     for level in range(1, 6):
         encoder = new_encoder()
-        made = machine.walk.layer(level, made, Writing(encoder), goal)
-        read = machine.walk.layer(level, read, Reading(new_decoder(encoder.finish())))
+        made = machine.layer_coder.layer(level, made, Writing(encoder), target_indices)
+        read = machine.layer_coder.layer(level, read, Reading(new_decoder(encoder.finish())))
         assert np.array_equal(made, read)
-    assert np.array_equal(read, goal)
+    assert np.array_equal(read, target_indices)
 
 
 def test_the_papers_channel_partition_codes_and_decodes() -> None:
@@ -87,17 +87,19 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
     arrays = plain_arrays()
     arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, ZERO.count)))
     machine = build_engine(model, arrays)
-    goal = machine.quantise(machine.analyse(made_picture(90, 70, 3)))
-    made, read, size = np.zeros_like(goal), np.zeros_like(goal), []
+    target_indices = machine.quantise(machine.analyse(made_picture(90, 70, 3)))
+    made, read, size = np.zeros_like(target_indices), np.zeros_like(target_indices), []
     for level in range(1, 5):
         encoder = new_encoder()
-        made = machine.walk.layer(level, made, Writing(encoder), goal)
+        made = machine.layer_coder.layer(level, made, Writing(encoder), target_indices)
         size.append(len(payload := encoder.finish()))
-        read = machine.walk.layer(level, read, Reading(new_decoder(payload)))
+        read = machine.layer_coder.layer(level, read, Reading(new_decoder(payload)))
         assert (made[4 * level :] == 0).all() and np.array_equal(made, read)
         out = machine.synthesise(machine.dequantise(read, level, "mean", 0), level, 90, 70)
         assert out.shape == (90, 70, 3)
-    assert np.array_equal(read, goal) and np.abs(goal).max() > 3 and min(size) > 0
+    assert (
+        np.array_equal(read, target_indices) and np.abs(target_indices).max() > 3 and min(size) > 0
+    )
 
 
 def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: Card) -> None:

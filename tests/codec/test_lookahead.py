@@ -1,4 +1,4 @@
-"""Steps computed ahead of the walk: the same file, and no trace when coding fails."""
+"""Passes computed ahead of the layer coder: the same file, and no trace when coding fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.entropy.tables import FrequencyTable
 from sic_cli.codec.inference import parallel
-from sic_cli.codec.inference.context import Following
+from sic_cli.codec.inference.context import IncrementalContext
 from sic_cli.codec.symbols.class_runs import Symbols
 from sic_cli.codec.weights.card import Card
 
@@ -31,12 +31,12 @@ def test_the_file_is_that_of_one_step_after_another(
     tiny: Card, level: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine, indices = engine(tiny), np.zeros((8, 2, 2), np.int16)
-    with lookahead.walk_ahead(machine, indices, level) as walk:
-        assert not isinstance(walk._classes, Following)
+    with lookahead.layer_coder_ahead(machine, indices, level) as layer_coder:
+        assert not isinstance(layer_coder._classes, IncrementalContext)
     made = encode(PIXELS, tiny, level=level)
     monkeypatch.setattr(lookahead, "LARGE", 0)
-    with lookahead.walk_ahead(machine, indices, level) as walk:
-        assert isinstance(walk._classes, Following)
+    with lookahead.layer_coder_ahead(machine, indices, level) as layer_coder:
+        assert isinstance(layer_coder._classes, IncrementalContext)
     assert encode(PIXELS, tiny, level=level) == made
 
 
@@ -44,9 +44,9 @@ def test_a_failure_leaves_the_settings(tiny: Card) -> None:
     before = threadpoolctl.threadpool_info()
     with (
         pytest.raises(ZeroDivisionError),
-        lookahead.walk_ahead(engine(tiny), np.zeros((8, 2, 2), np.int16), 5) as walk,
+        lookahead.layer_coder_ahead(engine(tiny), np.zeros((8, 2, 2), np.int16), 5) as layer_coder,
     ):
-        walk.layer(1, np.zeros((8, 2, 2), np.int16), _Failing())
+        layer_coder.layer(1, np.zeros((8, 2, 2), np.int16), _Failing())
     assert threadpoolctl.threadpool_info() == before
 
 

@@ -113,7 +113,7 @@ def test_bits_of_all_steps_are_what_the_evaluation_counts(model: CodecModel) -> 
         latent = model.analysis(pixels)
         total = sum(
             layer_bits(model, latent, torch.tensor([s])).item()
-            for s in range(len(model.step_level))
+            for s in range(len(model.pass_level))
         )
     assert curve.bpp[-1] == pytest.approx(total / (64 * 80), rel=1e-5)
     assert all(b > a for a, b in pairwise(curve.psnr))
@@ -348,12 +348,12 @@ def test_a_model_whose_pictures_encode_alike_is_consistent(model: CodecModel) ->
 
 def test_one_level_alone_is_drawn_and_pays_for_its_own_steps(model: CodecModel) -> None:
     chance = np.random.default_rng(0)
-    level, steps = objective_of(model, only_level=2).drawn(200, chance)
+    level, passes = objective_of(model, only_level=2).drawn(200, chance)
     assert level.unique().tolist() == [1]
-    levels = {model.step_level[k] for k in steps.unique().tolist()}
+    levels = {model.pass_level[k] for k in passes.unique().tolist()}
     assert levels == {1, 2}
     _, every = objective_of(model).drawn(200, chance)
-    assert len(every.unique()) == len(model.step_level)
+    assert len(every.unique()) == len(model.pass_level)
 
 
 def test_a_run_of_so_many_crops_goes_on_where_the_minutes_ended_it(packed: Path) -> None:

@@ -66,16 +66,22 @@ OTHERWISE: dict[str, Callable[[], Any]] = {
 }
 
 
-def together(machine: Engine, several: list[Any], step: int, channels_last: bool) -> np.ndarray:
+def together(
+    machine: Engine, several: list[Any], coding_pass: int, channels_last: bool
+) -> np.ndarray:
     """uint8 (B, 3, C, h, w): classes of all channels for several indices at once, from torch."""
     weights = machine.release.context.map(torch.from_numpy)
     reach, logs = (torch.from_numpy(a) for a in (machine.release.reach, machine.release.logs))
     with torch_context.exact():
         now = torch.from_numpy(np.stack(several)).float()
-        depth = torch.from_numpy(machine.table.steps[step]).float().expand(len(several), -1)
+        depth = (
+            torch.from_numpy(machine.table.pass_depths[coding_pass])
+            .float()
+            .expand(len(several), -1)
+        )
         seen = torch_context.features(now, depth, reach, logs)
         seen = seen.contiguous(memory_format=LAST[channels_last])
-        which = torch.full((len(several),), step)
+        which = torch.full((len(several),), coding_pass)
         whole = torch_context.logits(weights, torch_context.trunk(weights, seen, which), which)
     number = whole.to(torch.int32).contiguous().numpy()
     number = number.reshape(len(several), 3, machine.table.channels, *number.shape[2:])
@@ -93,19 +99,19 @@ def batches_and_pieces(run: Run) -> None:
     for name in names:
         parsed = parse(good()[name])
         machine = file_engine(parsed, "cpu")
-        runner = machine.runner
+        context_runner = machine.context_runner
         levels = (1, parsed.level) if run.scale == "PR" else range(1, parsed.level + 1)
         for level in levels:
             indices = decode_indices(machine, parsed, level)[0]
-            step = machine.table.steps_of(level)[-1]
+            coding_pass = machine.table.passes_of(level)[-1]
             channels = np.arange(machine.table.channels)
-            want = runner.classes(indices, step, channels)
+            want = context_runner.context_classes(indices, coding_pass, channels)
             for size, channels_last in itertools.product(BATCHES, LAST):
                 with run.case(
                     f"{name}, level {level}, batch {size}, channels last {channels_last}"
                 ):
                     several = [np.roll(indices, i, 2) for i in range(size - 1)] + [indices]
-                    got = together(machine, several, step, channels_last)
+                    got = together(machine, several, coding_pass, channels_last)
                     assert np.array_equal(got[-1], want)
                     if size == 2:  # the other one: the same indices
                         assert np.array_equal(got[0], want)
@@ -114,15 +120,16 @@ def batches_and_pieces(run: Run) -> None:
                 for threads in (1, 3):
                     with run.case(f"{name}, level {level}, {what}, {threads} threads"), cut():
                         assert np.array_equal(
-                            runner.classes(indices, step, channels, threads), want
+                            context_runner.context_classes(indices, coding_pass, channels, threads),
+                            want,
                         )
                     compared += want.size
     run.note(f"{compared} classes compared")
     machine = file_engine(parse(good()["tiny-photo.sic"]), "cpu")
     indices = decode_indices(machine, parse(good()["tiny-photo.sic"]), 5)[0]
     with run.case("control: other cells give other classes"):
-        step = machine.table.steps_of(5)[-1]
-        two = together(machine, [indices, np.roll(indices, 1, 2)], step, False)
+        coding_pass = machine.table.passes_of(5)[-1]
+        two = together(machine, [indices, np.roll(indices, 1, 2)], coding_pass, False)
         assert not np.array_equal(two[0], two[1])
     with run.case("control: the pieces are others"):
         high, across = indices.shape[1:]

@@ -205,7 +205,7 @@ def flips_under_the_checksum(run: Run) -> None:
                 true = decode_indices(machine, parsed, layer.level)[0]
                 try:
                     reading = Reading(new_decoder(bytes(payload)))
-                    got = machine.walk.layer(layer.level, before, reading)
+                    got = machine.layer_coder.layer(layer.level, before, reading)
                     silent = True
                 except CorruptError:
                     silent = False

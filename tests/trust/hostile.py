@@ -172,7 +172,7 @@ def layers_of_nothing(like: Parsed, width: int, height: int) -> list[ForgedLayer
     shape = (machine.table.channels, -(-height // 16), -(-width // 16))
     indices, check, out = np.zeros(shape, np.int32), 0, []
     for level in range(1, like.header.levels + 1):
-        indices = machine.walk.layer(level, indices, Reading(new_decoder(b"")))
+        indices = machine.layer_coder.layer(level, indices, Reading(new_decoder(b"")))
         check = digest(machine.table, level, indices, check)
         out.append(ForgedLayer(level, 0, check, b""))
     return out

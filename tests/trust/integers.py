@@ -29,7 +29,7 @@ from sic_cli.codec.inference import integer_network as network
 from sic_cli.codec.inference.integer_network import RANGES, ContextWeights, largest_sums
 from sic_cli.codec.networks import context as torch_context
 from sic_cli.codec.symbols import class_runs, layer_coder, zero_blocks
-from sic_cli.codec.symbols.layer_coder import Reading, Walk, digest
+from sic_cli.codec.symbols.layer_coder import LayerCoder, Reading, digest
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 from tests.trust.watch import EXACT, Watch
@@ -65,16 +65,16 @@ class OnlyIntegers:
 def watched(machine: Engine, parsed: Parsed) -> Watch:
     """Decode all layers under watch; -> what was looked at."""
 
-    following = machine.runner.follow()
+    following = machine.context_runner.incremental()
 
     def checked(*arguments: Any) -> Any:
         out = following(*arguments)
         assert out.dtype == np.uint8 and arguments[0].dtype == np.int32
         return out
 
-    true = machine.walk._table
+    true = machine.layer_coder._table
     table = replace(true, unit=np.full_like(true.unit, np.nan))  # widths of indices decide nothing
-    path = Walk(table, machine.walk._tables, checked)
+    path = LayerCoder(table, machine.layer_coder._tables, checked)
     shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
     indices, digests = np.zeros(shape, np.int32), 0
     watch = Watch()
@@ -82,7 +82,7 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
         for module in LOOKED_THROUGH:
             patch.setattr(module, "np", watch)
         patch.setattr(convolution, "_OWN", threading.local())  # memory that the watch sees
-        patch.setattr(machine.runner, "_news", {})
+        patch.setattr(machine.context_runner, "_news", {})
         patch.setattr(parallel, "_CHOSEN", 1)
         for layer in parsed.layers:
             coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
@@ -119,14 +119,16 @@ def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Engine], Any]
     @contextmanager
     def inside(machine: Engine) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(machine.runner, name, change(getattr(machine.runner, name)))
+            patch.setattr(
+                machine.context_runner, name, change(getattr(machine.context_runner, name))
+            )
             yield
 
     return inside
 
 
-def _in_float64(news: context.News) -> context.News:
-    return replace(news, features=news.features.astype(np.float64))
+def _in_float64(update: context.IncrementalUpdate) -> context.IncrementalUpdate:
+    return replace(update, features=update.features.astype(np.float64))
 
 
 def _each(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -170,9 +172,9 @@ def float64_carrier(run: Run) -> None:
                     np.int32,
                 )
             )
-            step = table.steps_of(level + 1)[0]
-            with run.case(f"{name}, step {step}"):
-                compared += _compare(machine, wide, indices, step)
+            coding_pass = table.passes_of(level + 1)[0]
+            with run.case(f"{name}, step {coding_pass}"):
+                compared += _compare(machine, wide, indices, coding_pass)
     for name in ("tiny-made.sic", "sic-4-made.sic"):
         machine = file_engine(parse(good()[name]), "cpu")
         with run.case(f"{name}: largest sum of its network"):
@@ -182,16 +184,18 @@ def float64_carrier(run: Run) -> None:
     run.note(f"{compared} classes compared")
 
 
-def _compare(machine: Engine, wide: ContextWeights[Tensor], indices: np.ndarray, step: int) -> int:
+def _compare(
+    machine: Engine, wide: ContextWeights[Tensor], indices: np.ndarray, coding_pass: int
+) -> int:
     release, table = machine.release, machine.table
-    channels = np.flatnonzero(table.steps[step + 1] > table.steps[step])
-    got = machine.runner.classes(indices, step, channels)
+    channels = np.flatnonzero(table.pass_depths[coding_pass + 1] > table.pass_depths[coding_pass])
+    got = machine.context_runner.context_classes(indices, coding_pass, channels)
     reach, logs = (torch.from_numpy(array).double() for array in (release.reach, release.logs))
     with torch_context.exact():
         now = torch.from_numpy(indices).to(torch.float64)[None]
-        depth = torch.from_numpy(table.steps[step]).to(torch.float64)[None]
+        depth = torch.from_numpy(table.pass_depths[coding_pass]).to(torch.float64)[None]
         seen = torch_context.features(now, depth, reach, logs)
-        which = torch.tensor([step])
+        which = torch.tensor([coding_pass])
         logit = torch_context.logits(wide, torch_context.trunk(wide, seen, which), which)[0]
     whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *indices.shape[1:])
     for row, kind in enumerate(RANGES):

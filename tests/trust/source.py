@@ -48,7 +48,7 @@ FUNCTIONS = {
     "codec/entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
     "codec/entropy/range_coder.py": ("_model", "decode", "__init__"),
     "codec/entropy/tables.py": ("__post_init__", "binary"),
-    "codec/quantization/step_sizes.py": ("build", "steps_of", "channels"),
+    "codec/quantization/step_sizes.py": ("build", "passes_of", "channels"),
     "codec/inference/integer_network.py": ("feature_table", "scaled"),
 }
 """What runs between the bytes of a file and the index of a table (T14g sees that nothing else does). The
@@ -227,13 +227,15 @@ def nothing_else_runs(run: Run) -> None:
         for coder in ("plain", "constriction") if coder_name() == "constriction" else ("plain",):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sic_cli.codec.entropy, "coder_name", lambda coder=coder: coder)
-                patch.setattr(machine.runner, "_news", {})
+                patch.setattr(machine.context_runner, "_updates", {})
                 patch.setattr(parallel, "_CHOSEN", 1)  # the watch sees its own thread only
                 release = machine.release
                 sys.setprofile(watch)
                 try:
                     parsed = parse(data)
-                    ContextRunner(release.context, release.reach, release.logs, machine.table.steps)
+                    ContextRunner(
+                        release.context, release.reach, release.logs, machine.table.pass_depths
+                    )
                     decode_indices(machine, parsed, parsed.level)
                 finally:
                     sys.setprofile(None)

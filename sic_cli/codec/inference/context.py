@@ -62,7 +62,7 @@ class IncrementalUpdate:
         return more
 
 
-class ContextNetwork:
+class ContextRunner:
     """The context network of a model, ready to code with.
 
     reach: whole float (C,); logs: whole float (256,). Raises ResourceError if this machine does not compute
@@ -90,9 +90,9 @@ class ContextNetwork:
         self.passes = passes
         self._updates: dict[int, IncrementalUpdate] = {}
 
-    def follow(self) -> ContextSums:
+    def incremental(self) -> IncrementalContext:
         """Classes of one picture's passes in their order."""
-        return ContextSums(self)
+        return IncrementalContext(self)
 
     def first_layer(self, indices: Indices, depths: NDArray[np.int8], threads: int = 0) -> Array:
         """Sums of the first layer (h, w, width). indices: (C, h, w) at `depths` (C,). Channels that are 0
@@ -281,11 +281,11 @@ def sampled(height: int, width: int, lattice: Lattice | None) -> tuple[int, int]
     return len(range(lattice[0], height, 2)), len(range(lattice[1], width, 2))
 
 
-class ContextSums:
+class IncrementalContext:
     """Context classes of one picture, pass after pass. It keeps the sums of the first layer; the first pass
     that it is asked for, and any that does not follow the one before, must be the first of its group."""
 
-    def __init__(self, network: ContextNetwork) -> None:
+    def __init__(self, network: ContextRunner) -> None:
         self._network, self._next = network, 0
         self._sums: Array | None = None
 

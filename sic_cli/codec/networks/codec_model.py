@@ -26,7 +26,7 @@ class CodecModel(nn.Module):
     logs: Tensor
     unit: Tensor
     depths: Tensor
-    steps: Tensor
+    pass_depths: Tensor
 
     def __init__(self, config: ModelConfig, table: StepSizes) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class CodecModel(nn.Module):
         self.analysis = Analysis(config)
         self.synthesis = Synthesis(config)
         self.vivid: Synthesis | None = None
-        self.context = ContextNet(config, len(table.step_level))
+        self.context = ContextNet(config, len(table.pass_level))
         self.reconstruction_offset = nn.Parameter(
             torch.full((config.levels, config.channels), 0.46)
         )
@@ -42,8 +42,8 @@ class CodecModel(nn.Module):
         self.register_buffer("logs", magnitude_logs())
         self.register_buffer("unit", torch.from_numpy(table.unit).clone())
         self.register_buffer("depths", torch.from_numpy(table.depths).float())
-        self.register_buffer("steps", torch.from_numpy(table.steps).float())
-        self.step_level = table.step_level
+        self.register_buffer("pass_depths", torch.from_numpy(table.pass_depths).float())
+        self.pass_level = table.pass_level
 
     def add_vivid(self) -> Synthesis:
         """Give the model a second decoder, which begins as the first, and return it."""

@@ -46,7 +46,7 @@ HALO = 4
 Pulled = Callable[[Array, Array, int, Pull], Array]
 """`SynthesisGradient.pulled`."""
 Follow = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
-"""`ContextNetwork.follow`."""
+"""`ContextRunner.incremental`."""
 Tell = Callable[[float], None]
 """Is told now and then which share is done."""
 
@@ -197,7 +197,7 @@ class Search:
     def _classes(self, indices: Indices, depths: Depths) -> NDArray[np.uint8]:
         """uint8 (3, J, C, h, w): what the context network says of each depth's decisions."""
         found = np.zeros((3, len(depths.depth), *indices.shape), np.uint8)
-        table, classes = self.table, self.follow()
+        table, classes = self.table, self.incremental()
         known = at_depths(indices, table, table.start)
         for number, one in enumerate(table.passes):
             part = classes(known, number)

@@ -38,9 +38,9 @@ class Texture:
         for (scale, plane), wanted in zip(planes(made), self._wanted, strict=False):
             gradient = np.zeros_like(plane)
             found = differences(plane, STRIDE >> scale)
-            for axes, (d, goal) in zip(AXES, zip(found, wanted, strict=True), strict=True):
+            for axes, (d, wanted_energy) in zip(AXES, zip(found, wanted, strict=True), strict=True):
                 p = energy(d) + FLOOR
-                ratio = np.float32(0.5) * np.log(p / (goal + FLOOR))
+                ratio = np.float32(0.5) * np.log(p / (wanted_energy + FLOOR))
                 total += float(np.square(ratio, dtype=np.float64).mean()) / count
                 ratio /= p
                 ratio *= np.float32(2 / (count * ratio.size * WINDOW**2))

@@ -2,7 +2,7 @@
 
 Both directions run the same lines: a *lane* hands symbols to the coder in the order of the file, and knows
 them when encoding. Sorting and moving go in pieces, so that a large picture takes 4 to 8 bytes for each
-symbol of a step.
+symbol of a pass.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NONE = np.zeros(0, np.int32)
 
 
 class Coder(Protocol):
-    """What a walk does with symbols. `known` is None when decoding."""
+    """What a layer coder does with symbols. `known` is None when decoding."""
 
     def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols: ...
 

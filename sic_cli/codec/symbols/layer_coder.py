@@ -21,7 +21,7 @@ from .zero_blocks import leaving
 
 __all__ = ["LayerCoder", "Reading", "Writing", "digest", "widen_dtype"]
 ContextClasses = Callable[[Indices, int], NDArray[np.uint8]]
-"""Indices before a pass and its number -> classes (3, channels, positions): `ContextSums`."""
+"""Indices before a pass and its number -> classes (3, channels, positions): `IncrementalContext`."""
 LARGE = 1 << 14
 """One bit plane more may take such an index beyond 16 bits."""
 
@@ -34,7 +34,7 @@ class LayerCoder:
     ) -> None:
         self._steps, self._tables, self._context_classes = steps, tables, context_classes
 
-    def with_context(self, context_classes: ContextClasses) -> LayerCoder:
+    def with_context_classes(self, context_classes: ContextClasses) -> LayerCoder:
         """The same coder, asking another for its classes."""
         return LayerCoder(self._steps, self._tables, context_classes)
 

@@ -2,7 +2,7 @@
 
 A picture has thousands of runs of them, most with a few symbols. So the coder is called in the order of
 the file and nothing else happens there: where blocks lie and what fills them is computed for all classes
-of a step at once, before the calls when encoding and behind them when decoding.
+of a pass at once, before the calls when encoding and behind them when decoding.
 """
 
 from __future__ import annotations

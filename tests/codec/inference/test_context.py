@@ -31,11 +31,11 @@ from sic_cli.training.export import context_tensors
 from tests.tiny import CONFIG
 
 
-def integer_context(release, indices: np.ndarray, step: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def integer_context(release, indices: np.ndarray, coding_pass: int) -> np.ndarray:  # type: ignore[no-untyped-def]
     """FORMAT.md section 6.4 in numpy int64: an independent count of the same logits."""
     w, table = release.context, assembled(release).table
     reach = release.reach.astype(int)
-    lift = reach - table.steps[step].astype(int)
+    lift = reach - table.pass_depths[coding_pass].astype(int)
     m = np.minimum(np.abs(indices), 255)
     value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(
         int
@@ -54,7 +54,7 @@ def integer_context(release, indices: np.ndarray, step: int) -> np.ndarray:  # t
         return (v + 64) >> 7
 
     def bias(b: np.ndarray) -> np.ndarray:
-        return b[step].astype(np.int64)[:, None, None]
+        return b[coding_pass].astype(np.int64)[:, None, None]
 
     x = r(conv(w.entry, seen) + bias(w.entry_bias))
     for mid, mid_bias, back in zip(w.mid, w.mid_bias, w.back, strict=True):
@@ -70,12 +70,12 @@ def test_the_network_is_the_one_that_the_format_describes(
     release = load(request.getfixturevalue(which))
     machine, rng = assembled(release), np.random.default_rng(2)
     table = machine.table
-    for step in range(0, len(table.step_level), 3):
+    for coding_pass in range(0, len(table.pass_level), 3):
         indices = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
-        indices[table.steps[step] < 0] = 0
-        want = integer_context(release, indices, step)
+        indices[table.pass_depths[coding_pass] < 0] = 0
+        want = integer_context(release, indices, coding_pass)
         channels = np.arange(table.channels)
-        got = machine.runner.classes(indices, step, channels)
+        got = machine.context_runner.context_classes(indices, coding_pass, channels)
         zero, sign, inner = (want >> 9).reshape(3, table.channels, 6, 5)
         assert np.array_equal(got[0], np.clip(zero + 8, 0, 55))
         assert np.array_equal(got[1], np.clip(sign + 16, 0, 31))
@@ -88,11 +88,11 @@ def test_the_trained_form_and_the_integers_agree_to_the_last_bit() -> None:
     indices = torch.from_numpy(
         (np.random.default_rng(0).laplace(size=(2, 8, 5, 6)) * 2).astype(np.int32)
     ).float()
-    depth, reach, step = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
+    depth, reach, coding_pass = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
     seen = features(indices, depth, reach, magnitude_logs())
-    trained = net(seen, step).detach() * 2048
+    trained = net(seen, coding_pass).detach() * 2048
     with exact():
-        whole = logits(net.weights(), trunk(net.weights(), seen, step), step)
+        whole = logits(net.weights(), trunk(net.weights(), seen, coding_pass), coding_pass)
     assert torch.equal(trained, whole) and torch.equal(whole, whole.round())
 
 
@@ -111,20 +111,20 @@ def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
 
 def test_a_step_that_refines_nothing_has_no_classes(tiny: Card) -> None:
     indices = np.zeros((8, 2, 3), np.int16)
-    none = assembled(load(tiny)).runner.classes(indices, 0, np.zeros(0, np.intp))
+    none = assembled(load(tiny)).context_runner.context_classes(indices, 0, np.zeros(0, np.intp))
     assert none.shape == (3, 0, 2, 3)
 
 
 def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
     release = load(tiny)
-    runner, indices = (
-        assembled(release).runner,
+    context_runner, indices = (
+        assembled(release).context_runner,
         np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32),
     )
     channels = np.arange(8)
-    want = runner.classes(indices, 6, channels)
+    want = context_runner.context_classes(indices, 6, channels)
     with torch.autocast("cpu", torch.bfloat16):
-        assert np.array_equal(runner.classes(indices, 6, channels), want)
+        assert np.array_equal(context_runner.context_classes(indices, 6, channels), want)
 
 
 def test_this_machine_adds_whole_numbers_exactly() -> None:
@@ -143,13 +143,13 @@ def test_strips_of_any_height_give_the_same_classes(
 ) -> None:
     release = load(shipped)
     machine = assembled(release)
-    runner, table = machine.runner, machine.table
+    context_runner, table = machine.context_runner, machine.table
     rng = np.random.default_rng(4)
     indices = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
-    channels = np.flatnonzero(table.steps[8] > table.steps[7])
-    whole = runner.classes(indices, 7, channels)
+    channels = np.flatnonzero(table.pass_depths[8] > table.pass_depths[7])
+    whole = context_runner.context_classes(indices, 7, channels)
     monkeypatch.setattr("sic_cli.codec.inference.context.STRIP_POSITIONS", positions)
-    assert np.array_equal(runner.classes(indices, 7, channels), whole)
+    assert np.array_equal(context_runner.context_classes(indices, 7, channels), whole)
 
 
 @pytest.mark.parametrize("which", ["tiny", "shipped"])
@@ -160,7 +160,7 @@ def test_features_by_look_up_are_those_of_the_formula(
     table = assembled(release).table
     indices = torch.arange(-255, 256).float().expand(1, table.channels, 1, 511)
     whole = [v.astype(np.int32) for v in (release.reach, release.logs)]
-    for depth in table.steps:
+    for depth in table.pass_depths:
         tensors = (torch.from_numpy(v).float() for v in (depth[None], *whole))
         want = features(indices, *tensors).reshape(2, table.channels, 511).numpy()
         depths = depth.astype(np.int32)
@@ -175,7 +175,7 @@ def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
     channels, several = np.arange(machine.table.channels), []
     for most in (255, 256, 100_000):
         indices[:5, 1, 1] = most, -most, most, -most, most
-        several.append(machine.runner.classes(indices, 9, channels))
+        several.append(machine.context_runner.context_classes(indices, 9, channels))
     assert np.array_equal(several[0], several[1]) and np.array_equal(several[0], several[2])
 
 
@@ -183,18 +183,21 @@ def test_large_cells_count_as_the_largest_of_the_table(shipped: Card) -> None:
 def test_steps_in_their_order_have_the_classes_of_each_step_alone(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    """Sums that are carried from step to step, over indices near 0 and far from it."""
+    """Sums that are carried from pass to pass, over indices near 0 and far from it."""
     machine = assembled(load(request.getfixturevalue(which)))
-    runner, table, rng = machine.runner, machine.table, np.random.default_rng(6)
-    goal = (rng.laplace(size=(table.channels, 37, 34)) * 40).astype(np.int32)
-    goal[rng.random(goal.shape) < 0.3] *= 50
-    following, jumping = runner.follow(), runner.follow()
-    for step in range(len(table.step_level)):
-        indices, channels = at_depths(goal, table, table.steps[step]), runner.refined(step)
-        want = runner.classes(indices, step, channels)
-        assert np.array_equal(following(indices, step, channels), want)
-        if step % 3:  # begins anew wherever a step was left out
-            assert np.array_equal(jumping(indices, step, channels), want)
+    context_runner, table, rng = machine.context_runner, machine.table, np.random.default_rng(6)
+    target_indices = (rng.laplace(size=(table.channels, 37, 34)) * 40).astype(np.int32)
+    target_indices[rng.random(target_indices.shape) < 0.3] *= 50
+    following, jumping = context_runner.incremental(), context_runner.incremental()
+    for coding_pass in range(len(table.pass_level)):
+        indices, channels = (
+            at_depths(target_indices, table, table.pass_depths[coding_pass]),
+            context_runner.refined_channels(coding_pass),
+        )
+        want = context_runner.context_classes(indices, coding_pass, channels)
+        assert np.array_equal(following(indices, coding_pass, channels), want)
+        if coding_pass % 3:  # begins anew wherever a pass was left out
+            assert np.array_equal(jumping(indices, coding_pass, channels), want)
     assert len(np.unique(want)) > 10
 
 
@@ -204,11 +207,11 @@ def test_the_first_cells_of_another_picture_begin_anew(
 ) -> None:
     monkeypatch.setattr("sic_cli.codec.inference.context.KEPT_POSITIONS", kept)
     machine, rng = assembled(load(tiny)), np.random.default_rng(7)
-    following, table = machine.runner.follow(), machine.table
+    following, table = machine.context_runner.incremental(), machine.table
     for size in (3, 5):
-        goal = (rng.laplace(size=(table.channels, size, 4)) * 9).astype(np.int32)
-        for step in range(4):
-            indices = at_depths(goal, table, table.steps[step])
-            channels = machine.runner.refined(step)
-            want = machine.runner.classes(indices, step, channels)
-            assert np.array_equal(following(indices, step, channels), want)
+        target_indices = (rng.laplace(size=(table.channels, size, 4)) * 9).astype(np.int32)
+        for coding_pass in range(4):
+            indices = at_depths(target_indices, table, table.pass_depths[coding_pass])
+            channels = machine.context_runner.refined_channels(coding_pass)
+            want = machine.context_runner.context_classes(indices, coding_pass, channels)
+            assert np.array_equal(following(indices, coding_pass, channels), want)

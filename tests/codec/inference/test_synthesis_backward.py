@@ -39,14 +39,14 @@ def test_the_decoder_backwards_is_torchs(
     release: Loaded, shape: tuple[int, int], realism: float
 ) -> None:
     latent, width = latents(release, shape)
-    goal = np.random.default_rng(3).uniform(0, 255, (shape[0] * 16, shape[1] * 16, 3))
+    original = np.random.default_rng(3).uniform(0, 255, (shape[0] * 16, shape[1] * 16, 3))
     config, arrays = release.card.config, decoder_at(release, realism)
     shown: list[Array] = []
 
     def pull(made: Array) -> Array:
-        assert made.dtype == np.float32 and made.shape == goal.shape
+        assert made.dtype == np.float32 and made.shape == original.shape
         shown.append(made)
-        return (made - goal).astype(np.float32)
+        return (made - original).astype(np.float32)
 
     before, network = latent.copy(), filled(Synthesis, arrays, config, "cpu")
     for level in (1, config.levels):
@@ -55,7 +55,7 @@ def test_the_decoder_backwards_is_torchs(
         made = network(places, torch.from_numpy(width)[None], torch.tensor([level - 1]))
         made = made[0].permute(1, 2, 0) + MIDDLE
         assert np.abs(shown[-1] - made.detach().numpy()).max() < 1e-2
-        ((made - torch.from_numpy(goal)).square().sum() / 2).backward()
+        ((made - torch.from_numpy(original)).square().sum() / 2).backward()
         assert places.grad is not None
         want = places.grad[0].numpy()
         assert got.shape == latent.shape and got.dtype == np.float32

@@ -35,12 +35,12 @@ def test_cells_of_every_level_are_shifts_of_the_finest(seed: int, scale: float) 
 
 @pytest.mark.parametrize("table", [TABLE, partition(24, 4, 16.0)])
 def test_steps_go_one_octave_at_a_time_and_end_at_each_level(table: StepSizes) -> None:
-    steps = table.steps.astype(int)
-    assert (steps[0] == NOT_SENT).all()
-    gain = np.diff(steps, axis=0)
-    assert (gain >= 0).all() and (gain[steps[:-1] != NOT_SENT] <= 1).all()
+    passes = table.pass_depths.astype(int)
+    assert (passes[0] == NOT_SENT).all()
+    gain = np.diff(passes, axis=0)
+    assert (gain >= 0).all() and (gain[passes[:-1] != NOT_SENT] <= 1).all()
     for level in range(1, table.levels + 1):
-        assert np.array_equal(steps[table.steps_of(level)[-1] + 1], table.depths[level - 1])
+        assert np.array_equal(passes[table.passes_of(level)[-1] + 1], table.depths[level - 1])
 
 
 def test_the_papers_channel_partition_is_a_level_table() -> None:

@@ -102,7 +102,7 @@ def decode_indices(
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
     now = Progress() if progress is None or progress.level > level else progress
     indices: Indices = np.zeros(shape, np.int16) if now.indices is None else now.indices
-    layers = machine.layer_coder.with_context_classes(machine.context_runner.incremental())
+    layers = machine.layer_coder
     for layer in parsed.layers[now.level + 1 : level + 1]:
         fault = None
         try:

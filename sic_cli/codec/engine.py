@@ -83,9 +83,14 @@ class Engine:
 
     release: Loaded
     table: StepSizes
-    layer_coder: LayerCoder
+    tables: CodingTables
     context_runner: ContextRunner
     networks: Networks
+
+    @property
+    def layer_coder(self) -> LayerCoder:
+        """A layer coder for one picture."""
+        return LayerCoder(self.table, self.tables, self.context_runner.incremental())
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
         """Pixels -> latent float32 (C, ceil(H / 16), ceil(W / 16)); edges are repeated outwards."""
@@ -216,5 +221,4 @@ def assembled(release: Loaded, device: str = "cpu") -> Engine:
     table = release.table
     tables = CodingTables.from_arrays(release.arrays)
     context_runner = ContextRunner(release.context, release.reach, release.logs, table.passes)
-    layer_coder = LayerCoder(table, tables, context_runner.incremental())
-    return Engine(release, table, layer_coder, context_runner, Networks(release, device))
+    return Engine(release, table, tables, context_runner, Networks(release, device))

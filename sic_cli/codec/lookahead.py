@@ -32,7 +32,7 @@ def looking_ahead(machine: Engine, target: Indices, level: int) -> Iterator[Laye
     last level."""
     count, context = min(MOST, threads()), machine.context_runner
     if count == 1 or target[0].size > LARGE:
-        yield machine.layer_coder.with_context_classes(context.incremental())
+        yield machine.layer_coder
         return
     table = machine.table
     passes = sum(one.level <= level for one in table.passes)

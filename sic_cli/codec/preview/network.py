@@ -108,9 +108,19 @@ def _neighbourhood(height: int, width: int, one: InterleavedPass) -> Neighbourho
         (r1, c1), (r2, c2) = grid(0, one.unit), grid(one.unit, 0)
         rows, columns = np.concatenate([r1, r2]), np.concatenate([c1, c2])
 
-    def at(offsets: NDArray[np.int64]) -> Places:
+    def brought(offsets: NDArray[np.int64]) -> tuple[Places, Places]:
         y = _inside(rows[:, None] + offsets[:, 0] * one.unit, height, step)
         x = _inside(columns[:, None] + offsets[:, 1] * one.unit, width, step)
+        return y, x
+
+    def at(offsets: NDArray[np.int64]) -> Places:
+        y, x = brought(offsets)
+        if min(height, width) <= one.unit:  # a picture so thin has no rows or columns of the other kind
+            others = brought(offsets[:, ::-1])
+            itself = rows[:, None], columns[:, None]
+            for other in (others, itself):
+                outside = (y >= height) | (x >= width)
+                y, x = (np.where(outside, new, old) for new, old in zip(other, (y, x), strict=True))
         return y * width + x
 
     return Neighbourhood(rows * width + columns, at(DECODED[one.kind]), at(SAME_PASS[one.kind]))
@@ -120,8 +130,8 @@ _cached = lru_cache(128)(_neighbourhood)
 
 
 def _inside(at: Places, count: int, step: int) -> Places:
-    """Coordinates below 0 are mirrored about 0; those beyond the end move back by whole steps, until they
-    are inside, and are mirrored again if that took them below 0."""
+    """Coordinates below 0 are mirrored about 0; those beyond the end move back by whole steps, and are
+    mirrored again if that took them below 0, which may leave them outside of a thin picture."""
     at = np.abs(at)
     back = np.maximum(0, -((count - 1 - at) // step))
     return np.abs(at - back * step)

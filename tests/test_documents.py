@@ -93,6 +93,19 @@ def test_lines_and_cells_of_tables_are_short(path: Path) -> None:
             assert max(len(cell.strip()) for cell in cells) <= CELL, line
 
 
+FILE = re.compile(r"`((?:[\w.]+/)*[\w.]+\.(?:py|md|toml|json|csv))`")
+"""A file by its path in this repository, in the package, or in its `codec` folder."""
+
+
+@pytest.mark.parametrize("path", READ, ids=name)
+def test_files_that_are_named_are_there(path: Path) -> None:
+    places = (ROOT, ROOT / "sic_cli", ROOT / "docs", ROOT / "sic_cli" / "codec")
+    for line in prose(path):
+        for file in FILE.findall(line):
+            if "/" in file:
+                assert any((place / file).is_file() for place in places), file
+
+
 def test_the_index_leads_to_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     linked = set(LINK.findall(index.read_text(encoding="utf-8")))

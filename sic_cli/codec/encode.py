@@ -13,7 +13,7 @@ from .bitstream.writer import write
 from .engine import Engine, Pixels, engine
 from .entropy import new_encoder
 from .inference.config import STRIDE
-from .inference.parallel import bands, crew
+from .inference.parallel import bands, thread_team
 from .inference.tiles import scaled
 from .inference.transforms import patches_of
 from .lookahead import looking_ahead
@@ -151,7 +151,7 @@ def unseen(machine: Engine, pixels: Pixels) -> float:
             patches -= (patches @ seen) @ seen.T
             total[band.start] += np.square(patches, out=patches).sum(1).sum(dtype=np.float64)
 
-    with crew() as each:
+    with thread_team() as each:
         each(work, bands(rows, across))
     return float(total.sum())
 

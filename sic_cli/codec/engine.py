@@ -124,8 +124,8 @@ class Engine:
             self.release.reconstruction_offset,
             config.widest,
             config.finest,
-            self.networks.backwards(0.0).pulled,
-            self.networks.backwards(1.0).pulled,
+            self.networks.backwards(0.0).vjp,
+            self.networks.backwards(1.0).vjp,
             self.context_runner.incremental,
             Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
         )

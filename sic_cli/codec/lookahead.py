@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import Engine
-from .inference.parallel import alone, finished, pool_of, threads
+from .inference.parallel import finished, pool_of, single_threaded_blas, threads
 from .quantization.dead_zone import Indices, at_depths
 from .symbols.layer_coder import LayerCoder
 
@@ -37,8 +37,8 @@ def looking_ahead(machine: Engine, target: Indices, level: int) -> Iterator[Laye
     table = machine.table
     passes = sum(one.level <= level for one in table.passes)
 
-    # `alone` holds here too: its switch is the process's, and no thread may set it back for another
-    with alone():
+    # `single_threaded_blas` holds here too: its switch is the process's, and no thread may set it back for another
+    with single_threaded_blas():
         sums = context.first_layer(at_depths(target, table, table.start), table.start)
         coming: dict[int, Future[NDArray[np.uint8]]] = {}
         begun = 0

@@ -29,7 +29,7 @@ from sic_cli.codec.inference.integer_network import (
     check_machine,
     feature_table,
 )
-from sic_cli.codec.inference.parallel import alone, threads
+from sic_cli.codec.inference.parallel import single_threaded_blas, threads
 from tests.trust.goldens_at_hand import good
 from tests.trust.settings import DISPATCH, KERNELS, cores, loops
 
@@ -48,7 +48,7 @@ def operations(count: int) -> str:
     64-bit integers: with one thread of the library, as sic has it, and with all of its threads."""
     rng, total = np.random.default_rng(11), hashlib.sha256()
     for index in range(count):
-        with (alone, nullcontext)[index % 2]():
+        with (single_threaded_blas, nullcontext)[index % 2]():
             for made in (products(rng), convolution(rng), after(rng)):
                 total.update(np.ascontiguousarray(made, "<i8").tobytes())
     return total.hexdigest()

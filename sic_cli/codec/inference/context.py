@@ -28,7 +28,7 @@ from .integer_network import (
     feature_table,
     scaled,
 )
-from .parallel import bands, crew
+from .parallel import bands, thread_team
 
 OUTPUT_POSITIONS = 512
 """Positions whose logits are computed at once: they stay in a core's cache."""
@@ -141,7 +141,7 @@ class ContextRunner:
                 outputs(active, out[:, :, first : first + len(active)])
                 first += len(active)
 
-        with crew(threads) as each:
+        with thread_team(threads) as each:
             each(work, [slice(i, i + 1) for i in range(len(parts))])
         return out
 
@@ -168,7 +168,7 @@ class ContextRunner:
         threads: int,
     ) -> None:
         numbers = 2 * max(1, len(indices))
-        with crew(threads) as each:
+        with thread_team(threads) as each:
             for lattice in lattices or (None,):
                 here, there = indices, sums
                 if lattice is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...errors import ResourceError
 from .config import ModelConfig
 from .convolution import Array, convolved, kernel
-from .parallel import alone
+from .parallel import single_threaded_blas
 
 WEIGHT_SHIFT = 7
 """Weights are integers / 2**7."""
@@ -149,7 +149,7 @@ def check_machine() -> None:
     for inputs, outputs, side in ((96, 32, 7), (64, 40, 11)):
         x = rng.integers(0, ACTIVATION_MAX + 1, (side, side, inputs))
         w = rng.integers(-40, 41, (outputs, inputs, 3, 3))
-        with alone():
+        with single_threaded_blas():
             parts = convolved(x.astype(np.float32), kernel(w.astype(np.float32)), slice(0, side))
             got = np.concatenate([part.copy() for _, part in parts])
         padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
@@ -163,7 +163,7 @@ def check_machine() -> None:
         a = rng.integers(-FEATURE_MAX, FEATURE_MAX + 1, (rows, inner))
         b = rng.integers(-127, 128, (inner, columns))
         one, two = a.astype(np.float32), b.astype(np.float32)
-        with alone():
+        with single_threaded_blas():
             same &= np.array_equal(one @ two, a @ b)
             same &= np.array_equal(np.ascontiguousarray(one.T).T @ two, a @ b)
             same &= np.array_equal(one @ np.ascontiguousarray(two.T).T, a @ b)

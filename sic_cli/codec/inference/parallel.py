@@ -74,7 +74,7 @@ def _limited() -> AbstractContextManager[object]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_threaded_blas() -> Iterator[None]:
     """Inside, a product of matrices uses the thread that asks for it and no other. Accelerate, on a Mac,
     is not known to threadpoolctl and goes on as it likes."""
     with ExitStack() as stack:
@@ -111,7 +111,7 @@ def finished(futures: Iterable[Future[T]]) -> Iterator[None]:
 
 
 @contextmanager
-def crew(count: int = 0) -> Iterator[Each]:
+def thread_team(count: int = 0) -> Iterator[Each]:
     """So many threads (0: `threads`) that take slices from each other. What they do gives nothing back:
     it writes into its rows of some array."""
     count = count or threads()
@@ -130,7 +130,7 @@ def crew(count: int = 0) -> Iterator[Each]:
             for one in futures:
                 one.result()
 
-    with alone():
+    with single_threaded_blas():
         yield each
 
 

@@ -1,4 +1,4 @@
-"""How pixels pull on latents: the synthesis backwards, on the CPU with NumPy, for an encoder that searches."""
+"""The synthesis backwards: a gradient of pixels becomes one of latents, on the CPU with NumPy, for an encoder that searches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from .config import STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel
-from .parallel import Each, bands, crew
+from .parallel import Each, bands, thread_team
 from .transforms import (
     FARTHEST,
     FINE,
+    HEAD_PIXELS,
     PIXEL_SCALE,
-    TOLD,
     Arrays,
     BlockRunner,
     SynthesisRunner,
@@ -21,7 +21,7 @@ from .transforms import (
     dots,
 )
 
-Pull = Callable[[Array], Array]
+PixelGradient = Callable[[Array], Array]
 """Pixels, neither rounded nor cut -> the gradient of what they cost; both float32 (H, W, 3)."""
 
 
@@ -30,49 +30,53 @@ class SynthesisGradient(SynthesisRunner):
 
     def __init__(self, arrays: Arrays, config: ModelConfig) -> None:
         super().__init__(arrays, config)
-        self._turned = [TurnedBlock(arrays, i) for i in range(config.blocks)]
-        self._head_in_turned = turned(arrays["head_in.weight"])
-        self._head_out_turned = turned(arrays["head_out.weight"])
+        self._backward_blocks = [BackwardBlock(arrays, i) for i in range(config.blocks)]
+        self._head_in_transposed = transposed_kernel(arrays["head_in.weight"])
+        self._head_out_transposed = transposed_kernel(arrays["head_out.weight"])
 
-    def pulled(self, latent: Array, width: Array, level: int, pull: Pull) -> Array:
-        """Arguments as of a call -> float32 (C, h, w)."""
+    def vjp(self, latent: Array, width: Array, level: int, pixel_gradient: PixelGradient) -> Array:
+        """Vector-Jacobian product of the synthesis. Arguments as of a call; pixel_gradient: of what pixels cost -> float32 (C, h, w)."""
         rows, across = latent.shape[1:]
         parts, small = bands(rows, across), bands(rows * STRIDE // FINE, across * STRIDE // FINE)
-        with crew() as each:
-            x = self.entered(latent, width, level, each, parts)
+        with thread_team() as each:
+            x = self.first_block_input(latent, width, level, each, parts)
             kept = []
             for one in self.blocks:
                 kept.append(np.empty_like(x))
                 x = one(x, level, each, parts, kept[-1])
-            fine = self.refined(x, latent, each, parts)
-            head = self.drawn(fine, level, each, small)
+            fine = self.head_input(x, latent, each, parts)
+            head = self.head_hidden(fine, level, each, small)
             pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.float32)
 
             def paint(band: slice) -> None:
-                for block, h in self.shown(head, fine, band):
+                for block, h in self.head_output(head, fine, band):
                     dots(pixels, block)[:] = by_dots(h, fine.shape[1])
 
             each(paint, small)
-            back = self._through_head(pull(pixels), head, fine, level, each)
+            back = self._through_head(pixel_gradient(pixels), head, fine, level, each)
             out = np.empty_like(latent)
             self._out_of_patches(back, x, out, each, parts)
-            for block, held in zip(reversed(self._turned), reversed(kept), strict=True):
+            for block, held in zip(reversed(self._backward_blocks), reversed(kept), strict=True):
                 block(x, held, level, each, parts)
             self._to_latent(x, latent, width, out, each, parts)
         return out
 
-    def _through_head(self, pull: Array, head: Array, fine: Array, level: int, each: Each) -> Array:
+    def _through_head(
+        self, pixel_gradient: Array, head: Array, fine: Array, level: int, each: Each
+    ) -> Array:
         """Gradient of `fine`."""
         rows, across = fine.shape[:2]
-        told = ringed(rows, across, TOLD)
-        seen = dots(pull, slice(0, rows)).transpose(0, 2, 4, 1, 3)
-        np.multiply(seen, np.float32(PIXEL_SCALE), out=told[1:-1, 1:-1].reshape(seen.shape))
+        inner_gradient = ringed(rows, across, HEAD_PIXELS)
+        seen = dots(pixel_gradient, slice(0, rows)).transpose(0, 2, 4, 1, 3)
+        np.multiply(
+            seen, np.float32(PIXEL_SCALE), out=inner_gradient[1:-1, 1:-1].reshape(seen.shape)
+        )
         back = ringed(rows, across, head.shape[2])
-        inner = folded(returned(told, self._head_out_turned, each))
+        inner = folded(backward(inner_gradient, self._head_out_transposed, each))
         np.copyto(back[1:-1, 1:-1], inner, where=head > 0)
         back *= self._head_gain[level - 1]
-        out = np.ascontiguousarray(folded(returned(back, self._head_in_turned, each)))
-        out[:, :, :TOLD] += told[1:-1, 1:-1]
+        out = np.ascontiguousarray(folded(backward(back, self._head_in_transposed, each)))
+        out[:, :, :HEAD_PIXELS] += inner_gradient[1:-1, 1:-1]
         return out
 
     def _out_of_patches(
@@ -110,13 +114,13 @@ class SynthesisGradient(SynthesisRunner):
         each(work, parts)
 
 
-class TurnedBlock(BlockRunner):
+class BackwardBlock(BlockRunner):
     """One residual block backwards."""
 
     def __init__(self, arrays: Arrays, index: int) -> None:
         super().__init__(arrays, index)
-        self._second_turned = turned(arrays[f"blocks.{index}.second.weight"])
-        self._first_turned = turned(arrays[f"blocks.{index}.first.weight"])
+        self._second_transposed = transposed_kernel(arrays[f"blocks.{index}.second.weight"])
+        self._first_transposed = transposed_kernel(arrays[f"blocks.{index}.first.weight"])
 
     def __call__(  # type: ignore[override]
         self, x: Array, held: Array, level: int, each: Each, parts: list[slice]
@@ -126,13 +130,13 @@ class TurnedBlock(BlockRunner):
         gain = self._gain[level - 1]
 
         def second(band: slice) -> None:
-            for block, h in convolved(x, self._second_turned, band):
+            for block, h in convolved(x, self._second_transposed, band):
                 here = held[block].reshape(h.shape)
                 h *= gain
                 np.multiply(h, gelu_slope(here), out=here)
 
         def first(band: slice) -> None:
-            for block, h in convolved(held, self._first_turned, band):
+            for block, h in convolved(held, self._first_transposed, band):
                 x[block].reshape(h.shape)[:] += h
 
         each(second, parts)
@@ -144,8 +148,8 @@ def ringed(rows: int, across: int, channels: int) -> Array:
     return np.zeros((rows + 2, across + 2, channels), np.float32)
 
 
-def returned(x: Array, by: Array, each: Each) -> Array:
-    """A convolution of x with a kernel from `turned`."""
+def backward(x: Array, by: Array, each: Each) -> Array:
+    """A convolution of x with a kernel from `transposed_kernel`."""
     out = np.empty((*x.shape[:2], by.shape[2]), np.float32)
 
     def work(band: slice) -> None:
@@ -165,13 +169,13 @@ def folded(x: Array) -> Array:
     return x[1:-1, 1:-1]
 
 
-def turned(weight: Array) -> Array:
+def transposed_kernel(weight: Array) -> Array:
     """The kernel that carries gradients back through a convolution with weights (out, in, 3, 3)."""
     return kernel(weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
 
 
 def gelu_slope(x: Array) -> Array:
-    """Derivative of `runners.gelu`."""
+    """Derivative of `transforms.gelu`."""
     a, b = np.float32(0.7978845608028654), np.float32(0.044715)  # sqrt(2 / pi)
     square = np.square(x)
     inner = square * b

@@ -1,6 +1,6 @@
-"""Analysis and synthesis on the CPU, with NumPy: the networks of `transforms.py`, in few passes.
+"""Analysis and synthesis on the CPU, with NumPy: the networks of `networks/transforms.py`, in few passes.
 
-Pictures are float32 (rows, across, channels), computed in bands (`bands.py`). Weights are put into the
+Pictures are float32 (rows, across, channels), computed in bands (`parallel.py`). Weights are put into the
 order in which memory is read, and what follows a product is done while its block is in the cache.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .config import PATCH, STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel, scratch
-from .parallel import Each, bands, crew
+from .parallel import Each, bands, thread_team
 from .tiles import cut, scaled
 
 PIXEL_SCALE = 64.0
@@ -22,7 +22,7 @@ PIXEL_SCALE = 64.0
 MIDDLE = 127.5
 FINE = 4
 """Pixels in each direction for one position of the synthesis's head."""
-TOLD = 3 * FINE**2
+HEAD_PIXELS = 3 * FINE**2
 """Values of those pixels."""
 HEAD_POSITIONS = 1 << 13
 """Latent positions whose pixels the head makes together, at 7 kB each, so that much of it
@@ -59,8 +59,8 @@ def synthesis_shapes(config: ModelConfig) -> Shapes:
         "head_gain": (config.levels, head),
         **_layer("entry", wide, 2 * channels, 1),
         **_layer("exit", PATCH + 16 * config.head_features, wide, 1),
-        **_layer("head_in", head, TOLD + config.head_features, 3),
-        **_layer("head_out", TOLD, head, 3),
+        **_layer("head_in", head, HEAD_PIXELS + config.head_features, 3),
+        **_layer("head_out", HEAD_PIXELS, head, 3),
         **_block_shapes(config, config.levels),
     }
 
@@ -100,25 +100,25 @@ class AnalysisRunner:
         straight = np.empty((rows, across, channels), np.float32)
         latent = np.empty((channels, rows, across), np.float32)
 
-        def enter(band: slice) -> None:
+        def first_layer(band: slice) -> None:
             for block, patches in patches_of(pixels, band):
                 both = scratch("both", len(patches), wide + channels)
                 np.matmul(patches, self._both, out=both)
                 np.add(both[:, :wide], self._entry_bias, out=x[block].reshape(-1, wide))
                 straight[block].reshape(-1, channels)[:] = both[:, wide:]
 
-        def leave(band: slice) -> None:
+        def last_layer(band: slice) -> None:
             for block in blocks(band, across * channels):
                 h = x[block].reshape(-1, wide) @ self._exit
                 h += self._exit_bias
                 h += straight[block].reshape(-1, channels)
                 latent[:, block] = h.T.reshape(channels, -1, across)
 
-        with crew() as each:
-            each(enter, parts)
+        with thread_team() as each:
+            each(first_layer, parts)
             for one in self._blocks:
                 x = one(x, 1, each, parts)
-            each(leave, parts)
+            each(last_layer, parts)
         return latent
 
 
@@ -151,8 +151,8 @@ class SynthesisRunner:
         rows, across = latent.shape[1:]
         pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.uint8)
         parts = bands(rows, across)
-        with crew() as each:
-            x = self.entered(latent, width, level, each, parts)
+        with thread_team() as each:
+            x = self.first_block_input(latent, width, level, each, parts)
             for one in self.blocks:
                 x = one(x, level, each, parts)
             for strip in cut(rows, max(1, HEAD_POSITIONS // across), 1):
@@ -171,12 +171,12 @@ class SynthesisRunner:
     ) -> None:
         """From the last block to pixels. kept: of rows of x and latent, those to paint; they are `pixels`.
         What lies one row beyond is all that the head looks at."""
-        fine = self.refined(x, latent, each, bands(*x.shape[:2]))
-        head = self.drawn(fine, level, each, bands(*fine.shape[:2]))
+        fine = self.head_input(x, latent, each, bands(*x.shape[:2]))
+        head = self.head_hidden(fine, level, each, bands(*fine.shape[:2]))
         top = kept.start * STRIDE // FINE
 
         def work(band: slice) -> None:
-            for block, h in self.shown(head, fine, slice(top + band.start, top + band.stop)):
+            for block, h in self.head_output(head, fine, slice(top + band.start, top + band.stop)):
                 np.rint(h, out=h)
                 np.clip(h, 0, 255, out=h)
                 there = slice(block.start - top, block.stop - top)
@@ -184,7 +184,7 @@ class SynthesisRunner:
 
         each(work, bands(len(pixels) // FINE, fine.shape[1]))
 
-    def entered(
+    def first_block_input(
         self, latent: Array, width: Array, level: int, each: Each, parts: list[slice]
     ) -> Array:
         """What the first block gets, (h, w, wide)."""
@@ -192,7 +192,7 @@ class SynthesisRunner:
         wide, bias = self._entry.shape[1], self._entry_bias[level - 1]
         x = np.empty((rows, across, wide), np.float32)
 
-        def enter(band: slice) -> None:
+        def first_layer(band: slice) -> None:
             for block in blocks(band, 2 * channels * across):
                 here = latent[:, block].reshape(channels, -1)
                 seen = scratch("entering", 2 * channels, here.shape[1])
@@ -203,16 +203,16 @@ class SynthesisRunner:
                 np.matmul(seen.T, self._entry, out=total)
                 total += bias
 
-        each(enter, parts)
+        each(first_layer, parts)
         return x
 
-    def refined(self, x: Array, latent: Array, each: Each, parts: list[slice]) -> Array:
+    def head_input(self, x: Array, latent: Array, each: Each, parts: list[slice]) -> Array:
         """What the head gets, (4 h, 4 w, pixels and features)."""
         channels, rows, across = latent.shape
         wide, fine_wide, side = x.shape[2], self._head_in.shape[1] // 3, STRIDE // FINE
         fine = np.empty((rows * side, across * side, fine_wide), np.float32)
 
-        def refine(band: slice) -> None:
+        def unfold(band: slice) -> None:
             for block in blocks(band, self._exit.shape[1] * across):
                 out = x[block].reshape(-1, wide) @ self._exit
                 out += latent[:, block].reshape(channels, -1).T @ self._straight
@@ -221,28 +221,28 @@ class SynthesisRunner:
                 there = slice(block.start * side, block.stop * side)
                 fine[there].reshape(-1, side, across, side, fine_wide)[:] = squares.swapaxes(1, 2)
 
-        each(refine, parts)
+        each(unfold, parts)
         return fine
 
-    def drawn(self, fine: Array, level: int, each: Each, parts: list[slice]) -> Array:
+    def head_hidden(self, fine: Array, level: int, each: Each, parts: list[slice]) -> Array:
         """The inner layer of the head, (4 h, 4 w, head)."""
         gain = self._head_gain[level - 1]
         head = np.empty((*fine.shape[:2], self._head_in.shape[2]), np.float32)
 
-        def draw(band: slice) -> None:
+        def hidden(band: slice) -> None:
             for block, h in convolved(fine, self._head_in, band, edge=True):
                 h += self._head_in_bias
                 h *= gain
                 np.maximum(h, 0, out=head[block].reshape(h.shape))
 
-        each(draw, parts)
+        each(hidden, parts)
         return head
 
-    def shown(self, head: Array, fine: Array, band: slice) -> Iterator[tuple[slice, Array]]:
+    def head_output(self, head: Array, fine: Array, band: slice) -> Iterator[tuple[slice, Array]]:
         """Grey levels, neither rounded nor cut, block by block: (rows x 4 w, 48)."""
         for block, h in convolved(head, self._head_out, band, edge=True):
             h += self._head_out_bias
-            h += fine[block].reshape(-1, fine.shape[2])[:, :TOLD]
+            h += fine[block].reshape(-1, fine.shape[2])[:, :HEAD_PIXELS]
             h *= np.float32(PIXEL_SCALE)
             h += np.float32(MIDDLE)
             yield block, h
@@ -320,8 +320,8 @@ def single(weight: NDArray[np.floating]) -> Array:
 
 def in_reading_order(weight: Array) -> Array:
     """Weights (out, 768) for patches (colour, row, column) -> (768, out) for (row, column, colour)."""
-    turned = weight.reshape(-1, 3, STRIDE, STRIDE).transpose(2, 3, 1, 0)
-    return np.ascontiguousarray(turned.reshape(PATCH, -1))
+    reordered = weight.reshape(-1, 3, STRIDE, STRIDE).transpose(2, 3, 1, 0)
+    return np.ascontiguousarray(reordered.reshape(PATCH, -1))
 
 
 def patches_of(pixels: NDArray[np.uint8], band: slice) -> Iterator[tuple[slice, Array]]:
@@ -339,6 +339,6 @@ def head_order(features: int) -> NDArray[np.intp]:
     """Which row of the exit's weights stands where: for each of the 16 positions of the head inside a
     patch its 48 values of pixels (colour, row, column), then its features."""
     pixels = np.arange(PATCH).reshape(3, STRIDE // FINE, FINE, STRIDE // FINE, FINE)
-    pixels = pixels.transpose(1, 3, 0, 2, 4).reshape(-1, TOLD)
+    pixels = pixels.transpose(1, 3, 0, 2, 4).reshape(-1, HEAD_PIXELS)
     more = PATCH + np.arange(features * len(pixels)).reshape(features, -1).T
     return np.concatenate([pixels, more], 1).reshape(-1)

@@ -1,4 +1,4 @@
-"""Analysis and synthesis on a device of torch, called as `runners.py` is."""
+"""Analysis and synthesis on a device of torch, called as those of `inference/transforms.py` are."""
 
 from __future__ import annotations
 

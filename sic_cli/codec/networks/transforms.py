@@ -3,7 +3,7 @@
 Both work on patches of 16x16 pixels (stride 16), where convolutions are cheap. Pixels are in
 [-127.5, 127.5]; latents have the scale of an orthonormal transform of such pixels.
 
-These are the networks for training and for a GPU; `runners.py` runs them on a CPU with NumPy.
+These are the networks for training and for a GPU; `inference/transforms.py` runs them on a CPU with NumPy.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..inference.config import STRIDE
 from ..inference.convolution import Array
-from ..inference.synthesis_backward import Pull
+from ..inference.synthesis_backward import PixelGradient
 from ..inference.tiles import Strip, scaled
 from ..quantization.dead_zone import Indices, at_depths, reconstruct
 from ..quantization.passes import gather, scatter
@@ -43,9 +43,9 @@ TILE = 64
 HALO = 4
 """Positions beyond a tile that are searched with it and then forgotten."""
 
-Pulled = Callable[[Array, Array, int, Pull], Array]
-"""`SynthesisGradient.pulled`."""
-Follow = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
+Vjp = Callable[[Array, Array, int, PixelGradient], Array]
+"""`SynthesisGradient.vjp`."""
+Incremental = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
 """`ContextRunner.incremental`."""
 Tell = Callable[[float], None]
 """Is told now and then which share is done."""
@@ -124,9 +124,9 @@ class Search:
     reconstruction_offset: Array
     widest: float
     finest: float
-    faithful: Pulled
-    vivid: Pulled
-    follow: Follow
+    faithful: Vjp
+    vivid: Vjp
+    incremental: Incremental
     bits: Bits
 
     def refine(
@@ -186,12 +186,12 @@ class Search:
         width, part = self.table.step_sizes(level), (level - 1) / max(1, self.table.levels - 1)
         now = at_depths(indices, self.table, self.table.depths[level - 1])
         value = reconstruct(now, self.table, level, self.reconstruction_offset[level - 1])
-        pull = self.faithful(value, width, level, goal.error)
+        gradient = self.faithful(value, width, level, goal.error)
         worth = TEXTURE * 4 * part * (1 - part)
         if texture and worth:
-            pull += self.vivid(value, width, level, partial(goal.looks, worth))
-        pull *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
-        value -= pull
+            gradient += self.vivid(value, width, level, partial(goal.looks, worth))
+        gradient *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
+        value -= gradient
         return value
 
     def _classes(self, indices: Indices, depths: Depths) -> NDArray[np.uint8]:

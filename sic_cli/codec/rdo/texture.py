@@ -44,35 +44,35 @@ class Texture:
                 total += float(np.square(ratio, dtype=np.float64).mean()) / count
                 ratio /= p
                 ratio *= np.float32(2 / (count * ratio.size * WINDOW**2))
-                gradient += undone(spread(ratio, d.shape) * d, axes)
+                gradient += differences_backward(window_sum_backward(ratio, d.shape) * d, axes)
             gradients.append(gradient)
         if not gradients:
             return 0.0, np.zeros_like(made)
-        return total, unplaned(gradients, made.shape)
+        return total, planes_backward(gradients, made.shape)
 
 
 def planes(picture: Array) -> Iterator[tuple[int, Array]]:
     """Scale, and there brightness (and, from half size on, colour) as (planes, h, w)."""
-    turned = np.einsum("oc,hwc->ohw", OPPONENT, picture)
+    opponent = np.einsum("oc,hwc->ohw", OPPONENT, picture)
     for scale in range(SCALES):
         if scale:
-            _, height, width = turned.shape
-            pairs = turned.reshape(3, height // 2, 2, width // 2, 2)
-            turned = pairs.mean((2, 4), dtype=np.float32)
-        if min(turned.shape[1:]) <= WINDOW:
+            _, height, width = opponent.shape
+            pairs = opponent.reshape(3, height // 2, 2, width // 2, 2)
+            opponent = pairs.mean((2, 4), dtype=np.float32)
+        if min(opponent.shape[1:]) <= WINDOW:
             return
-        yield scale, turned if scale else turned[:1]
+        yield scale, opponent if scale else opponent[:1]
 
 
-def unplaned(gradients: list[Array], shape: tuple[int, ...]) -> Array:
+def planes_backward(gradients: list[Array], shape: tuple[int, ...]) -> Array:
     """From the gradients of `planes` to that of the picture."""
     above = np.zeros((3, *gradients[-1].shape[1:]), np.float32)
     for scale in reversed(range(len(gradients))):
         above[: len(gradients[scale])] += gradients[scale]
         if scale:
             above = np.repeat(np.repeat(above / np.float32(4), 2, 1), 2, 2)
-    turned: Array = np.einsum("oc,ohw->hwc", OPPONENT, above)
-    return turned.reshape(shape)
+    opponent: Array = np.einsum("oc,ohw->hwc", OPPONENT, above)
+    return opponent.reshape(shape)
 
 
 def differences(plane: Array, patch: int) -> list[Array]:
@@ -97,7 +97,7 @@ def energy(d: Array) -> Array:
     return mean
 
 
-def spread(windows: Array, shape: tuple[int, ...]) -> Array:
+def window_sum_backward(windows: Array, shape: tuple[int, ...]) -> Array:
     """What each place gets from the windows that it is in: the inverse way of a sum."""
     count, rows, across = windows.shape
     parts = np.zeros((count, rows + 1, across + 1), np.float32)
@@ -110,7 +110,7 @@ def spread(windows: Array, shape: tuple[int, ...]) -> Array:
     return out
 
 
-def undone(d: Array, axes: tuple[int, ...]) -> Array:
+def differences_backward(d: Array, axes: tuple[int, ...]) -> Array:
     """The inverse way of differences along some axes."""
     for axis in axes:
         edge = [(0, 0)] * 3

@@ -12,7 +12,7 @@ import threadpoolctl
 
 from sic_cli.codec.inference import parallel
 from sic_cli.codec.inference.convolution import convolved, kernel
-from sic_cli.codec.inference.parallel import crew, set_threads
+from sic_cli.codec.inference.parallel import set_threads, thread_team
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
             for block, h in convolved(x, by, rows):
                 out[block] = h.reshape(-1, 40, 64)
 
-        with crew(threads) as each:
+        with thread_team(threads) as each:
             each(work, parallel.bands(70, 40))
         made.append(out.tobytes())
     assert made[0] == made[1] == made[2]
@@ -57,10 +57,10 @@ def test_the_number_of_threads_changes_no_bit() -> None:
 def test_the_library_uses_one_thread_inside_and_what_it_did_outside() -> None:
     with threadpoolctl.threadpool_limits(2, "blas"):
         before = library_threads()
-        with crew(3):
+        with thread_team(3):
             assert library_threads() == {1}
         assert library_threads() == before
-        with pytest.raises(ZeroDivisionError), crew(2) as each:
+        with pytest.raises(ZeroDivisionError), thread_team(2) as each:
             each(lambda rows: print(1 // 0), [slice(0, 1), slice(1, 2)])
         assert library_threads() == before
 
@@ -92,7 +92,7 @@ def test_a_host_thread_that_has_the_say_is_overruled_inside() -> None:
     ready.wait()
     try:
         before = library_threads()
-        with crew(1):
+        with thread_team(1):
             found.append(library_threads())
         found.append(library_threads())
     finally:

@@ -43,14 +43,14 @@ def test_the_decoder_backwards_is_torchs(
     config, arrays = release.card.config, decoder_at(release, realism)
     shown: list[Array] = []
 
-    def pull(made: Array) -> Array:
+    def pixel_gradient(made: Array) -> Array:
         assert made.dtype == np.float32 and made.shape == original.shape
         shown.append(made)
         return (made - original).astype(np.float32)
 
     before, network = latent.copy(), filled(Synthesis, arrays, config, "cpu")
     for level in (1, config.levels):
-        got = SynthesisGradient(arrays, config).pulled(latent, width, level, pull)
+        got = SynthesisGradient(arrays, config).vjp(latent, width, level, pixel_gradient)
         places = torch.from_numpy(latent)[None].requires_grad_(True)
         made = network(places, torch.from_numpy(width)[None], torch.tensor([level - 1]))
         made = made[0].permute(1, 2, 0) + MIDDLE
@@ -72,7 +72,7 @@ def test_a_gradient_is_the_same_for_any_number_of_threads(shipped: Card) -> None
     found = []
     for count in (1, 3):
         set_threads(count)
-        found.append(network.pulled(latent, width, 5, lambda made: made - 100).tobytes())
+        found.append(network.vjp(latent, width, 5, lambda made: made - 100).tobytes())
     set_threads(1)
     assert found[0] == found[1]
 

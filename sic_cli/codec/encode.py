@@ -16,7 +16,7 @@ from .inference.config import STRIDE
 from .inference.parallel import bands, thread_team
 from .inference.tiles import scaled
 from .inference.transforms import patches_of
-from .lookahead import looking_ahead
+from .lookahead import layer_coder_ahead
 from .quantization.dead_zone import Indices, at_depths
 from .quantization.step_sizes import MEAN_COLOURS, NOT_SENT
 from .rdo.search import PLANS, Tell, silent
@@ -70,7 +70,7 @@ def encode(
     if PLANS[effort].sweeps:
         indices = machine.search.refine(pixels, indices, PLANS[effort], tell or silent)
     header = Header(width, height, levels, card.id, grey, seed)
-    with looking_ahead(machine, indices, level) as layers:
+    with layer_coder_ahead(machine, indices, level) as layers:
         return write(header, chunks, encode_layers(machine, layers, indices, psnr[:level]))
 
 

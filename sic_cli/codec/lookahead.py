@@ -27,7 +27,7 @@ MOST = 4
 
 
 @contextmanager
-def looking_ahead(machine: Engine, target: Indices, level: int) -> Iterator[LayerCoder]:
+def layer_coder_ahead(machine: Engine, target: Indices, level: int) -> Iterator[LayerCoder]:
     """A layer coder up to `level`, whose passes are to be asked for in their order. target: indices at the
     last level."""
     count, context = min(MOST, threads()), machine.context_runner

@@ -20,7 +20,7 @@ from .coder import CLASSES, FIRST_RADIUS, PLANES, RADIUS, MeanColourCoder, MeanC
 from .network import Array, Layers
 
 FILE = Path(__file__).with_name("mean_colours.safetensors")
-DIGEST = "71c981dd53e07a41c8633bfc1de3b18333c588a3c627542b36cf4fa274641470"
+DIGEST = "9ca818d9c361eb2945fc251cac10d30dbb8d6d35c321a46b808b659a7230f759"
 """SHA-256 of FILE."""
 STORED = 16
 """Bits of a stored frequency; those that code are as many bits larger as `PRECISION` says."""

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.locate import find
 from sic_cli.evaluation.rows import SUMMARY, Row, documents, rows_of
 from sic_cli.evaluation.summary import series_of, summary
@@ -46,7 +46,7 @@ def main() -> None:
         path.write_text(put(known, text), encoding="utf-8")
 
 
-def own(rows: Iterable[Row], card: Card) -> list[Row]:
+def own(rows: Iterable[Row], card: ModelCard) -> list[Row]:
     """Rows of these weights, by their realism whatever run they come from, and of other codecs."""
     return [
         replace(r, title=f"sic ({card.name}, realism {r.realism:g})") if r.model_id else r

@@ -35,7 +35,7 @@ from sic_cli.codec.inference.integer_network import LOGIT_ONE, ContextWeights, c
 from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.weights.locate import find
 from sic_cli.storage.files import replace_file
-from sic_cli.training.checkpoint import from_release
+from sic_cli.training.checkpoint import model_from_weights
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import Crops, find_pictures, open_packed, read_rgb
 from sic_cli.training.loop import learning_factor, optimisers_for
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=2, help="measure every n-th picture of it")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    start = from_release(find(given.start))
+    start = model_from_weights(find(given.start))
     known = variants(start.config)
     names = given.only.split(",") if given.only else list(known)
     if strange := [name for name in names if name not in known]:
@@ -172,7 +172,7 @@ def trained(
             turn = order.permutation(len(latents))
         mine, turn = turn[: config.batch], turn[config.batch :]
         latent = torch.from_numpy(latents[mine].astype(np.float32))
-        _, drawn = objective.drawn(len(latent), chance)
+        _, drawn = objective.choose_levels(len(latent), chance)
         bits = paid * net.look(model, latent)
         for i in range(drawn.shape[1]):
             bits = bits + layer_bits(model, latent, drawn[:, i])

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from sic_cli.codec.weights.locate import find
 from sic_cli.metrics.backbones import VARIABLE, alexnet
 from sic_cli.metrics.lpips import Lpips
-from sic_cli.training.checkpoint import Progress, from_release, save, save_small
+from sic_cli.training.checkpoint import Progress, model_from_weights, save, save_small
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60 << 20
@@ -76,7 +76,7 @@ def main() -> None:
     checkpoint = run / "checkpoint.safetensors"
     if not checkpoint.exists():
         card = find()
-        model = from_release(card)
+        model = model_from_weights(card)
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
         done = Progress(card.facts["steps"], card.facts["crops"], card.facts["hours"])
         checkpoint = out / "release.safetensors"

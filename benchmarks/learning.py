@@ -47,9 +47,9 @@ def panel(draw: ImageDraw.ImageDraw, left: int, title: str, curves: Curves) -> N
 def main() -> None:
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     rows = [json.loads(row) for row in (folder / "training.jsonl").read_text().splitlines()]
-    faithful = [r for r in rows if "psnr_at" in r and "lpips_at" not in r]
-    crops = np.array([r["crops"] for r in faithful])
-    psnr = np.array([r["psnr_at"] for r in faithful])
+    mse_decoder = [r for r in rows if "psnr_at" in r and "lpips_at" not in r]
+    crops = np.array([r["crops"] for r in mse_decoder])
+    psnr = np.array([r["psnr_at"] for r in mse_decoder])
     won: Curves = {rate: (crops, psnr[:, i] - psnr[0, i]) for i, rate in enumerate(RATES)}
     charts = [("decibels won since the first evaluation, over crops", won)]
     context = [r for r in rows if "context_crops" in r]

@@ -24,7 +24,7 @@ from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import find_pictures, read_rgb
 from sic_cli.training.evaluate import Curve, evaluate
 from sic_cli.training.loop import Run, seen, train
-from sic_cli.training.lpips_loss import Perceptual
+from sic_cli.training.lpips_loss import LpipsLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def plan_of(given: argparse.Namespace, sets: Sequence[str]) -> Plan:
 
 
 def config_of(base: TrainConfig, text: str) -> TrainConfig:
-    """`draws=2,full=0.5` changes two fields of `base`; `plain` none. Ends with one sentence if there
+    """`samples=2,full=0.5` changes two fields of `base`; `plain` none. Ends with one sentence if there
     is no such field."""
     changes: dict[str, Any] = {}
     for part in text.split(",") if text != "plain" else ():
@@ -178,7 +178,7 @@ def measure(folder: Path, plan: Plan, levels: list[int] | None, end: float) -> N
         return
     device = torch.device(plan.device)
     model = averaged(folder / "checkpoint.safetensors")[0].to(device)
-    look = Perceptual(Path(plan.backbones)).to(device) if plan.backbones else None
+    look = LpipsLoss(Path(plan.backbones)).to(device) if plan.backbones else None
     path = folder / "measured.jsonl"
     rest = "".join(json.dumps(row) + "\n" for row in known.values())
     path.write_text(rest)

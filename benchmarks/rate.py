@@ -91,8 +91,10 @@ def main() -> None:
     ]
     for k in range(levels):
         over = f"{(bpp[k] / known[k] - 1) * 100:+.2f} %"
-        faithful, vivid = (f"{mean[i][k]:.2f}, {mean[i + 1][k]:.4f}" for i in (0, 2))
-        lines.append(f"| {k + 1} | {bpp[k]:.4f} | {faithful} | {vivid} | {known[k]:.4f} | {over} |")
+        mse_decoder, perceptual = (f"{mean[i][k]:.2f}, {mean[i + 1][k]:.4f}" for i in (0, 2))
+        lines.append(
+            f"| {k + 1} | {bpp[k]:.4f} | {mse_decoder} | {perceptual} | {known[k]:.4f} | {over} |"
+        )
     names = (
         ("realism 0, PSNR dB", 2),
         ("realism 0, LPIPS-Alex", 3),

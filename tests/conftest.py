@@ -25,8 +25,8 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from sic_cli.codec.encode import encode  # noqa: E402
 from sic_cli.codec.inference.parallel import set_threads  # noqa: E402
-from sic_cli.codec.weights.card import CARD, WEIGHTS, Card, read_card  # noqa: E402
-from sic_cli.codec.weights.load import VIVID  # noqa: E402
+from sic_cli.codec.weights.card import CARD, WEIGHTS, ModelCard, read_card  # noqa: E402
+from sic_cli.codec.weights.load import PERCEPTUAL  # noqa: E402
 from sic_cli.codec.weights.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
@@ -38,12 +38,12 @@ settings.load_profile("sic")
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Card:
+def tiny() -> ModelCard:
     return find("tiny")
 
 
 @pytest.fixture(scope="session")
-def shipped() -> Card:
+def shipped() -> ModelCard:
     """The newest weights that ship with the package."""
     cards = [
         p for p in sorted((ROOT / "weights").iterdir(), reverse=True) if (p / "card.toml").is_file()
@@ -52,13 +52,13 @@ def shipped() -> Card:
 
 
 @pytest.fixture(scope="session")
-def two_decoders(tiny: Card, tmp_path_factory: pytest.TempPathFactory) -> Card:
+def two_decoders(tiny: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     """The tiny model with a second decoder, which shows everything a little brighter."""
     folder = tmp_path_factory.mktemp("weights") / "two"
     folder.mkdir()
     tensors = load_file(tiny.folder / WEIGHTS)
     tensors |= {
-        f"{VIVID}{k.removeprefix('synthesis.')}": v.clone() + 0.05 * k.endswith("exit.bias")
+        f"{PERCEPTUAL}{k.removeprefix('synthesis.')}": v.clone() + 0.05 * k.endswith("exit.bias")
         for k, v in tensors.items()
         if k.startswith("synthesis.")
     }
@@ -75,7 +75,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def coded(tiny: Card, picture: np.ndarray) -> bytes:
+def coded(tiny: ModelCard, picture: np.ndarray) -> bytes:
     return encode(picture, tiny)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from sic_cli.codec.inference.config import ModelConfig
 from sic_cli.training.data import Crops
-from sic_cli.training.export import write_release
+from sic_cli.training.export import write_weights
 from sic_cli.training.loop import new_model
 
 FOLDER = Path(__file__).parent / "weights"
@@ -55,7 +55,7 @@ def main() -> None:
     torch.set_num_threads(1)
     pictures = [made_picture(128, 128, seed) for seed in range(12)]
     model = new_model(CONFIG, Crops(pictures, 64, 0), 20_000)
-    card = write_release(model, pictures, FOLDER / "tiny", "tiny", {"made": "by tests/tiny.py"})
+    card = write_weights(model, pictures, FOLDER / "tiny", "tiny", {"made": "by tests/tiny.py"})
     print(card.id.hex())
 
 

@@ -30,7 +30,7 @@ def _made() -> tuple[
         told: Facts = {"sic": None, "python": platform.python_version(), "weights": {}}
         try:
             told["sic"] = str(importlib.import_module("sic_cli").__version__)
-            here = importlib.import_module("sic_cli.codec.weights.locate").releases()
+            here = importlib.import_module("sic_cli.codec.weights.locate").installed()
             told["weights"] = {card.id.hex(): card.name for card in here}
         except Exception:  # no sic, a broken one, or one of another shape
             pass

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from ..codec.weights.locate import find as find_release
+from ..codec.weights.locate import find as find_weights
 from ..errors import Notice, OutputError, UsageError
 from ..picture import kinds
 from ..pipeline.options import EncodeOptions
@@ -53,7 +53,7 @@ def encode_many(
     is asked for. Raises UsageError, OutputError and ModelError before anything is written.
     """
     chosen, folder = options or EncodeOptions(), os.fspath(output)
-    task = EncodeTask(chosen, threads, find_release(chosen.model).id.hex())
+    task = EncodeTask(chosen, threads, find_weights(chosen.model).id.hex())
     rules = Rules(SUFFIXES, recursive, avoid=folder)
     names = [os.fspath(path) for path in paths]
     roots = sum(os.path.isdir(name) or name.endswith("/") for name in names)

@@ -105,9 +105,9 @@ def _sic_files(incomplete: str) -> list[str]:
 
 def models(_: click.Context, incomplete: str) -> list[CompletionItem]:
     """Names of weights on this machine."""
-    from ..codec.weights.locate import releases
+    from ..codec.weights.locate import installed
 
-    names = [card.name for card in releases() if card.name.startswith(incomplete)]
+    names = [card.name for card in installed() if card.name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or folders(_, incomplete)
 
 

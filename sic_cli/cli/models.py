@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ..codec.weights.add import add
-from ..codec.weights.card import WEIGHTS, Card
-from ..codec.weights.locate import find, releases
+from ..codec.weights.card import WEIGHTS, ModelCard
+from ..codec.weights.locate import find, installed
 from ..codec.weights.pinned import read_weights
 from ..errors import InputError, ModelError
 from ..schemas.documents import failure, head
@@ -29,8 +29,8 @@ class Listing(click.Group):
         return super().parse_args(ctx, args)
 
 
-def facts(card: Card, verified: bool | None = None) -> dict[str, Any]:
-    """A release, as documents show it."""
+def facts(card: ModelCard, verified: bool | None = None) -> dict[str, Any]:
+    """Weights, as documents show it."""
     weights = card.folder / WEIGHTS
     return {
         "name": card.name,
@@ -51,9 +51,9 @@ def document(rows: list[dict[str, Any]], error: ModelError | None = None) -> dic
     return {**head(SCHEMA, None, None, code, told), "models": rows}
 
 
-def known() -> list[Card]:
-    """Every release here. Raises ModelError if there is none."""
-    cards = releases()
+def known() -> list[ModelCard]:
+    """All weights here. Raises ModelError if there is none."""
+    cards = installed()
     if not cards:
         raise ModelError("no weights on this machine", "reinstall sic, or set SIC_MODEL_PATH")
     return cards

@@ -99,25 +99,25 @@ def pack(pictures: tuple[Path, ...], packed: Path, workers: int) -> None:
 @_number("lr", "Learning rate; the encoder's is a quarter.")
 @_number("ema", "The nearer to 1, the longer the average that is kept.", least=0.0, most=1.0)
 @_number("decay", "Last part of a --final run, in which the rate falls.", least=0.01, most=1.0)
-@_number("seed", "Of crops, levels and members.")
-@_number("perceptual", "Weight of the perceptual loss (stage 3).", least=0.0)
+@_number("seed", "Of crops, levels and samples.")
+@_number("lpips", "Weight of LPIPS, for the decoder that it is paid by.", least=0.0)
 @_number("statistics", "Weight of the energy of fine structure, so that texture stays.", least=0.0)
-@_number("seams", "Weight of steps over the edges of patches, where they are seen.", least=0.0)
+@_number("blocking", "Weight of steps over the edges of patches, where they are seen.", least=0.0)
 @_number("favour", "Draw the first level e^FAVOUR times as often as the last.")
 @_number("even", "Let decibels count: log(EVEN + a crop's share of squared errors).", least=0.0)
-@_number("price", "Factor of the rate in what a level costs.", least=0.0)
-@_number("vivid", "Weight of the second decoder of stage `both`.", least=0.0)
+@_number("rate_weight", "Factor of the rate in what a level costs.", least=0.0)
+@_number("perceptual_decoder", "Weight of the second decoder of stage `both`.", least=0.0)
 @_number("only_level", "Train for this level alone (0: for all).", least=0, most=64)
 @_number(
-    "draws", "Above 1: losses are means over so many samples of the intervals.", least=1, most=64
+    "samples", "Above 1: losses are means over so many samples of the intervals.", least=1, most=64
 )
 @_number("full", "Weight of the finest level, at which every sample pays as well.", least=0.0)
 @_number("consistency", "Weight of encoding the decoded picture to the same latent.", least=0.0)
 @click.option(
     "--start",
-    help="Release or checkpoint to begin with, if OUT holds none (default: a KLT).",
+    help="Weights or checkpoint to begin with, if OUT holds none (default: a KLT).",
 )
-@click.option("--vivid-start", help="Checkpoint whose decoder the second one begins with.")
+@click.option("--perceptual-start", help="Checkpoint whose decoder the second one begins with.")
 @click.option(
     "--context",
     type=(click.IntRange(1, 512), click.IntRange(0, 16)),
@@ -144,12 +144,12 @@ def run(**given: Any) -> None:
         raise InputError(f"{given['validation']}: no such folder")
     if given["crop"] % STRIDE:
         raise UsageError(f"--crop {given['crop']}: must be a multiple of {STRIDE}")
-    if given["perceptual"] and not Path(given["backbones"] or "").is_file():
-        raise UsageError("--perceptual needs --backbones FILE", "benchmarks/gpu_pack.py writes one")
+    if given["lpips"] and not Path(given["backbones"] or "").is_file():
+        raise UsageError("--lpips needs --backbones FILE", "benchmarks/gpu_pack.py writes one")
 
-    if start := given["vivid_start"]:
+    if start := given["perceptual_start"]:
         if given["stage"] != "both":
-            raise UsageError("--vivid-start is for --stage both")
+            raise UsageError("--perceptual-start is for --stage both")
         if not Path(start).is_file():
             raise ModelError(f"{start}: no such checkpoint")
 
@@ -167,7 +167,7 @@ def run(**given: Any) -> None:
 @click.option(
     "--packed", required=True, type=click.Path(path_type=Path), help="Folder from `sic train pack`."
 )
-@click.option("--name", required=True, help="Name of the release.")
+@click.option("--name", required=True, help="Name of the weights.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("weights"), show_default=True)
 @click.option(
     "--crops",
@@ -177,9 +177,9 @@ def run(**given: Any) -> None:
     help="Crops that tables are fitted to.",
 )
 @click.option(
-    "--vivid",
+    "--perceptual",
     type=click.Path(path_type=Path),
-    help="Checkpoint of `--stage decoder --perceptual`, for realism 1, if CHECKPOINT has no second decoder.",
+    help="Checkpoint of `--stage decoder --lpips`, for realism 1, if CHECKPOINT has no second decoder.",
 )
 @click.option(
     "--context",
@@ -193,24 +193,24 @@ def export(
     name: str,
     out: Path,
     crops: int,
-    vivid: Path | None,
+    perceptual: Path | None,
     context: Path | None,
 ) -> None:
-    """Write the release OUT/NAME from a checkpoint.
+    """Write the weights OUT/NAME from a checkpoint.
 
     \b
     Examples:
       sic train export runs/a/checkpoint.safetensors --packed packed --name my-weights
     """
-    for path in (checkpoint, vivid, context):
+    for path in (checkpoint, perceptual, context):
         if path and not path.is_file():
             raise ModelError(f"{path}: no such checkpoint")
 
     from ..training.data import open_packed
-    from ..training.export import export as export_release
+    from ..training.export import export as export_weights
 
     pictures, _ = open_packed(packed)
-    card = export_release(checkpoint, pictures, out / name, name, crops, vivid, context)
+    card = export_weights(checkpoint, pictures, out / name, name, crops, perceptual, context)
     click.echo(f"{card.folder}: {card.id.hex()}")
     if re.fullmatch("sic-[0-9]+", card.name):
         from ..codec.weights.pinned import line_of

@@ -22,7 +22,7 @@ from .quantization.step_sizes import MEAN_COLOURS, NOT_SENT
 from .rdo.search import PLANS, Tell, silent
 from .preview.constants import mean_colour_coder
 from .symbols.layer_coder import LayerCoder, Writing, digest
-from .weights.card import Card
+from .weights.card import ModelCard
 
 PSNR_UNIT = 4
 """Files state the expected PSNR in quarters of a decibel."""
@@ -33,7 +33,7 @@ LATENTS = 1 << 20
 
 def encode(
     pixels: Pixels,
-    card: Card,
+    card: ModelCard,
     *,
     level: int | None = None,
     device: str = "cpu",
@@ -127,7 +127,7 @@ def told(
         beyond = value - size * width[channel]
         won = np.bincount(channel, np.square(value) - np.square(beyond), count)
         near = np.bincount(channel, beyond, count)
-        place = machine.release.reconstruction_offset[:, some].astype(np.float64) * width
+        place = machine.model_weights.reconstruction_offset[:, some].astype(np.float64) * width
         here = won + 2 * place * near - np.square(place) * np.bincount(channel, minlength=count)
         at = (depths == depths[-1] - shift) & (depths != NOT_SENT)
         lowered += np.where(at, here, 0).sum(1)
@@ -162,7 +162,7 @@ def expected_psnr(machine: Engine, latent: NDArray[np.float64], outside: float) 
     a line tells that was fitted when the model was released; of the second nothing."""
     found: list[int] = []
     for level, error in enumerate(latent, 1):
-        slope, offset = (float(v) for v in machine.release.psnr_fit[level - 1])
+        slope, offset = (float(v) for v in machine.model_weights.psnr_fit[level - 1])
         alone = latent_psnr(float(error))
         won = max(0.0, offset + slope * alone - alone)
         psnr = latent_psnr(float(error) * 10 ** (-won / 10) + outside)

@@ -24,22 +24,22 @@ from .rdo.choice import Bits
 from .rdo.search import Search
 from .symbols.coding_tables import CodingTables
 from .symbols.layer_coder import LayerCoder
-from .weights.card import Card
-from .weights.load import Loaded, decoder_at, load
+from .weights.card import ModelCard
+from .weights.load import ModelWeights, decoder_at, load
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
 REALISM = 1.0
-"""Which decoder is used where nobody says: the vivid one."""
+"""Which decoder is used where nobody says: the perceptual one."""
 PLACED_POSITIONS = 1 << 13
 """Positions whose places in intervals are drawn together: that takes 13 kB for each."""
 
 
 class Networks:
-    """The transforms of a release on a device; each is made when it is first asked for."""
+    """The transforms of weights on a device; each is made when it is first asked for."""
 
-    def __init__(self, release: Loaded, device: str) -> None:
-        self._release, self._config, self._device = release, release.card.config, device
+    def __init__(self, model_weights: ModelWeights, device: str) -> None:
+        self._weights, self._config, self._device = model_weights, model_weights.card.config, device
         self.synthesis = lru_cache(2)(self._synthesis)
         self.backwards = lru_cache(2)(self._backwards)
 
@@ -52,24 +52,24 @@ class Networks:
     def analysis(self) -> Callable[[Pixels], Array]:
         """Pixels, sides multiples of 16 -> latent."""
         if self._device == "cpu":
-            return AnalysisRunner(self._release.analysis, self._config)
+            return AnalysisRunner(self._weights.analysis, self._config)
         from .networks.on_gpu import TorchAnalysis
 
-        return TorchAnalysis(self._release.analysis, self._config, self._device)
+        return TorchAnalysis(self._weights.analysis, self._config, self._device)
 
     @cached_property
     def span(self) -> Array:
         """float32 (768, C): orthonormal vectors that span the linear filters of the analysis."""
-        filters = in_reading_order(self._release.analysis["linear"].astype(np.float32))
+        filters = in_reading_order(self._weights.analysis["linear"].astype(np.float32))
         return np.linalg.qr(filters.astype(np.float64))[0].astype(np.float32)
 
     def _backwards(self, realism: float) -> SynthesisGradient:
         """A decoder that a search asks; on the CPU, whatever the device."""
-        return SynthesisGradient(decoder_at(self._release, realism), self._config)
+        return SynthesisGradient(decoder_at(self._weights, realism), self._config)
 
     def _synthesis(self, realism: float) -> Callable[[Array, Array, int], Pixels]:
         """Latent, step sizes and level -> pixels. realism: see `decoder_at`."""
-        arrays = decoder_at(self._release, realism)
+        arrays = decoder_at(self._weights, realism)
         if self._device == "cpu":
             return SynthesisRunner(arrays, self._config)
         from .networks.on_gpu import TorchSynthesis
@@ -81,7 +81,7 @@ class Networks:
 class Engine:
     """Made by `engine`. All methods take and give whole pictures."""
 
-    release: Loaded
+    model_weights: ModelWeights
     table: StepSizes
     tables: CodingTables
     context_runner: ContextRunner
@@ -104,7 +104,7 @@ class Engine:
         """What `analyse` gives, by strips of rows."""
         height, width = pixels.shape[:2]
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        halo = 2 * self.release.card.config.blocks
+        halo = 2 * self.model_weights.card.config.blocks
         for strip in strips(rows, across, halo):
             part = pixels[scaled(strip.seen, STRIDE)]
             below = (strip.last - strip.first) * STRIDE - len(part)
@@ -118,10 +118,10 @@ class Engine:
     @property
     def search(self) -> Search:
         """What moves indices to better ones."""
-        config, arrays = self.release.card.config, self.release.arrays
+        config, arrays = self.model_weights.card.config, self.model_weights.arrays
         return Search(
             self.table,
-            self.release.reconstruction_offset,
+            self.model_weights.reconstruction_offset,
             config.widest,
             config.finest,
             self.networks.backwards(0.0).vjp,
@@ -139,10 +139,10 @@ class Engine:
     ) -> NDArray[np.float32]:
         """Indices at `level` -> latent: `mean` or `sample` details. top: row at which they begin."""
         if kind == "sample":
-            dead_zone_scale = self.release.dead_zone_scale[level - 1]
+            dead_zone_scale = self.model_weights.dead_zone_scale[level - 1]
             return sampling.sample(indices, self.table, level, dead_zone_scale, seed, top)
         return dead_zone.reconstruct(
-            indices, self.table, level, self.release.reconstruction_offset[level - 1]
+            indices, self.table, level, self.model_weights.reconstruction_offset[level - 1]
         )
 
     def synthesise(
@@ -191,7 +191,7 @@ class Engine:
         """Pixels of a latent that comes by rows."""
         network, sizes = self.networks.synthesis(realism), self.table.step_sizes(level)
         pixels = np.empty((height, width, 3), np.uint8)
-        depth = 2 * self.release.card.config.blocks + 1
+        depth = 2 * self.model_weights.card.config.blocks + 1
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
         most = self.networks.painted if across <= tiles.WIDE else tiles.STRIP_LATENTS
         for strip in strips(rows, across, depth, most):
@@ -207,8 +207,8 @@ class Engine:
 _ENGINES: dict[tuple[str, str], Engine] = {}
 
 
-def engine(card: Card, device: str = "cpu") -> Engine:
-    """A release on a device; built once per process."""
+def engine(card: ModelCard, device: str = "cpu") -> Engine:
+    """Weights on a device; built once per process."""
     where = pick_device(device)
     key = (card.digest, where)
     if key not in _ENGINES:

@@ -16,8 +16,8 @@ from typing import Literal
 
 from .._version import __version__
 from ..codec.bitstream.fields import VERSION
-from ..codec.weights.card import CARD, Card, read_card
-from ..codec.weights.locate import folders, releases
+from ..codec.weights.card import CARD, ModelCard, read_card
+from ..codec.weights.locate import folders, installed
 from ..codec.weights.pinned import PINNED, read_weights
 from ..errors import ModelError, SicError, has_torch
 
@@ -154,10 +154,10 @@ def _gpus() -> tuple[list[Device], list[Finding]]:
     return found, told
 
 
-def weights() -> tuple[list[tuple[Card, bool]], list[Finding]]:
+def weights() -> tuple[list[tuple[ModelCard, bool]], list[Finding]]:
     """Releases on this machine with: is the digest right?"""
     cards, told = [], []
-    for card in releases():
+    for card in installed():
         try:
             read_weights(card)
             told.append(Finding(f"weights {card.name}", "ok", f"digest right, {card.folder}"))

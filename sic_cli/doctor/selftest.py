@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..codec.bitstream.reader import Parsed, parse
-from ..codec.weights.card import Card
+from ..codec.weights.card import ModelCard
 from ..errors import SicError
 from .environment import Finding
 
@@ -56,7 +56,7 @@ def golden() -> list[Golden]:
     ]
 
 
-def run(cards: list[Card], devices: list[str]) -> Iterator[Finding]:
+def run(cards: list[ModelCard], devices: list[str]) -> Iterator[Finding]:
     """Golden files of these releases, and a round trip with each, on every device."""
     files = golden()
     for device in devices:
@@ -104,7 +104,7 @@ def _decode(one: Golden, device: str) -> Outcome:
     return None, f"symbols of {parsed.level} levels and pixels as they should be"
 
 
-def _round_trip(card: Card, device: str) -> Outcome:
+def _round_trip(card: ModelCard, device: str) -> Outcome:
     """Encode the bundled picture, cut the file, and decode both."""
     from ..codec.bitstream.truncate import truncate
     from ..codec.decode import decode

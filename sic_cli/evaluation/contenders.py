@@ -15,7 +15,7 @@ from PIL import __version__ as pillow_version
 
 from .._version import __version__
 from ..codec.bitstream.reader import parse
-from ..codec.weights.card import Card
+from ..codec.weights.card import ModelCard
 from ..errors import UsageError
 from ..metrics.meter import colours
 from .peers import PEERS, Peer, some
@@ -71,7 +71,7 @@ class Written:
     """The files that sic writes with some weights. Decoders of several kinds of realism share them: the
     last one is kept."""
 
-    def __init__(self, card: Card, device: str, effort: int) -> None:
+    def __init__(self, card: ModelCard, device: str, effort: int) -> None:
         self.card, self.device, self.effort = card, device, effort
         self._last: tuple[Pixels, int, bytes, float] | None = None
 
@@ -175,7 +175,7 @@ def _version(peer: Peer) -> str:
 
 def contenders(
     names: Sequence[str],
-    card: Card | None,
+    card: ModelCard | None,
     device: str,
     levels: Sequence[int] | None,
     steps: int,

@@ -17,7 +17,7 @@ class EncodeOptions(Choices):
     quality (1..100), targets, best_effort, measure: see pipeline/rate_control.py; level and ceilings cap the search.
     realism: of the decoder that these measure with. effort: 1 to 9, how long better indices are searched
     for. seed: default seed of sampled details. model:
-    name, folder, or None for the newest release."""
+    name, folder, or None for the newest weights."""
 
     level: int | None = None
     target_size: int | None = None

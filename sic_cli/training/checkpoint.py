@@ -19,7 +19,7 @@ from ..codec.inference.integer_network import LOGIT_ONE, WEIGHT_SHIFT
 from ..codec.inference.transforms import Arrays
 from ..codec.networks.codec_model import CodecModel
 from ..codec.quantization.step_sizes import StepSizes, build
-from ..codec.weights.card import Card
+from ..codec.weights.card import ModelCard
 from ..codec.weights.load import load
 from ..storage.files import replace_file
 
@@ -93,8 +93,8 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
     depths = tensors["model.depths"].to(torch.int8).numpy()
     table = build(tensors["model.unit"].numpy(), depths, config.groups, config.lead)
     model = CodecModel(config, table)
-    if any(k.startswith("model.vivid.") for k in tensors):
-        model.add_vivid()
+    if any(k.startswith("model.perceptual_synthesis.") for k in tensors):
+        model.add_perceptual_synthesis()
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
     return model, average, Progress(**json.loads(facts["progress"]))
@@ -107,23 +107,27 @@ def averaged(checkpoint: Path) -> tuple[CodecModel, Progress]:
     return model, progress
 
 
-def from_release(card: Card, vivid: bool = False) -> CodecModel:
-    """The trainable form of a release, so that what was trained is never started again.
+def model_from_weights(card: ModelCard, perceptual: bool = False) -> CodecModel:
+    """The trainable form of weights, so that what was trained is never started again.
 
-    vivid: with its decoder of realism 1.
+    perceptual_synthesis: with its decoder of realism 1.
 
-    The context network comes back exactly, the transforms as the release rounded them.
+    The context network comes back exactly, the transforms as the weights file has them, rounded.
     """
-    release = load(card)
+    model_weights = load(card)
     config = card.config
-    model = CodecModel(config, build(release.unit, release.depths, config.groups, config.lead))
-    model.analysis.load_state_dict(tensors_of(release.analysis))
-    model.synthesis.load_state_dict(tensors_of(release.vivid if vivid else release.synthesis))
-    known = release.context.map(torch.from_numpy)
+    model = CodecModel(
+        config, build(model_weights.unit, model_weights.depths, config.groups, config.lead)
+    )
+    model.analysis.load_state_dict(tensors_of(model_weights.analysis))
+    model.synthesis.load_state_dict(
+        tensors_of(model_weights.perceptual_synthesis if perceptual else model_weights.synthesis)
+    )
+    known = model_weights.context.map(torch.from_numpy)
     with torch.no_grad():
-        model.reconstruction_offset.copy_(torch.from_numpy(release.reconstruction_offset))
-        model.reach.copy_(torch.from_numpy(release.reach))
-        model.logs.copy_(torch.from_numpy(release.logs))
+        model.reconstruction_offset.copy_(torch.from_numpy(model_weights.reconstruction_offset))
+        model.reach.copy_(torch.from_numpy(model_weights.reach))
+        model.logs.copy_(torch.from_numpy(model_weights.logs))
         for name in ("entry", "mid", "back", "exit"):
             _fill(getattr(model.context, name), getattr(known, name), 2**WEIGHT_SHIFT)
         for name in ("entry_bias", "mid_bias", "exit_bias"):

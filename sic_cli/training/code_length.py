@@ -25,9 +25,9 @@ def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def information(machine: Engine, indices: Indices) -> NDArray[np.float64]:
     """(K,) bits of all layers up to each level. indices: at the last level, as a file has them."""
-    table, release = machine.table, machine.release
-    weights = release.context.map(torch.from_numpy)
-    reach, logs = torch.from_numpy(release.reach), torch.from_numpy(release.logs)
+    table, model_weights = machine.table, machine.model_weights
+    weights = model_weights.context.map(torch.from_numpy)
+    reach, logs = torch.from_numpy(model_weights.reach), torch.from_numpy(model_weights.logs)
     total = np.zeros(machine.table.levels)
     for coding_pass, level in enumerate(table.pass_level):
         before, after = (

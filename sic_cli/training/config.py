@@ -16,14 +16,14 @@ class TrainConfig:
     crop counts by log(even + its share of the level's mean), so that decibels count and not squared
     errors, of which busy crops have most. only_level: train for this level alone, 0: for all.
 
-    Weights beside the squared error: perceptual, of LPIPS (0 in stage 2); statistics, of the energy
-    of fine structure (texture.py); seams, of the error's steps over the edges of the patches in flat
+    Weights beside the squared error: lpips, of LPIPS; statistics, of the energy
+    of fine structure (texture.py); blocking, of the error's steps over the edges of the patches in flat
     places, so that no blocks show, which statistics do not look at.
 
-    price: factor of the rate in the cost of a level. vivid: weight of all that the second decoder of
+    rate_weight: factor of the rate in the cost of a level. perceptual_decoder: weight of all that the second decoder of
     stage "both" pays, against the first one's cost.
 
-    The paper's terms, each off by default. draws: if above 1, the decoder sees so many random members
+    The paper's terms, each off by default. samples: if above 1, the decoder sees so many random samples
     of the indices instead of their centres, and all losses are means over them. full: weight of the
     finest level, at which every sample then pays as well. consistency: weight of the distance between
     a latent and that of its decoded picture.
@@ -41,15 +41,15 @@ class TrainConfig:
     ema: float = 0.999
     clip: float = 1.0
     bits_weight: float = 4.0
-    perceptual: float = 0.0
+    lpips: float = 0.0
     favour: float = 0.0
     even: float = 0.0
-    seams: float = 0.0
+    blocking: float = 0.0
     statistics: float = 0.0
-    price: float = 1.0
-    vivid: float = 0.25
+    rate_weight: float = 1.0
+    perceptual_decoder: float = 0.25
     only_level: int = 0
-    draws: int = 1
+    samples: int = 1
     full: float = 0.0
     consistency: float = 0.0
     seed: int = 0

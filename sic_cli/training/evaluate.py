@@ -18,8 +18,8 @@ from ..codec.inference.config import STRIDE
 from ..codec.networks.codec_model import CodecModel
 from .checkpoint import Progress
 from .data import find_pictures, read_rgb
-from .loss import layer_bits, sent
-from .lpips_loss import Perceptual
+from .loss import layer_bits, quantise
+from .lpips_loss import LpipsLoss
 
 RATES = (0.15, 0.30, 0.45, 0.70)
 
@@ -28,7 +28,7 @@ RATES = (0.15, 0.30, 0.45, 0.70)
 class Curve:
     """Means over pictures at each level: bpp, psnr, and lpips or None, of one length.
 
-    Of a model with two decoders, psnr is the faithful one's and lpips the vivid one's."""
+    Of a model with two decoders, psnr is the MSE decoder's and lpips the perceptual one's."""
 
     bpp: list[float]
     psnr: list[float]
@@ -45,7 +45,7 @@ def evaluate(
     model: CodecModel,
     pictures: Sequence[np.ndarray],
     device: torch.device,
-    perceptual: Perceptual | None = None,
+    lpips_loss: LpipsLoss | None = None,
     only: Sequence[int] | None = None,
 ) -> Curve:
     """pictures: uint8 (H, W, 3). only: levels from 1, rising; default: all."""
@@ -64,18 +64,18 @@ def evaluate(
             bits[row, belongs - 1] += cost / (height * width)
         for place, level in enumerate(levels):
             which = torch.tensor([level - 1], device=device)
-            what = sent(model, latent, which)
+            what = quantise(model, latent, which)
             shown = what.decoded(model)
             mse = (rounded(shown, height, width) - pixels).square().mean().item()
             psnr[row, place] = 10 * math.log10(255**2 / max(mse, 1e-9))
-            if perceptual is not None:
-                if model.vivid is not None:
-                    shown = what.decoded(model, by=model.vivid)
+            if lpips_loss is not None:
+                if model.perceptual_synthesis is not None:
+                    shown = what.decoded(model, by=model.perceptual_synthesis)
                 look = rounded(shown, height, width) - 127.5
-                lpips[row, place] = perceptual(look, pixels - 127.5).item()
+                lpips[row, place] = lpips_loss(look, pixels - 127.5).item()
     upto = bits.cumsum(1)[:, np.array(levels) - 1]
     means = [a.mean(0).tolist() for a in (upto, psnr, lpips)]
-    return Curve(means[0], means[1], means[2] if perceptual is not None else None)
+    return Curve(means[0], means[1], means[2] if lpips_loss is not None else None)
 
 
 def rounded(decoded: Tensor, height: int, width: int) -> Tensor:
@@ -98,13 +98,13 @@ def report(
     progress: Progress,
     hours: float,
     recent: list[Tensor],
-    perceptual: Perceptual | None = None,
+    lpips_loss: LpipsLoss | None = None,
 ) -> None:
     """Evaluate the averaged parameters and append one line to the log."""
     rest = {k: v for k, v in model.state_dict().items() if k not in average}
     same = copy.deepcopy(model)
     same.load_state_dict(average | rest)
-    curve = evaluate(same, valid, device, perceptual)
+    curve = evaluate(same, valid, device, lpips_loss)
     line = {
         "hours": round(hours, 4),
         "steps": progress.steps,

@@ -1,4 +1,4 @@
-"""A checkpoint -> a release folder: rounded networks, fitted tables, card and learning curve."""
+"""A checkpoint -> a folder of weights: rounded networks, fitted tables, card and learning curve."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ..codec.inference.transforms import Arrays
 from ..codec.networks.codec_model import CodecModel
 from ..codec.networks.transforms import Synthesis
 from ..codec.quantization import dead_zone
-from ..codec.weights.card import CARD, WEIGHTS, Card, read_card
-from ..codec.weights.load import VIVID, Loaded
+from ..codec.weights.card import CARD, WEIGHTS, ModelCard, read_card
+from ..codec.weights.load import PERCEPTUAL, ModelWeights
 from ..errors import ModelError
 from .checkpoint import averaged, table_of
 from .data import Crops
@@ -52,33 +52,35 @@ def context_tensors(weights: ContextWeights[Array]) -> dict[str, Tensor]:
 
 
 def arrays_of(network: Module) -> Arrays:
-    """The parameters of a network, as a release holds them."""
+    """The parameters of a network, as a weights file holds them."""
     return {name: value.detach().numpy() for name, value in network.state_dict().items()}
 
 
 def build_engine(
-    model: CodecModel, arrays: dict[str, NDArray[np.int64]], vivid: Synthesis | None = None
+    model: CodecModel,
+    arrays: dict[str, NDArray[np.int64]],
+    perceptual_synthesis: Synthesis | None = None,
 ) -> Engine:
-    """An engine for a model in memory, its transforms rounded to fp16 as a release stores them.
+    """An engine for a model in memory, its transforms rounded to fp16 as a weights file stores them.
 
-    vivid: the decoder at realism 1, if there is a second one.
+    perceptual_synthesis: the decoder at realism 1, if there is a second one.
     """
     table, levels, channels = table_of(model), model.config.levels, model.config.channels
     with torch.no_grad():
         for p in (
             *model.analysis.parameters(),
             *model.synthesis.parameters(),
-            *(vivid.parameters() if vivid else ()),
+            *(perceptual_synthesis.parameters() if perceptual_synthesis else ()),
             model.reconstruction_offset,
         ):
             p.copy_(p.half().float())
         weights = model.context.weights().map(lambda v: v.numpy())
-    card = Card("in-memory", Path(), "0" * 64, 0, model.config, {})
-    release = Loaded(
+    card = ModelCard("in-memory", Path(), "0" * 64, 0, model.config, {})
+    model_weights = ModelWeights(
         card=card,
         analysis=arrays_of(model.analysis),
         synthesis=arrays_of(model.synthesis),
-        vivid=arrays_of(vivid or model.synthesis),
+        perceptual_synthesis=arrays_of(perceptual_synthesis or model.synthesis),
         context=weights,
         reach=model.reach.numpy(),
         logs=model.logs.numpy(),
@@ -89,7 +91,7 @@ def build_engine(
         dead_zone_scale=np.full((levels, channels), 0.3, np.float32),
         psnr_fit=np.tile(np.array([1.0, 0.0], np.float32), (levels, 1)),
     )
-    return assembled(release)
+    return assembled(model_weights)
 
 
 def dead_zone_scales(machine: Engine, latents: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -128,7 +130,7 @@ def psnr_fit(
     return np.array(fitted, np.float32)
 
 
-DECODERS = ("synthesis.", "vivid.")
+DECODERS = ("synthesis.", "perceptual_synthesis.")
 
 
 def same_but(a: CodecModel, b: CodecModel, but: tuple[str, ...]) -> bool:
@@ -143,30 +145,30 @@ def export(
     out: Path,
     name: str,
     count: int = 96,
-    vivid: Path | None = None,
+    perceptual: Path | None = None,
     context: Path | None = None,
-) -> Card:
-    """Write the release `out` from a checkpoint's averaged parameters.
+) -> ModelCard:
+    """Write the weights `out` from a checkpoint's averaged parameters.
 
     pictures: training pictures that tables and estimates are fitted to; count: crops of 384x384;
-    vivid: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
+    perceptual_synthesis: a checkpoint of stage 3 that goes on from the first, for realism 1, if the first has not both
     decoders; context: a checkpoint of stage "context" behind the same transforms, whose context network
     is taken. Raises ModelError if they do not belong together.
     """
     next_number(out)  # what is wrong with it is told before all the work
     model, progress = averaged(checkpoint)
-    second: Synthesis | None = model.vivid
-    model.vivid = None
-    more: dict[str, float] = {"vivid_crops": progress.crops} if second else {}
-    if vivid:
-        other, later = averaged(vivid)
+    second: Synthesis | None = model.perceptual_synthesis
+    model.perceptual_synthesis = None
+    more: dict[str, float] = {"perceptual_crops": progress.crops} if second else {}
+    if perceptual:
+        other, later = averaged(perceptual)
         if not same_but(model, other, DECODERS):
-            raise ModelError(f"{vivid} and {checkpoint} differ in more than their decoder")
-        second = other.vivid or other.synthesis
-        more = {"vivid_crops": later.crops, "vivid_hours": round(later.hours, 3)}
+            raise ModelError(f"{perceptual} and {checkpoint} differ in more than their decoder")
+        second = other.perceptual_synthesis or other.synthesis
+        more = {"perceptual_crops": later.crops, "perceptual_hours": round(later.hours, 3)}
     if context:
         other, later = averaged(context)
-        if not same_but(model, other, ("context.", "vivid.")):
+        if not same_but(model, other, ("context.", "perceptual_synthesis.")):
             raise ModelError(
                 f"{context} and {checkpoint} differ in more than their context network"
             )
@@ -180,23 +182,23 @@ def export(
         "hours": round(progress.hours, 3),
         "data_digest": progress.notes.get("data", ""),
     } | more
-    card = write_release(model, crops, out, name, facts, second)
-    curve = (vivid or checkpoint).parent / "training.jsonl"
+    card = write_weights(model, crops, out, name, facts, second)
+    curve = (perceptual or checkpoint).parent / "training.jsonl"
     if curve.exists():
         shutil.copy(curve, out / "training.jsonl")
     return card
 
 
-def write_release(
+def write_weights(
     model: CodecModel,
     crops: list[NDArray[np.uint8]],
     out: Path,
     name: str,
     facts: dict[str, Any],
-    vivid: Synthesis | None = None,
-) -> Card:
+    perceptual_synthesis: Synthesis | None = None,
+) -> ModelCard:
     """Fit tables and estimates of a model to crops, and write its folder."""
-    machine = build_engine(model, plain_arrays(), vivid)
+    machine = build_engine(model, plain_arrays(), perceptual_synthesis)
     latents = [machine.analyse(c) for c in crops]
     arrays = fit(
         machine.table,
@@ -205,10 +207,12 @@ def write_release(
     )
     tensors: dict[str, Tensor] = {}
     parts = {"analysis.": model.analysis, "synthesis.": model.synthesis}
-    for prefix, part in (parts | ({VIVID: vivid} if vivid else {})).items():
+    for prefix, part in (
+        parts | ({PERCEPTUAL: perceptual_synthesis} if perceptual_synthesis else {})
+    ).items():
         state = part.state_dict()
         tensors |= {prefix + k: v.half().contiguous() for k, v in state.items()}
-    tensors |= context_tensors(machine.release.context)
+    tensors |= context_tensors(machine.model_weights.context)
     tensors |= {f"tables.{k}": torch.from_numpy(v.astype(np.int32)) for k, v in arrays.items()}
     tensors |= {
         "reach": model.reach.to(torch.int8),
@@ -220,7 +224,7 @@ def write_release(
         "psnr_fit": torch.from_numpy(psnr_fit(machine, crops[:48], latents[:48])),
     }
     data = save(tensors)
-    facts = facts | {"largest_sum": max(largest_sums(machine.release.context).values())}
+    facts = facts | {"largest_sum": max(largest_sums(machine.model_weights.context).values())}
     digest = hashlib.sha256(data).hexdigest()
     number = next_number(out)
     place = out.with_name(f".{out.name}.part")
@@ -230,11 +234,11 @@ def write_release(
     (place / CARD).write_text(card_text(name, digest, number, model, facts), encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     place.rename(out)
-    return Card(name, out, digest, number, model.config, facts)
+    return ModelCard(name, out, digest, number, model.config, facts)
 
 
 def next_number(out: Path) -> int:
-    """Of a release in a folder with others. Raises ModelError if a card of theirs is broken."""
+    """Of weights in a folder with others. Raises ModelError if a card of theirs is broken."""
     others = [read_card(p.parent) for p in out.parent.glob(f"*/{CARD}") if p.parent != out]
     return 1 + max((card.number for card in others), default=0)
 

@@ -91,8 +91,8 @@ def new_context(model: CodecModel, width: int, blocks: int) -> CodecModel:
     config = replace(model.config, context_width=width, context_blocks=blocks)
     fresh = CodecModel(config, table_of(model))
     kept = {k: v for k, v in model.state_dict().items() if not k.startswith("context.")}
-    if model.vivid is not None:
-        fresh.add_vivid()
+    if model.perceptual_synthesis is not None:
+        fresh.add_perceptual_synthesis()
     fresh.load_state_dict(kept, strict=False)
     with torch.no_grad():
         fresh.context.exit_bias.copy_(laplace(fresh, (model.analysis.scale - 1) / 0.1))

@@ -27,11 +27,11 @@ from ..codec.networks.codec_model import CodecModel
 from ..codec.weights.locate import find
 from ..errors import UsageError
 from . import initialise as beginning
-from .checkpoint import Progress, averaged, from_release, load_model, load_optimisers, save
+from .checkpoint import Progress, averaged, load_model, load_optimisers, model_from_weights, save
 from .config import TrainConfig
 from .data import Crops, DeviceCrops, open_packed
 from .evaluate import report, validation_pictures
-from .lpips_loss import Perceptual
+from .lpips_loss import LpipsLoss
 from .objective import Objective, known_norms
 from .optimiser import Muon
 
@@ -40,18 +40,18 @@ FROZEN = {
     "both": (),
     "decoder": ("analysis.", "context.", "reconstruction_offset"),
     "decoding": ("analysis.", "reconstruction_offset"),
-    "context": ("analysis.", "synthesis.", "vivid.", "reconstruction_offset"),
+    "context": ("analysis.", "synthesis.", "perceptual_synthesis.", "reconstruction_offset"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
-    start: release, or another run's checkpoint, to begin with if `out` holds none; without it, a
+    start: weights, or another run's checkpoint, to begin with if `out` holds none; without it, a
     KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
     the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
-    for never. vivid_start: checkpoint whose decoder (the vivid one of two) the second one of stage "both"
-    begins with; without it: the vivid one of the release or checkpoint, or the first one. context: width
+    for never. perceptual_start: checkpoint whose decoder (the perceptual one of two) the second one of stage "both"
+    begins with; without it: the perceptual one of the weights or checkpoint, or the first one. context: width
     and blocks of a new context network, None: keep the old one."""
 
     packed: str
@@ -67,7 +67,7 @@ class Run:
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
     crops: int = 0
-    vivid_start: str | None = None
+    perceptual_start: str | None = None
     context: tuple[int, int] | None = None
     port: int = 29517
 
@@ -189,14 +189,14 @@ def _work(rank: int, run: Run, config: TrainConfig, caught: list[int]) -> None:
     seed = config.seed + 1000 * progress.steps + rank
     crops = crops_for(pictures, config.crop, seed, device)
     chance = np.random.default_rng(seed)
-    perceptual = None
-    if config.perceptual and run.backbones:
-        perceptual = Perceptual(Path(run.backbones)).to(device)
+    lpips_loss = None
+    if config.lpips and run.backbones:
+        lpips_loss = LpipsLoss(Path(run.backbones)).to(device)
     looks = rank == 0 and run.evaluate_minutes > 0
     valid = validation_pictures(Path(run.validation)) if looks else []
     norms = known_norms(progress.norms, model.config.levels).to(device)
-    members = torch.Generator(device=device).manual_seed(seed)
-    objective = Objective(model, config, norms, perceptual, members)
+    sampler = torch.Generator(device=device).manual_seed(seed)
+    objective = Objective(model, config, norms, lpips_loss, sampler)
     hours, saved, tested = progress.hours, time.time(), time.time()
     recent: list[Tensor] = []
 
@@ -236,7 +236,7 @@ def _work(rank: int, run: Run, config: TrainConfig, caught: list[int]) -> None:
             now = time.time()
             if looks and (stop or now - tested > 60 * run.evaluate_minutes):
                 spent = hours + (now - began) / 3600
-                report(out, model, average, valid, device, progress, spent, recent, perceptual)
+                report(out, model, average, valid, device, progress, spent, recent, lpips_loss)
                 recent, tested = [], time.time()
             if stop or now - saved > 60 * run.checkpoint_minutes:
                 finish()
@@ -279,10 +279,10 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
             model, progress = averaged(Path(run.start))
         elif run.start:
             card = find(run.start)
-            model = from_release(card, vivid=config.stage == "decoder")
+            model = model_from_weights(card, perceptual=config.stage == "decoder")
             if config.stage == "both":
-                model.add_vivid().load_state_dict(
-                    from_release(card, vivid=True).synthesis.state_dict()
+                model.add_perceptual_synthesis().load_state_dict(
+                    model_from_weights(card, perceptual=True).synthesis.state_dict()
                 )
             done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
             progress = Progress(**done, notes={"start": card.digest})
@@ -292,17 +292,19 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         if run.context:
             model = beginning.new_context(model, *run.context)
         if config.stage == "both":
-            second = model.vivid or model.add_vivid()
-            if run.vivid_start:
-                other, _ = averaged(Path(run.vivid_start))
-                second.load_state_dict((other.vivid or other.synthesis).state_dict())
+            second = model.perceptual_synthesis or model.add_perceptual_synthesis()
+            if run.perceptual_start:
+                other, _ = averaged(Path(run.perceptual_start))
+                second.load_state_dict((other.perceptual_synthesis or other.synthesis).state_dict())
         progress.notes["begun"] = str(progress.crops)
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
         save(checkpoint, model, average, [], progress)
     known, _, progress = load_model(checkpoint)
-    if config.stage != "context" and (config.stage == "both") != (known.vivid is not None):
+    if config.stage != "context" and (config.stage == "both") != (
+        known.perceptual_synthesis is not None
+    ):
         raise UsageError(
-            f"{checkpoint} has {'two decoders' if known.vivid else 'one decoder'}, and --stage "
+            f"{checkpoint} has {'two decoders' if known.perceptual_synthesis else 'one decoder'}, and --stage "
             f"{config.stage} is not for that",
             "begin a new run with --start",
         )

@@ -76,30 +76,32 @@ def stand_in_rate(model: CodecModel, latent: Tensor, guard: Tensor) -> Tensor:
     return (guard * latent.abs() / local).sum((1, 2, 3)) / math.log(2)
 
 
-SEAM = 8
+BLOCKING_RUN = 8
 """Pixels along an edge whose common step counts as one."""
 
 
-def seams(error: Tensor, pixels: Tensor) -> Tensor:
+def blocking_loss(error: Tensor, pixels: Tensor) -> Tensor:
     """How much the patches of a decoded picture show (B,), about 1 or less.
 
     error, pixels: float (B, 3, H, W). The error's steps over the edges of the patches, each the mean
-    of SEAM pixels along the edge, so that grain does not count; squared, and divided by the square
+    of BLOCKING_RUN pixels along the edge, so that grain does not count; squared, and divided by the square
     of what the picture itself does there, because steps are seen where it is flat.
     """
     total = torch.zeros(len(error), device=error.device)
     for e, p in ((error, pixels), (error.transpose(2, 3), pixels.transpose(2, 3))):
         jump = e[:, :, STRIDE::STRIDE] - e[:, :, STRIDE - 1 : -1 : STRIDE]
-        jump = F.avg_pool2d(jump, (1, SEAM))
-        busy = F.avg_pool2d(p.diff(dim=2).abs(), (SEAM + 1, SEAM), (1, SEAM))
-        busy = busy[:, :, STRIDE - 1 - SEAM // 2 :: STRIDE].mean(1, keepdim=True)
+        jump = F.avg_pool2d(jump, (1, BLOCKING_RUN))
+        busy = F.avg_pool2d(
+            p.diff(dim=2).abs(), (BLOCKING_RUN + 1, BLOCKING_RUN), (1, BLOCKING_RUN)
+        )
+        busy = busy[:, :, STRIDE - 1 - BLOCKING_RUN // 2 :: STRIDE].mean(1, keepdim=True)
         seen = jump.square() / (1 + busy.square())
         total = total + seen.mean((1, 2, 3)) / 2
     return total
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class QuantisedLatent:
     """What of a latent (B, C, h, w) is sent at a level (B,): its indices (B, C, h, w), as wide as `width`
     (B, C), infinite where nothing is sent. guard: 1 where a latent gets a gradient, else 0."""
 
@@ -115,20 +117,20 @@ class Sent:
         chance: torch.Generator | None = None,
         by: Synthesis | None = None,
     ) -> Tensor:
-        """Pixels of the centres of the intervals or, with `chance`, of a random member of each. by: the
-        decoder, the faithful one where nobody says."""
+        """Pixels of the centres of the intervals or, with `chance`, of a random sample of each. by: the
+        decoder, the MSE decoder where nobody says."""
         known = self.latent.detach()
         if chance is None:
             reconstruction_offset = model.reconstruction_offset[self.level][:, :, None, None]
             place = self.indices.sign() * (self.indices.abs() + reconstruction_offset)
         else:
-            place = self.member(known, chance)
+            place = self.sample(known, chance)
         finite = torch.where(torch.isinf(self.width), 0.0, self.width)[:, :, None, None]
         value = place * finite + self.guard * (self.latent - known)
         made: Tensor = (by or model.synthesis)(value, self.width, self.level)
         return made
 
-    def member(self, known: Tensor, chance: torch.Generator) -> Tensor:
+    def sample(self, known: Tensor, chance: torch.Generator) -> Tensor:
         """Places in units of the step size, drawn as `codec.quantization.sampling.sample` draws them; how near to 0 those in
         the dead zone are is taken from the latent itself, by sample and channel."""
         none = self.indices == 0
@@ -143,11 +145,11 @@ class Sent:
         return torch.where(none, inside, self.indices.sign() * (self.indices.abs() + uniform))
 
 
-def sent(model: CodecModel, latent: Tensor, level: Tensor) -> Sent:
+def quantise(model: CodecModel, latent: Tensor, level: Tensor) -> QuantisedLatent:
     """What is sent at `level` (B,), from 0."""
     known, width = latent.detach(), model.step_sizes(model.depths[level])
     guard = (known.abs() >= GUARD * width[:, :, None, None]).float()
-    return Sent(latent, level, width, cut(known, width), guard)
+    return QuantisedLatent(latent, level, width, cut(known, width), guard)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

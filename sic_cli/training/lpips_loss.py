@@ -1,7 +1,7 @@
 """LPIPS as a loss (stage 3): AlexNet features and the published heads, with gradients.
 
 The features come from a safetensors file (`benchmarks/gpu_pack.py` writes one from the backbones that
-development uses); they are never part of a release. Source: Zhang and others, "The Unreasonable
+development uses); they are never part of the weights that ship. Source: Zhang and others, "The Unreasonable
 Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
 """
 
@@ -20,7 +20,7 @@ STAGES = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 """(layer number, stride, padding) of AlexNet's convolutions."""
 
 
-class Perceptual(nn.Module):
+class LpipsLoss(nn.Module):
     """Distance of pictures in [-127.5, 127.5]: (B, 3, H, W) twice -> (B,)."""
 
     def __init__(self, file: Path) -> None:

@@ -2,7 +2,7 @@
 
 Per sample one level is drawn; `J = distortion + slope * rate`, each level divided by its own running
 mean, so that no level drowns another. LPIPS and statistics stand beside it, divided likewise. Of two
-decoders the faithful one pays for J, the vivid one for the rest.
+decoders the MSE decoder pays for J, the perceptual one for the rest.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from torch import Tensor
 from ..codec.networks.codec_model import CodecModel
 from ..codec.networks.transforms import Synthesis
 from .config import TrainConfig
-from .loss import Sent, layer_bits, mse, seams, sent, slope, stand_in_rate
-from .lpips_loss import Perceptual
+from .loss import QuantisedLatent, blocking_loss, layer_bits, mse, quantise, slope, stand_in_rate
+from .lpips_loss import LpipsLoss
 from .texture import statistics
 
 TERMS = 4
-"""Rows of the running means: distortion and rate, LPIPS, statistics, the vivid decoder's distortion."""
+"""Rows of the running means: distortion and rate, LPIPS, statistics, the perceptual decoder's distortion."""
 LEARNING = ("joint", "both")
 """Stages in which the encoder learns."""
 
 
 @dataclass(slots=True)
 class Objective:
-    """norms: running means (TERMS, K), 0 where there is none yet; members: draws places in intervals."""
+    """norms: running means (TERMS, K), 0 where there is none yet; sampler: draws places in intervals."""
 
     model: CodecModel
     config: TrainConfig
     norms: Tensor
-    perceptual: Perceptual | None
-    members: torch.Generator
+    lpips_loss: LpipsLoss | None
+    sampler: torch.Generator
 
     def __call__(self, pixels: Tensor, chance: np.random.Generator) -> Tensor:
         """The loss of a batch: float (B, 3, H, W) in [-127.5, 127.5]."""
         model, config = self.model, self.config
-        level, passes = self.drawn(len(pixels), chance)
+        level, passes = self.choose_levels(len(pixels), chance)
         level, passes = level.to(pixels.device), passes.to(pixels.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and config.stage in LEARNING):
             latent = model.analysis(pixels)
@@ -60,18 +60,18 @@ class Objective:
         """What is paid for pictures: at the drawn levels, and at the finest if `full` says so."""
         model, config = self.model, self.config
         shift = (0, 0)
-        if self.perceptual is not None:
+        if self.lpips_loss is not None:
             dy, dx = (int(v) for v in chance.integers(0, 4, 2))
             shift = (dy, dx)
-        loss = self.pictures(sent(model, latent, level), pixels, shift, config.draws)
+        loss = self.pictures(quantise(model, latent, level), pixels, shift, config.samples)
         if config.full:
             finest = torch.full_like(level, model.config.levels - 1)
             loss = loss + config.full * self.pictures(
-                sent(model, latent, finest), pixels, shift, config.draws
+                quantise(model, latent, finest), pixels, shift, config.samples
             )
         return loss
 
-    def drawn(self, count: int, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def choose_levels(self, count: int, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Levels (count,) from 0, and coding passes (count, n) that are paid for: the
         last one of each level and any other up to the highest level."""
         config, last = self.config, last_passes(self.model)
@@ -84,32 +84,36 @@ class Objective:
         passes = torch.stack([last[drawn], other], 1)
         return drawn, passes[:, :0] if config.stage == "decoder" else passes
 
-    def pictures(self, what: Sent, original: Tensor, shift: tuple[int, int], draws: int) -> Tensor:
-        """The loss of what is shown at some levels, expected over `draws` members of the intervals.
+    def pictures(
+        self, what: QuantisedLatent, original: Tensor, shift: tuple[int, int], samples: int
+    ) -> Tensor:
+        """The loss of what is shown at some levels, expected over `samples` samples of the intervals.
 
-        Of two decoders the faithful one pays for squared errors and rate; the vivid one for looks, and
+        Of two decoders the MSE decoder pays for squared errors and rate; the perceptual one for looks, and
         for squared errors beside them. All of it reaches the encoder.
         """
-        config, model, second = self.config, self.model, self.model.vivid
-        made = self.shown(what, model.synthesis, draws)
+        config, model, second = self.config, self.model, self.model.perceptual_synthesis
+        made = self.decode_samples(what, model.synthesis, samples)
         cost = expected(lambda one: self.distortion(what, one, original), made)
         if config.stage not in ("decoder", "decoding"):
             area = original.shape[2] * original.shape[3]
             rate = stand_in_rate(model, what.latent, what.guard) / area
-            cost = cost + config.price * slope(model, what.level) * rate
+            cost = cost + config.rate_weight * slope(model, what.level) * rate
         loss = self.squared(0, what.level, cost)
         if second is None:
             return loss + self.looks(what.level, made, original, shift)
         loss = loss + self.edges(made, original)
-        made = self.shown(what, second, draws)
+        made = self.decode_samples(what, second, samples)
         cost = expected(lambda one: mse(one, original), made)
         other = self.squared(3, what.level, cost) + self.looks(what.level, made, original, shift)
-        return loss + config.vivid * other
+        return loss + config.perceptual_decoder * other
 
-    def shown(self, what: Sent, decoder: Synthesis, draws: int) -> list[Tensor]:
-        """What a decoder makes of the centres of the intervals or, if `draws` > 1, of random members."""
-        members = self.members if draws > 1 else None
-        return [what.decoded(self.model, members, decoder) for _ in range(draws)]
+    def decode_samples(
+        self, what: QuantisedLatent, decoder: Synthesis, samples: int
+    ) -> list[Tensor]:
+        """What a decoder makes of the centres of the intervals or, if `samples` > 1, of random samples."""
+        sampler = self.sampler if samples > 1 else None
+        return [what.decoded(self.model, sampler, decoder) for _ in range(samples)]
 
     def squared(self, term: int, level: Tensor, cost: Tensor) -> Tensor:
         """Mean of a cost in grey levels squared, each level divided by its running mean."""
@@ -120,10 +124,10 @@ class Objective:
 
     def edges(self, made: list[Tensor], original: Tensor) -> Tensor:
         """What steps over the edges of patches cost."""
-        if not self.config.seams:
+        if not self.config.blocking:
             return torch.zeros((), device=original.device)
-        found = expected(lambda one: seams(one - original, original), made)
-        return self.config.seams * found.mean()
+        found = expected(lambda one: blocking_loss(one - original, original), made)
+        return self.config.blocking * found.mean()
 
     def looks(
         self, level: Tensor, made: list[Tensor], original: Tensor, shift: tuple[int, int]
@@ -131,16 +135,16 @@ class Objective:
         """What a decoder pays for beside squared errors."""
         config, loss = self.config, torch.zeros((), device=original.device)
         loss = loss + self.edges(made, original)
-        if self.perceptual is not None:
-            look, (dy, dx) = self.perceptual, shift
+        if self.lpips_loss is not None:
+            look, (dy, dx) = self.lpips_loss, shift
             distance = expected(lambda one: look.shifted(one, original, dy, dx), made)
-            loss = loss + config.perceptual * self.divided(1, level, distance).mean()
+            loss = loss + config.lpips * self.divided(1, level, distance).mean()
         if config.statistics:
             distance = expected(lambda one: statistics(one, original), made)
             loss = loss + config.statistics * self.divided(2, level, distance).mean()
         return loss
 
-    def distortion(self, what: Sent, made: Tensor, original: Tensor) -> Tensor:
+    def distortion(self, what: QuantisedLatent, made: Tensor, original: Tensor) -> Tensor:
         """(B,) in grey levels squared."""
         cost = mse(made, original)
         if self.config.consistency:  # a latent has the scale of an orthonormal transform of pixels

@@ -6,7 +6,7 @@ scales and in three directions: the squared logarithm of its ratio to the origin
 is then the geometric mean of the energies that the file allows, not none at all.
 
 Steps between patches must not stand in for texture: differences over the edges of patches are left
-out. What happens there is for `loss.seams` to judge, so train with both.
+out. What happens there is for `loss.blocking_loss` to judge, so train with both.
 
 Pixels alone are looked at, no network; colour from half size on. On one core forward and backward
 take about a tenth of what a step of the decoder takes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.evaluation.rows import Row
 from tests.conftest import ROOT
 
@@ -43,7 +43,7 @@ def test_both_ways_both_decoders_and_every_peer_are_there() -> None:
     assert first == "26.75 / 26.75", "equal pictures: both ways give the same"
 
 
-def test_rows_of_other_weights_are_left_out_and_titles_state_realism(tiny: Card) -> None:
+def test_rows_of_other_weights_are_left_out_and_titles_state_realism(tiny: ModelCard) -> None:
     here = replace(ROWS[0], model_id=tiny.id.hex(), realism=1.0, title="sic (tiny)")
     other = replace(ROWS[0], model_id="00" * 8, realism=1.0)
     assert [r.title for r in card.own([here, other, ROWS[-1]], tiny)] == [

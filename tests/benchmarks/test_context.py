@@ -12,8 +12,8 @@ import torch
 
 from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.networks.context import ContextNet, features
-from sic_cli.codec.weights.card import Card
-from sic_cli.training.checkpoint import from_release
+from sic_cli.codec.weights.card import ModelCard
+from sic_cli.training.checkpoint import model_from_weights
 from sic_cli.training.loss import cut, layer_bits
 from tests.conftest import ROOT
 from tests.tiny import made_picture
@@ -26,8 +26,8 @@ FACTS: dict[str, Any] = {"start": "tiny", "seconds": 0.2}
 
 
 @pytest.fixture
-def start(tiny: Card) -> CodecModel:
-    return from_release(tiny)
+def start(tiny: ModelCard) -> CodecModel:
+    return model_from_weights(tiny)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sic_cli.codec.weights.card import Card
-from sic_cli.training.checkpoint import Progress, from_release, save
+from sic_cli.codec.weights.card import ModelCard
+from sic_cli.training.checkpoint import Progress, model_from_weights, save
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import pack
 from sic_cli.training.evaluate import Curve
@@ -26,7 +26,7 @@ import pieces
 
 
 @pytest.fixture
-def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
+def plan(tmp_path: Path, tiny: ModelCard) -> pieces.Plan:
     """Four crops a run, all in one piece, two pictures in each set."""
     for name in ("holdout", "kodak", "train"):
         (tmp_path / name).mkdir()
@@ -34,7 +34,7 @@ def plan(tmp_path: Path, tiny: Card) -> pieces.Plan:
             picture = Image.fromarray(made_picture(96, 80, seed))
             picture.save(tmp_path / name / f"{seed}.png")
     pack([tmp_path / "train"], tmp_path / "packed", workers=1)
-    model = from_release(tiny)
+    model = model_from_weights(tiny)
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     save(tmp_path / "start.safetensors", model, average, [], Progress())
     sets = {name: tmp_path / name for name in ("holdout", "kodak")}
@@ -69,15 +69,15 @@ def test_the_price_of_embedding_is_found_piece_by_piece(plan: pieces.Plan) -> No
 
 def test_variants_change_what_they_name_and_get_a_row_each(plan: pieces.Plan) -> None:
     plan = replace(plan, sets={"holdout": plan.sets["holdout"]})
-    names = ["plain", "draws=2,full=0.5"]
+    names = ["plain", "samples=2,full=0.5"]
     runs = {name: pieces.config_of(BASE, name) for name in names}
-    assert runs["plain"] == BASE and (runs[names[1]].draws, runs[names[1]].full) == (2, 0.5)
+    assert runs["plain"] == BASE and (runs[names[1]].samples, runs[names[1]].full) == (2, 0.5)
     assert pieces.go_on(plan, runs, {}) == []
     rows = ablation.table(plan, names)
     assert [r["variant"] for r in rows] == names and rows[0]["psnr"] != rows[1]["psnr"]
 
 
-@pytest.mark.parametrize("text", ["dras=2", "draws=two", "draws"])
+@pytest.mark.parametrize("text", ["smples=2", "samples=two", "samples"])
 def test_a_variant_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SystemExit, match=text):
         pieces.config_of(BASE, text)

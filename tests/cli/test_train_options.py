@@ -40,8 +40,8 @@ def test_without_options_it_is_the_default(given: list[Any]) -> None:
 def test_every_number_arrives(given: list[Any]) -> None:
     words = {
         **{"batch": 2, "crop": 64, "lr": 1e-4, "ema": 0.9, "decay": 1.0, "seed": 7, "even": 0.25},
-        **{"perceptual": 3.0, "statistics": 0.5, "seams": 2.0, "favour": 1.5, "only_level": 4},
-        **{"draws": 2, "full": 0.5, "consistency": 0.1},
+        **{"lpips": 3.0, "statistics": 0.5, "blocking": 2.0, "favour": 1.5, "only_level": 4},
+        **{"samples": 2, "full": 0.5, "consistency": 0.1},
     }
     more = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
     more += ["--crops=80", "--minutes=2", "--stage=decoder", "--final", "--processes=2"]
@@ -51,16 +51,16 @@ def test_every_number_arrives(given: list[Any]) -> None:
     assert config.muon_lr == 2e-4 and config.stage == "decoder"
     assert (where.crops, where.minutes, where.final, where.processes) == (80, 2, True, 2)
     unnamed = {f.name for f in fields(TrainConfig)} - set(words)
-    assert {"stage", "muon_lr"} < unnamed and not {"seams", "draws"} & unnamed
+    assert {"stage", "muon_lr"} < unnamed and not {"blocking", "samples"} & unnamed
 
 
 @pytest.mark.parametrize(
     ("more", "code"),
     [
         (["--crop", "100"], 2),
-        (["--perceptual", "1"], 2),
-        (["--draws", "0"], 2),
-        (["--seams", "-1"], 2),
+        (["--lpips", "1"], 2),
+        (["--samples", "0"], 2),
+        (["--blocking", "-1"], 2),
         (["--minutes", "0"], 2),
         (["--validation", "nowhere"], 4),
         (["--packed", "nowhere"], 4),

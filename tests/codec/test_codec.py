@@ -30,7 +30,7 @@ from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.quantization.step_sizes import partition
 from sic_cli.codec.symbols.coding_tables import block_arrays
 from sic_cli.codec.symbols.layer_coder import Reading, Writing
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
 from sic_cli.metrics.psnr import psnr
 from sic_cli.training.code_length import information
@@ -43,7 +43,7 @@ from tests.tiny import CONFIG, made_picture
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 40), (37, 1), (7, 13), (16, 16), (17, 63), (64, 65), (90, 200)]
 )
-def test_symbols_round_trip_at_every_level_and_size(tiny: Card, size: tuple[int, int]) -> None:
+def test_symbols_round_trip_at_every_level_and_size(tiny: ModelCard, size: tuple[int, int]) -> None:
     pixels = made_picture(*size, seed=sum(size))
     parsed = parse(encode(pixels, tiny))
     machine = engine(tiny)
@@ -57,7 +57,7 @@ def test_symbols_round_trip_at_every_level_and_size(tiny: Card, size: tuple[int,
 @given(st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 50), st.floats(0, 300))
 @settings(max_examples=25, deadline=None)
 def test_any_cells_survive_the_walk(
-    tiny: Card, seed: int, height: int, width: int, scale: float
+    tiny: ModelCard, seed: int, height: int, width: int, scale: float
 ) -> None:
     machine, rng = engine(tiny), np.random.default_rng(seed)
     latent = (rng.laplace(size=(8, -(-height // 16), -(-width // 16))) * scale * 10).astype(
@@ -102,7 +102,7 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
     )
 
 
-def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: Card) -> None:
+def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: ModelCard) -> None:
     """1.5 % and 100 bytes at every level; tables fitted to photographs, so a photograph."""
     with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:
         pixels = np.array(file.convert("RGB"))[100:356, 200:520]
@@ -129,7 +129,7 @@ def test_blocks_cost_symbols_but_no_bits() -> None:
 
 
 def test_truncating_equals_encoding_at_that_level_and_a_raw_cut(
-    tiny: Card, picture: np.ndarray, coded: bytes
+    tiny: ModelCard, picture: np.ndarray, coded: bytes
 ) -> None:
     ends = parse(coded).ends
     for level in range(1, 6):
@@ -137,7 +137,7 @@ def test_truncating_equals_encoding_at_that_level_and_a_raw_cut(
         assert truncate(coded, level) == direct == coded[: ends[level - 1]]
 
 
-def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> None:
+def test_every_byte_prefix_decodes_to_its_level(tiny: ModelCard, coded: bytes) -> None:
     whole = parse(coded)
     machine = engine(tiny)
     known = {k: decode_indices(machine, whole, k)[0] for k in range(1, 6)}
@@ -159,12 +159,12 @@ def test_every_byte_prefix_decodes_to_its_level(tiny: Card, coded: bytes) -> Non
 
 
 def test_the_same_picture_gives_the_same_bytes(
-    tiny: Card, picture: np.ndarray, coded: bytes
+    tiny: ModelCard, picture: np.ndarray, coded: bytes
 ) -> None:
     assert encode(picture, tiny) == coded
 
 
-def test_quality_rises_with_the_level(tiny: Card, picture: np.ndarray, coded: bytes) -> None:
+def test_quality_rises_with_the_level(tiny: ModelCard, picture: np.ndarray, coded: bytes) -> None:
     got = [psnr(picture, decode(parse(coded), level=k).pixels) for k in range(1, 6)]
     assert all(b > a for a, b in pairwise(got)), got
 
@@ -172,7 +172,7 @@ def test_quality_rises_with_the_level(tiny: Card, picture: np.ndarray, coded: by
 @pytest.mark.parametrize("size", [(64, 96), (80, 48)])
 @pytest.mark.parametrize("kind", ["picture", "noise", "checks"])
 def test_the_expected_psnr_is_near_the_true_one(
-    tiny: Card, kind: str, size: tuple[int, int]
+    tiny: ModelCard, kind: str, size: tuple[int, int]
 ) -> None:
     """Also where nearly all of a picture lies outside of what the channels say."""
     pixels = made_picture(*size, seed=9)
@@ -188,14 +188,14 @@ def test_the_expected_psnr_is_near_the_true_one(
 
 
 def test_what_the_channels_do_not_see_is_summed_in_pieces(
-    tiny: Card, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, machine = made_picture(100, 70, 2), engine(tiny)
     whole = encoding.unseen(machine, pixels)
     monkeypatch.setattr(parallel, "SMALL", 1)
     monkeypatch.setattr(parallel, "BAND_ROWS", 1)
     assert encoding.unseen(machine, pixels) == pytest.approx(whole, rel=1e-5)
-    latent = machine.release.analysis["linear"].astype(float)[3].reshape(3, 16, 16)
+    latent = machine.model_weights.analysis["linear"].astype(float)[3].reshape(3, 16, 16)
     seen = np.round(127.5 + 400 * latent.transpose(1, 2, 0)).clip(0, 255).astype(np.uint8)
     energy = np.square(seen - 127.5).sum()
     assert encoding.unseen(machine, seen) < 0.02 * energy < 0.02 * whole
@@ -209,7 +209,7 @@ def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:
 
 
 def test_plain_coder_files_are_the_same_files(
-    tiny: Card, picture: np.ndarray, coded: bytes, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, picture: np.ndarray, coded: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sic_cli.codec.entropy
 
@@ -237,7 +237,7 @@ def test_an_unknown_model_is_refused_by_its_id(coded: bytes) -> None:
         decode(parse(write(header, [], parsed.layers)))
 
 
-def test_absurd_sizes_are_refused_before_memory_is_taken(tiny: Card) -> None:
+def test_absurd_sizes_are_refused_before_memory_is_taken(tiny: ModelCard) -> None:
     from sic_cli.codec.bitstream.fields import Header, Layer
 
     header = Header(65535, 65535, 5, tiny.id)
@@ -248,7 +248,7 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tiny: Card) -> None:
 
 
 def test_a_level_that_is_not_there_is_a_target_error(
-    tiny: Card, picture: np.ndarray, coded: bytes
+    tiny: ModelCard, picture: np.ndarray, coded: bytes
 ) -> None:
     with pytest.raises(TargetError):
         encode(picture, tiny, level=6)
@@ -256,7 +256,7 @@ def test_a_level_that_is_not_there_is_a_target_error(
         decode(parse(truncate(coded, 2)), level=3)
 
 
-def test_strips_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_give_the_whole_picture(tiny: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = made_picture(400, 60, 9)
     machine = engine(tiny)
     latent = machine.analyse(pixels)
@@ -271,7 +271,7 @@ def test_strips_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPat
     assert np.abs(strips - whole).max() <= 1 and strips.shape == whole.shape
 
 
-def test_columns_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_give_the_whole_picture(tiny: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = made_picture(60, 700, 9)
     machine = engine(tiny)
     latent = machine.analyse(pixels)
@@ -286,7 +286,7 @@ def test_columns_give_the_whole_picture(tiny: Card, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("positions", [1, 9, 30])
 def test_strips_of_the_head_give_the_whole_picture(
-    tiny: Card, positions: int, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = made_picture(210, 60, 9)
     machine = engine(tiny)
@@ -300,7 +300,7 @@ def test_strips_of_the_head_give_the_whole_picture(
 @pytest.mark.parametrize("kind", ["mean", "sample"])
 @pytest.mark.parametrize("positions", [1, 9, 30])
 def test_places_in_cells_do_not_depend_on_how_many_are_drawn_together(
-    tiny: Card, kind: str, positions: int, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, kind: str, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = engine(tiny)
     indices = machine.quantise(machine.analyse(made_picture(210, 60, 9)))
@@ -322,7 +322,7 @@ def test_a_device_that_is_not_there_is_a_resource_error() -> None:
         engines.pick_device("cuda:99")
 
 
-def test_golden_files_decode_to_their_symbols(shipped: Card, tiny: Card) -> None:
+def test_golden_files_decode_to_their_symbols(shipped: ModelCard, tiny: ModelCard) -> None:
     folder = Path(__file__).parent.parent / "golden"
     manifest = json.loads((folder / "manifest.json").read_text())
     models = {parse((folder / "good" / n).read_bytes()).header.model for n in manifest["good"]}
@@ -339,7 +339,7 @@ def test_golden_files_decode_to_their_symbols(shipped: Card, tiny: Card) -> None
 
 
 def test_files_and_pixels_do_not_depend_on_threads(
-    shipped: Card, monkeypatch: pytest.MonkeyPatch
+    shipped: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `-j` gives: workers share the cores, so they have fewer threads each."""
     with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:

@@ -15,7 +15,7 @@ from sic_cli.codec.entropy.tables import FrequencyTable
 from sic_cli.codec.inference import parallel
 from sic_cli.codec.inference.context import IncrementalContext
 from sic_cli.codec.symbols.class_runs import Symbols
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (75, 90, 3)).astype(np.uint8)
 
@@ -28,7 +28,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("level", [1, 3, 5])
 def test_the_file_is_that_of_one_step_after_another(
-    tiny: Card, level: int, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, level: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine, indices = engine(tiny), np.zeros((8, 2, 2), np.int16)
     with lookahead.layer_coder_ahead(machine, indices, level) as layer_coder:
@@ -40,7 +40,7 @@ def test_the_file_is_that_of_one_step_after_another(
     assert encode(PIXELS, tiny, level=level) == made
 
 
-def test_a_failure_leaves_the_settings(tiny: Card) -> None:
+def test_a_failure_leaves_the_settings(tiny: ModelCard) -> None:
     before = threadpoolctl.threadpool_info()
     with (
         pytest.raises(ZeroDivisionError),

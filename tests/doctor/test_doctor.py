@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.doctor import environment, selftest
 from tests.cli.test_documents import documents
 from tests.conftest import ROOT, run_main
@@ -81,15 +81,15 @@ def test_weights_that_are_damaged_or_no_weights_at_all(
     (document,) = documents(got)
     failed = [c["name"] for c in document["checks"] if c["status"] == "failed"]
     assert got.code == 1 and sorted(failed) == ["weights odd", "weights tiny"]
-    monkeypatch.setattr(environment, "releases", lambda: [])
+    monkeypatch.setattr(environment, "installed", lambda: [])
     got = run_main("doctor")
     assert got.code == 1 and b"no weights on this machine" in got.out
 
 
 def test_a_shipped_release_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its golden files would not be tried, and all would seem well."""
-    left = [card for card in environment.releases() if card.name != "sic-4"]
-    monkeypatch.setattr(environment, "releases", lambda: left)
+    left = [card for card in environment.installed() if card.name != "sic-4"]
+    monkeypatch.setattr(environment, "installed", lambda: left)
     got = run_main("doctor", "--json")
     (document,) = documents(got)
     failed = [c["name"] for c in document["checks"] if c["status"] == "failed"]
@@ -114,7 +114,7 @@ def tiny_golden(name: str) -> selftest.Golden:
     return selftest.Golden(name, data, tuple(row["digests"]), tuple(row["shape"]), row["mean"])
 
 
-def test_the_self_test_can_fail(tiny: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_self_test_can_fail(tiny: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     good = tiny_golden("tiny-grey.sic")
     layers = parse(good.data)
     cases = {

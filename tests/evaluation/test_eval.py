@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.codec.bitstream.reader import parse
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.evaluation.rows import Row
 from sic_cli.evaluation.summary import by_picture, by_setting, compared, series_of, summary
 from tests.conftest import Outcome, run_main
@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_behind_a_torn_line(photos: Path, tmp_path: Path) -
 
 
 def test_several_kinds_of_realism_are_rows_of_their_own_from_one_file(
-    photos: Path, tmp_path: Path, two_decoders: Card
+    photos: Path, tmp_path: Path, two_decoders: ModelCard
 ) -> None:
     """And weights in a folder that is named are enough, wherever it lies."""
     out = tmp_path / "out"
@@ -91,9 +91,9 @@ def test_several_kinds_of_realism_are_rows_of_their_own_from_one_file(
     *rows, last = lines(out)
     own = [r for r in rows if r["codec"] == "sic"]
     assert len(own) == 2 * 2 * 5
-    faithful, vivid = ([r for r in own if r["realism"] == k] for k in (0, 1))
-    assert [r["file_bytes"] for r in faithful] == [r["file_bytes"] for r in vivid]
-    assert all(a["psnr_db"] != b["psnr_db"] for a, b in zip(faithful, vivid, strict=True))
+    mse_decoder, perceptual = ([r for r in own if r["realism"] == k] for k in (0, 1))
+    assert [r["file_bytes"] for r in mse_decoder] == [r["file_bytes"] for r in perceptual]
+    assert all(a["psnr_db"] != b["psnr_db"] for a, b in zip(mse_decoder, perceptual, strict=True))
     titles = ["sic (two, realism 0)", "sic (two, realism 1)"]
     assert list(last["codecs"])[:2] == titles and set(last["bd_rate_percent"]) == set(titles)
     assert "realism 0" in last["codecs"][titles[0]]["about"]

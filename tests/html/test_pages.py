@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.html.chart import chart, steps
 from tests.conftest import run_main
 from tests.html import browser
@@ -137,7 +137,7 @@ def test_compare_states_what_it_measured(
 
 
 def test_compare_report_and_targets_take_the_decoder_that_was_asked_for(
-    tmp_path: Path, picture: np.ndarray, two_decoders: Card, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, picture: np.ndarray, two_decoders: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIC_MODEL_PATH", str(two_decoders.folder.parent))
     a, b, page = (str(tmp_path / name) for name in ("a.png", "a.sic", "a.html"))

@@ -18,7 +18,7 @@ from sic_cli.batch.tasks import EncodeTask
 from sic_cli.codec.bitstream.fields import MAX_PIXELS, Header, Layer
 from sic_cli.codec.bitstream.writer import write
 from sic_cli.codec.engine import Engine
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.errors import ResourceError, UsageError
 from sic_cli.pillow import SicImageFile, register
 from sic_cli.pipeline import limits
@@ -97,7 +97,7 @@ def test_limits_are_settings_like_any_other(
     assert got.code == 2 and "positive size" in got.err
 
 
-def test_nothing_is_allocated_for_what_is_refused(tiny: Card) -> None:
+def test_nothing_is_allocated_for_what_is_refused(tiny: ModelCard) -> None:
     header = Header(12_000, 12_000, tiny.config.levels, tiny.id)
     bomb = write(header, (), [Layer(1, b"", 0)])
     packed = io.BytesIO()

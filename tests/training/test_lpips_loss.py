@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sic_cli.training.lpips_loss import Perceptual
+from sic_cli.training.lpips_loss import LpipsLoss
 from tests.conftest import ROOT
 
 BACKBONES = ROOT.parent / "shared" / "data" / "backbones"
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def loss(tmp_path_factory: pytest.TempPathFactory) -> Perceptual:
+def loss(tmp_path_factory: pytest.TempPathFactory) -> LpipsLoss:
     net = torch.load(BACKBONES / "alexnet_features_imagenet.pth", weights_only=True)
     heads = torch.load(BACKBONES / "lpips_v0.1_lin_alex.pth", weights_only=True, map_location="cpu")
     tensors = dict(net) | {f"lin{i}": heads[f"lin{i}.model.1.weight"] for i in range(5)}
     path = tmp_path_factory.mktemp("lpips") / "lpips.safetensors"
     save_file({k: v.contiguous() for k, v in tensors.items()}, path)
-    return Perceptual(path)
+    return LpipsLoss(path)
 
 
 def example(name: str) -> torch.Tensor:
@@ -38,14 +38,14 @@ def example(name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("name", "published"), [("ex_p0.png", 0.722), ("ex_p1.png", 0.138)])
-def test_published_distances_come_out(loss: Perceptual, name: str, published: float) -> None:
+def test_published_distances_come_out(loss: LpipsLoss, name: str, published: float) -> None:
     with torch.no_grad():
         assert loss(example("ex_ref.png"), example(name)).item() == pytest.approx(
             published, abs=1e-3
         )
 
 
-def test_gradients_reach_the_picture(loss: Perceptual) -> None:
+def test_gradients_reach_the_picture(loss: LpipsLoss) -> None:
     picture = example("ex_p0.png").requires_grad_()
     loss(picture, example("ex_ref.png")).sum().backward()
     assert picture.grad is not None and picture.grad.abs().max() > 0

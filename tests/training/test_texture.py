@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sic_cli.training.loss import seams
+from sic_cli.training.loss import blocking_loss
 from sic_cli.training.objective import TERMS, known_norms
 from sic_cli.training.texture import statistics
 
@@ -42,9 +42,11 @@ def test_steps_between_patches_are_no_texture() -> None:
 
 def test_steps_count_where_they_are_seen() -> None:
     flat = torch.zeros(1, 3, 64, 64)
-    seen = seams(blocks(2), flat)
-    assert seen > 10 * seams(blocks(2), grain(3))
-    assert seams(blocks(2).roll(5, 3).mT.roll(5, 3).mT, flat) == 0, "only edges of patches count"
+    seen = blocking_loss(blocks(2), flat)
+    assert seen > 10 * blocking_loss(blocks(2), grain(3))
+    assert blocking_loss(blocks(2).roll(5, 3).mT.roll(5, 3).mT, flat) == 0, (
+        "only edges of patches count"
+    )
 
 
 @pytest.mark.parametrize("side", [32, 48, 256])

@@ -16,14 +16,14 @@ from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.networks.codec_model import CodecModel
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.load import decoder_at, load
 from sic_cli.errors import ModelError
 from sic_cli.training.checkpoint import (
     Progress,
-    from_release,
     load_model,
     load_optimisers,
+    model_from_weights,
     save,
     save_small,
 )
@@ -32,7 +32,7 @@ from sic_cli.training.data import Crops, DeviceCrops, open_packed, pack
 from sic_cli.training.evaluate import evaluate
 from sic_cli.training.export import build_engine, export
 from sic_cli.training.loop import Run, new_model, optimisers_for, train
-from sic_cli.training.loss import layer_bits, sent
+from sic_cli.training.loss import layer_bits, quantise
 from sic_cli.training.objective import TERMS, Objective, draw_levels, follow
 from sic_cli.training.optimiser import orthogonalise
 from tests.tiny import CONFIG, made_picture
@@ -127,7 +127,7 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
         minutes=0.02,
         evaluate_minutes=9,
     )
-    config = TrainConfig(batch=2, crop=64, warmup=2, statistics=0.5, seams=0.1)
+    config = TrainConfig(batch=2, crop=64, warmup=2, statistics=0.5, blocking=0.1)
     model = new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000)
     (packed / "run").mkdir()
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
@@ -183,9 +183,9 @@ def test_weights_that_travelled_in_half_precision_go_on(model: CodecModel, tmp_p
     one_step(again, optimisers_for(again, TrainConfig()), 1)
 
 
-def test_training_goes_on_from_a_release(tiny: Card) -> None:
-    model, release = from_release(tiny), load(tiny)
-    known = release.context
+def test_training_goes_on_from_a_release(tiny: ModelCard) -> None:
+    model, model_weights = model_from_weights(tiny), load(tiny)
+    known = model_weights.context
     with torch.no_grad():
         again = model.context.weights().map(lambda v: v.numpy())
     for name in ("entry", "entry_bias", "exit", "exit_bias"):
@@ -193,7 +193,7 @@ def test_training_goes_on_from_a_release(tiny: Card) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(known.mid, again.mid, strict=True))
     picture = made_picture(64, 80, 3)
     indices = engine(tiny).quantise(engine(tiny).analyse(picture))
-    here = build_engine(model, release.arrays)
+    here = build_engine(model, model_weights.arrays)
     assert np.array_equal(here.quantise(here.analyse(picture)), indices)
     one_step(model, optimisers_for(model, TrainConfig()), 1)
 
@@ -249,20 +249,20 @@ def checkpoint_of(model: CodecModel, folder: Path) -> Path:
 def test_a_release_of_two_decoders_mixes_them_and_keeps_the_symbols(
     model: CodecModel, tmp_path: Path
 ) -> None:
-    faithful = checkpoint_of(model, tmp_path / "faithful")
+    mse_decoder = checkpoint_of(model, tmp_path / "mse")
     with torch.no_grad():
         model.synthesis.exit.bias += 0.2
-    vivid = checkpoint_of(model, tmp_path / "vivid")
+    perceptual = checkpoint_of(model, tmp_path / "perceptual")
     pictures = [made_picture(400, 400, s) for s in range(2)]
-    card = export(faithful, pictures, tmp_path / "two", "two", 8, vivid)
-    alone = export(faithful, pictures, tmp_path / "alone", "alone", 8)
+    card = export(mse_decoder, pictures, tmp_path / "two", "two", 8, perceptual)
+    alone = export(mse_decoder, pictures, tmp_path / "alone", "alone", 8)
     picture = made_picture(40, 50, 9)
     data = encode(picture, card)
     one, two = parse(encode(picture, alone)), parse(data)
     assert [x.payload for x in one.layers] == [x.payload for x in two.layers]
-    release = load(card)
-    own, end = release.synthesis["exit.bias"], release.vivid["exit.bias"]
-    half = decoder_at(release, 0.5)["exit.bias"]
+    model_weights = load(card)
+    own, end = model_weights.synthesis["exit.bias"], model_weights.perceptual_synthesis["exit.bias"]
+    half = decoder_at(model_weights, 0.5)["exit.bias"]
     assert np.abs(end - own).max() > 0.1 and np.allclose(half, (own + end) / 2, atol=1e-3)
     machine = engine(card)
     indices = machine.quantise(machine.analyse(picture))
@@ -273,7 +273,7 @@ def test_a_release_of_two_decoders_mixes_them_and_keeps_the_symbols(
     means = [float(v.mean()) for v in seen]
     assert means[0] < means[1] < means[2]
     plain = engine(alone)
-    assert load(alone).vivid is not None and np.array_equal(
+    assert load(alone).perceptual_synthesis is not None and np.array_equal(
         plain.synthesise(plain.dequantise(indices, 5, "mean", 0), 5, 40, 50, 1.0), seen[0]
     )
 
@@ -291,17 +291,17 @@ def test_decoders_of_different_encoders_are_not_put_together(
 
 def test_members_lie_inside_their_cells(model: CodecModel) -> None:
     latent = model.analysis(pixels_of(1)).detach()
-    what = sent(model, latent, torch.tensor([1, 4]))
+    what = quantise(model, latent, torch.tensor([1, 4]))
     chance = torch.Generator().manual_seed(1)
-    place = what.member(latent, chance)
+    place = what.sample(latent, chance)
     assert torch.equal(place.sign() * place.abs().floor(), what.indices)
-    assert not torch.equal(place, what.member(latent, chance))
+    assert not torch.equal(place, what.sample(latent, chance))
     near = (latent / what.width[:, :, None, None]).abs()[what.indices == 0].mean()
     assert place.abs()[what.indices == 0].mean() == pytest.approx(near.item(), rel=0.3)
 
 
 @pytest.mark.parametrize(
-    "terms", [{"draws": 3}, {"full": 0.5}, {"consistency": 0.3}, {"statistics": 1.0}], ids=str
+    "terms", [{"samples": 3}, {"full": 0.5}, {"consistency": 0.3}, {"statistics": 1.0}], ids=str
 )
 def test_each_term_changes_the_gradient_of_the_decoder_and_is_off_by_default(
     model: CodecModel, terms: dict[str, float]
@@ -318,14 +318,14 @@ def test_each_term_changes_the_gradient_of_the_decoder_and_is_off_by_default(
     assert not torch.allclose(plain, gradient(**terms))
 
 
-TERMS_OFF = {"draws": 1, "full": 0.0, "consistency": 0.0, "statistics": 0.0}
+TERMS_OFF = {"samples": 1, "full": 0.0, "consistency": 0.0, "statistics": 0.0}
 
 
 def test_expected_losses_are_means_over_members(model: CodecModel) -> None:
     """Many members give nearly the same loss each time, two do not."""
 
-    def dead_zone_scale(draws: int) -> float:
-        objective = objective_of(model, draws=draws, bits_weight=0.0)
+    def dead_zone_scale(samples: int) -> float:
+        objective = objective_of(model, samples=samples, bits_weight=0.0)
         with torch.no_grad():
             found = [objective(pixels_of(3, 1), np.random.default_rng(3)).item() for _ in range(6)]
         return float(np.std(found))
@@ -337,7 +337,7 @@ def test_a_model_whose_pictures_encode_alike_is_consistent(model: CodecModel) ->
     """At the start both transforms are one rotation: only the indices and the rest of the KLT differ."""
     pixels = pixels_of(4)
     latent = model.analysis(pixels).detach()
-    what = sent(model, latent, torch.tensor([4, 4]))
+    what = quantise(model, latent, torch.tensor([4, 4]))
     made = what.decoded(model).detach()
     again = (model.analysis(made) - latent).square().sum((1, 2, 3)) / made[0].numel()
     lost = objective_of(model, consistency=1.0).distortion(what, made, pixels)
@@ -348,11 +348,11 @@ def test_a_model_whose_pictures_encode_alike_is_consistent(model: CodecModel) ->
 
 def test_one_level_alone_is_drawn_and_pays_for_its_own_steps(model: CodecModel) -> None:
     chance = np.random.default_rng(0)
-    level, passes = objective_of(model, only_level=2).drawn(200, chance)
+    level, passes = objective_of(model, only_level=2).choose_levels(200, chance)
     assert level.unique().tolist() == [1]
     levels = {model.pass_level[k] for k in passes.unique().tolist()}
     assert levels == {1, 2}
-    _, every = objective_of(model).drawn(200, chance)
+    _, every = objective_of(model).choose_levels(200, chance)
     assert len(every.unique()) == len(model.pass_level)
 
 

@@ -70,8 +70,10 @@ def together(
     machine: Engine, several: list[Any], coding_pass: int, channels_last: bool
 ) -> np.ndarray:
     """uint8 (B, 3, C, h, w): classes of all channels for several indices at once, from torch."""
-    weights = machine.release.context.map(torch.from_numpy)
-    reach, logs = (torch.from_numpy(a) for a in (machine.release.reach, machine.release.logs))
+    weights = machine.model_weights.context.map(torch.from_numpy)
+    reach, logs = (
+        torch.from_numpy(a) for a in (machine.model_weights.reach, machine.model_weights.logs)
+    )
     with torch_context.exact():
         now = torch.from_numpy(np.stack(several)).float()
         depth = (

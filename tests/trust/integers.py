@@ -82,7 +82,7 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
         for module in LOOKED_THROUGH:
             patch.setattr(module, "np", watch)
         patch.setattr(convolution, "_OWN", threading.local())  # memory that the watch sees
-        patch.setattr(machine.context_runner, "_news", {})
+        patch.setattr(machine.context_runner, "_updates", {})
         patch.setattr(parallel, "_CHOSEN", 1)
         for layer in parsed.layers:
             coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
@@ -160,8 +160,8 @@ def float64_carrier(run: Run) -> None:
     for name in names:
         parsed = parse(good()[name])
         machine = file_engine(parsed, "cpu")
-        release, table = machine.release, machine.table
-        wide = release.context.map(lambda array: torch.from_numpy(array).double())
+        model_weights, table = machine.model_weights, machine.table
+        wide = model_weights.context.map(lambda array: torch.from_numpy(array).double())
         indices: np.ndarray = np.zeros((1,), np.int32)
         for level in range(0, parsed.level):
             indices = (
@@ -178,7 +178,7 @@ def float64_carrier(run: Run) -> None:
     for name in ("tiny-made.sic", "sic-4-made.sic"):
         machine = file_engine(parse(good()[name]), "cpu")
         with run.case(f"{name}: largest sum of its network"):
-            largest = max(largest_sums(machine.release.context).values())
+            largest = max(largest_sums(machine.model_weights.context).values())
             assert largest < EXACT
             run.note(f"{name}: no sum can exceed {largest} of {EXACT}")
     run.note(f"{compared} classes compared")
@@ -187,10 +187,12 @@ def float64_carrier(run: Run) -> None:
 def _compare(
     machine: Engine, wide: ContextWeights[Tensor], indices: np.ndarray, coding_pass: int
 ) -> int:
-    release, table = machine.release, machine.table
+    model_weights, table = machine.model_weights, machine.table
     channels = np.flatnonzero(table.pass_depths[coding_pass + 1] > table.pass_depths[coding_pass])
     got = machine.context_runner.context_classes(indices, coding_pass, channels)
-    reach, logs = (torch.from_numpy(array).double() for array in (release.reach, release.logs))
+    reach, logs = (
+        torch.from_numpy(array).double() for array in (model_weights.reach, model_weights.logs)
+    )
     with torch_context.exact():
         now = torch.from_numpy(indices).to(torch.float64)[None]
         depth = torch.from_numpy(table.pass_depths[coding_pass]).to(torch.float64)[None]

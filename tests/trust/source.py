@@ -229,12 +229,15 @@ def nothing_else_runs(run: Run) -> None:
                 patch.setattr(sic_cli.codec.entropy, "coder_name", lambda coder=coder: coder)
                 patch.setattr(machine.context_runner, "_updates", {})
                 patch.setattr(parallel, "_CHOSEN", 1)  # the watch sees its own thread only
-                release = machine.release
+                model_weights = machine.model_weights
                 sys.setprofile(watch)
                 try:
                     parsed = parse(data)
                     ContextRunner(
-                        release.context, release.reach, release.logs, machine.table.pass_depths
+                        model_weights.context,
+                        model_weights.reach,
+                        model_weights.logs,
+                        machine.table.pass_depths,
                     )
                     decode_indices(machine, parsed, parsed.level)
                 finally:

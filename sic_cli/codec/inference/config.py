@@ -1,4 +1,4 @@
-"""The numbers that fix a model's shape. They travel in the release card, as plain TOML."""
+"""The numbers that fix a model's shape. They travel in the card of the weights, as plain TOML."""
 
 from __future__ import annotations
 

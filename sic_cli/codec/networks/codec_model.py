@@ -16,7 +16,7 @@ from .transforms import Analysis, Synthesis
 class CodecModel(nn.Module):
     """The trainable model.
 
-    vivid: the decoder of realism 1 where both are trained at once (`add_vivid`), else None.
+    perceptual_synthesis: the decoder of realism 1 where both are trained at once (`add_perceptual_synthesis`), else None.
 
     reconstruction_offset: float (K, C), where in an interval the decoder puts a value: (|index| + reconstruction_offset) * step size.
     reach: whole float (C,); logs: whole float (256,): see `context.features`.
@@ -33,7 +33,7 @@ class CodecModel(nn.Module):
         self.config = config
         self.analysis = Analysis(config)
         self.synthesis = Synthesis(config)
-        self.vivid: Synthesis | None = None
+        self.perceptual_synthesis: Synthesis | None = None
         self.context = ContextNet(config, len(table.pass_level))
         self.reconstruction_offset = nn.Parameter(
             torch.full((config.levels, config.channels), 0.46)
@@ -45,10 +45,10 @@ class CodecModel(nn.Module):
         self.register_buffer("pass_depths", torch.from_numpy(table.pass_depths).float())
         self.pass_level = table.pass_level
 
-    def add_vivid(self) -> Synthesis:
+    def add_perceptual_synthesis(self) -> Synthesis:
         """Give the model a second decoder, which begins as the first, and return it."""
-        self.vivid = copy.deepcopy(self.synthesis)
-        return self.vivid
+        self.perceptual_synthesis = copy.deepcopy(self.synthesis)
+        return self.perceptual_synthesis
 
     def step_sizes(self, depth: Tensor) -> Tensor:
         """Step sizes for depths (..., C); infinite where not sent."""

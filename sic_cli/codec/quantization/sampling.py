@@ -1,8 +1,7 @@
-"""Members of the synset: places inside the intervals, drawn from integers.
+"""Samples of the synset: places inside the intervals, drawn from integers.
 
 The draw for a latent depends on (seed, channel, row, column) alone, through a counter-based
-generator (SplitMix64's finaliser, Steele and others 2014), so that the same seed names the same
-member on every machine and for any order or tile in which it is computed.
+generator (SplitMix64's finaliser, Steele and others 2014), so that the same seed names the same sample on every machine and for any order or tile in which it is computed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def draws(shape: tuple[int, int, int], seed: int, top: int = 0) -> NDArray[np.uint32]:
+def random_words(shape: tuple[int, int, int], seed: int, top: int = 0) -> NDArray[np.uint32]:
     """uint32 (C, h, w), uniform, by (seed, channel, row, column); rows begin at `top`."""
     channel, row, column = (np.arange(n, dtype=np.uint64) for n in shape)
     row += np.uint64(top)
@@ -43,7 +42,7 @@ def sample(
     seed: int,
     top: int = 0,
 ) -> NDArray[np.float32]:
-    """float32 (C, h, w): one member of the synset. top: row at which the indices begin.
+    """float32 (C, h, w): one sample of the synset. top: row at which the indices begin.
 
     dead_zone_scale: (C,) mean magnitude of latents inside the dead zone, in units of its half width. In the dead zone a
     Laplace variable of that mean, cut at the interval's edge; in the others the place is uniform.
@@ -51,7 +50,7 @@ def sample(
     width = np.where(np.isinf(table.step_sizes(level)), 0, table.step_sizes(level)).astype(
         np.float32
     )
-    word = draws(indices.shape, seed, top)
+    word = random_words(indices.shape, seed, top)
     side = np.where(word & np.uint32(1), 1.0, -1.0)
     uniform = (word >> np.uint32(1)).astype(np.float64) / 2.0**31
     scale = np.maximum(dead_zone_scale.astype(np.float64), 1e-3)[:, None, None]

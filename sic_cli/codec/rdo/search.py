@@ -1,7 +1,7 @@
 """The search: indices are moved to where the decoders' gradients and the real tables want them.
 
-At some levels in turn the indices so far are decoded. How the squared error of the faithful decoder pulls on
-each latent, and from effort 5 on also the texture (texture.py) that the vivid one shows, says where that
+At some levels in turn the indices so far are decoded. How the squared error of the MSE decoder pulls on
+each latent, and from effort 5 on also the texture (texture.py) that the perceptual one shows, says where that
 level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Indices
 that are chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by
 bit, and one choice serves all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever
@@ -114,7 +114,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search needs of a release.
+    """What a search needs of the weights.
 
     reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
     faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
@@ -124,8 +124,8 @@ class Search:
     reconstruction_offset: Array
     widest: float
     finest: float
-    faithful: Vjp
-    vivid: Vjp
+    mse_decoder: Vjp
+    perceptual_decoder: Vjp
     incremental: Incremental
     bits: Bits
 
@@ -186,10 +186,10 @@ class Search:
         width, part = self.table.step_sizes(level), (level - 1) / max(1, self.table.levels - 1)
         now = at_depths(indices, self.table, self.table.depths[level - 1])
         value = reconstruct(now, self.table, level, self.reconstruction_offset[level - 1])
-        gradient = self.faithful(value, width, level, goal.error)
+        gradient = self.mse_decoder(value, width, level, goal.error)
         worth = TEXTURE * 4 * part * (1 - part)
         if texture and worth:
-            gradient += self.vivid(value, width, level, partial(goal.looks, worth))
+            gradient += self.perceptual_decoder(value, width, level, partial(goal.looks, worth))
         gradient *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
         value -= gradient
         return value

@@ -1,4 +1,4 @@
-"""The frequency tables of a release, one for each class of each kind of decision.
+"""The frequency tables of the weights, one for each class of each kind of decision.
 
 Near-certain decisions are coded in blocks: one flag says whether a whole block stays in the dead zone; if
 not, the place of the first latent that leaves, then the rest one by one. The tables of flag and

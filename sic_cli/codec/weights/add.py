@@ -1,4 +1,4 @@
-"""A release folder -> the user's own weights, checked before anything is kept."""
+"""A folder of weights -> the user's own weights, checked before anything is kept."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from ...errors import ModelError, OutputError
 from ...storage.files import shown
-from .card import CARD, WEIGHTS, Card, read_card
+from .card import CARD, WEIGHTS, ModelCard, read_card
 from .pinned import read_weights
 
 KEPT = (CARD, WEIGHTS, "README.md", "training.jsonl")
 
 
-def add(folder: Path, target: Path) -> tuple[Card, bool]:
-    """Copy the release in `folder` below `target`.
+def add(folder: Path, target: Path) -> tuple[ModelCard, bool]:
+    """Copy the weights in `folder` below `target`.
 
-    -> its card there, and whether it was copied: False if the same release already is there. Raises
-    ModelError if it is no whole release, OutputError if another release has its name there or
+    -> its card there, and whether it was copied: False if the same weights already are there. Raises
+    ModelError if they are not whole, OutputError if others have their name there or
     nothing can be written.
     """
     card = read_card(folder)
@@ -33,7 +33,7 @@ def add(folder: Path, target: Path) -> tuple[Card, bool]:
             there = read_card(place)
             read_weights(there)
             return there, False
-        raise OutputError(f"{place}: there is another release of this name", "remove it first")
+        raise OutputError(f"{place}: there are other weights of this name", "remove it first")
     try:
         target.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=".", suffix=".sic-part", dir=target))

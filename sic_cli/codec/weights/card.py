@@ -1,4 +1,4 @@
-"""The card of a release: name, digest, configuration and figures, in a TOML file beside the weights."""
+"""The card of weights: name, digest, configuration and figures, in a TOML file beside the weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Card:
-    """folder: where the release lies; digest: SHA-256 (hex) of its weights file; number: releases
+class ModelCard:
+    """folder: where the weights lie; digest: SHA-256 (hex) of its weights file; number: weights
     count upwards, and the highest is the default."""
 
     name: str
@@ -33,13 +33,13 @@ class Card:
         return model_id(self.digest)
 
 
-def read_card(folder: Path) -> Card:
+def read_card(folder: Path) -> ModelCard:
     """Raises ModelError if there is no valid card."""
     try:
         values = tomllib.loads((folder / CARD).read_text(encoding="utf-8"))
         if not re.fullmatch("[0-9a-f]{64}", str(values["digest"])):
             raise ValueError("the digest is not 64 hexadecimal digits")
-        return Card(
+        return ModelCard(
             name=str(values["name"]),
             folder=folder,
             digest=str(values["digest"]),

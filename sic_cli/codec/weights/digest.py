@@ -1,4 +1,4 @@
-"""The identity of a release: SHA-256 of its weights file, checked before anything is parsed."""
+"""The identity of weights: SHA-256 of its weights file, checked before anything is parsed."""
 
 from __future__ import annotations
 

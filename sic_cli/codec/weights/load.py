@@ -1,4 +1,4 @@
-"""A release's weights file -> parameters and tables in memory."""
+"""A weights file -> parameters and tables in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..quantization.step_sizes import StepSizes, step_sizes_of
 from .card import WEIGHTS, Card
 from .pinned import read_weights
 
-VIVID = "vivid."
+PERCEPTUAL = "vivid."
 """Prefix of the decoder at realism 1 in a weights file."""
 SINGLE = {
     **{name: name for name in ("reach", "logs", "psnr_fit")},
@@ -30,8 +30,8 @@ SINGLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """Everything a release holds.
+class ModelWeights:
+    """Everything that a weights file holds.
 
     analysis, synthesis, vivid: parameters of the networks by name, the decoder at realism 0 and at
     realism 1; the last two are one object if the release has one. arrays: coding tables by name; table:
@@ -39,10 +39,10 @@ class Loaded:
     psnr_fit: float32 (K, 2), see codec/encode.py.
     """
 
-    card: Card
+    card: ModelCard
     analysis: Arrays
     synthesis: Arrays
-    vivid: Arrays
+    perceptual_synthesis: Arrays
     context: ContextWeights[Array]
     reach: Array
     logs: Array
@@ -53,7 +53,7 @@ class Loaded:
     psnr_fit: Array
 
 
-def load(card: Card) -> Loaded:
+def load(card: ModelCard) -> ModelWeights:
     """Read and check. Raises ModelError if digest or contents are wrong."""
     data = read_weights(card)
     try:
@@ -67,11 +67,11 @@ def load(card: Card) -> Loaded:
 
         table = _checked(card.config, found)
         synthesis = under("synthesis.")
-        return Loaded(
+        return ModelWeights(
             card=card,
             analysis=under("analysis."),
             synthesis=synthesis,
-            vivid=under(VIVID) or synthesis,
+            perceptual_synthesis=under(PERCEPTUAL) or synthesis,
             context=ContextWeights(
                 single("context.entry"),
                 single("context.entry_bias"),
@@ -111,8 +111,8 @@ def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
         "synthesis.": synthesis_shapes(config),
         "context.": context_shapes(config, len(table.passes)),
     }
-    if any(name.startswith(VIVID) for name in found):
-        parts[VIVID] = synthesis_shapes(config)
+    if any(name.startswith(PERCEPTUAL) for name in found):
+        parts[PERCEPTUAL] = synthesis_shapes(config)
     for prefix, shapes in parts.items():
         wanted |= {prefix + name: shape for name, shape in shapes.items()}
     have = {k: v.shape for k, v in found.items() if not k.startswith(("tables.", "groups."))}
@@ -122,15 +122,18 @@ def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
     return table
 
 
-def decoder_at(release: Loaded, realism: float) -> Arrays:
-    """The decoder between its two ends: parameters mixed linearly, 0 faithful, 1 vivid.
+def decoder_at(model_weights: ModelWeights, realism: float) -> Arrays:
+    """The decoder between its two ends: parameters mixed linearly, 0 the MSE decoder, 1 the perceptual one.
 
     Two networks of which one was trained on from the other can be mixed like this (Wang and others,
     "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019).
     """
-    if realism == 0 or release.vivid is release.synthesis:
-        return release.synthesis
+    if realism == 0 or model_weights.perceptual_synthesis is model_weights.synthesis:
+        return model_weights.synthesis
     if realism == 1:
-        return release.vivid
-    ends = ((k, v.astype(np.float32), release.vivid[k]) for k, v in release.synthesis.items())
+        return model_weights.perceptual_synthesis
+    ends = (
+        (k, v.astype(np.float32), model_weights.perceptual_synthesis[k])
+        for k, v in model_weights.synthesis.items()
+    )
     return {name: own + np.float32(realism) * (end - own) for name, own, end in ends}

@@ -1,4 +1,4 @@
-"""Finding releases: in the wheel (or the source tree), where the user put them, and folders by name."""
+"""Finding weights: in the wheel (or the source tree), where the user put them, and folders by name."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 
 from ...errors import ModelError
 from ...storage.places import models_folder
-from .card import CARD, Card, read_card
+from .card import CARD, ModelCard, read_card
 
 PACKAGE = Path(__file__).resolve().parents[2]
-_NAMED: dict[bytes, Card] = {}
-"""Releases that were named in this process, perhaps by a folder of their own: what was encoded with
+_NAMED: dict[bytes, ModelCard] = {}
+"""Weights that were named in this process, perhaps by a folder of their own: what was encoded with
 them is decoded with them."""
 
 
 def folders() -> list[Path]:
-    """Places that hold releases, first come first: SIC_MODEL_PATH, the wheel, the source tree, and
-    where `sic models import` puts them. So an imported release never becomes the default."""
+    """Places that hold weights, first come first: SIC_MODEL_PATH, the wheel, the source tree, and
+    where `sic models import` puts them. So imported weights never become the default."""
     named = [Path(p) for p in os.environ.get("SIC_MODEL_PATH", "").split(os.pathsep) if p]
     return [*named, PACKAGE / "weights", PACKAGE.parent / "weights", models_folder()]
 
 
-def releases() -> list[Card]:
-    """Every release on this machine, newest first within each place; broken ones left out."""
-    found: dict[bytes, Card] = {}
+def installed() -> list[ModelCard]:
+    """The weights on this machine, newest first within each place; broken ones left out."""
+    found: dict[bytes, ModelCard] = {}
     for folder in folders():
         if not folder.is_dir():
             continue
@@ -39,15 +39,15 @@ def releases() -> list[Card]:
     return list(found.values())
 
 
-def find(name: str | None = None) -> Card:
-    """A release by name or folder; without one, the newest. Raises ModelError if there is none."""
+def find(name: str | None = None) -> ModelCard:
+    """Weights by name or folder; without one, the newest. Raises ModelError if there is none."""
     if name:
         for folder in (Path(name), *(place / name for place in folders())):
             if (folder / CARD).is_file():
                 card = read_card(folder)
                 _NAMED[card.id] = card
                 return card
-    known = releases()
+    known = installed()
     for card in known:
         if name is None or card.name == name:
             return card
@@ -57,9 +57,9 @@ def find(name: str | None = None) -> Card:
     raise ModelError(f"no weights named {name}; here are: {names}")
 
 
-def find_id(model: bytes) -> Card:
-    """The release that a file was made with. Raises ModelError naming the id."""
-    for card in (*releases(), *_NAMED.values()):
+def find_id(model: bytes) -> ModelCard:
+    """The weights that a file was made with. Raises ModelError naming the id."""
+    for card in (*installed(), *_NAMED.values()):
         if card.id == model:
             return card
     raise ModelError(

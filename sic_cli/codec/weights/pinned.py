@@ -1,7 +1,7 @@
-"""The releases that ship with sic, by name: SHA-256 of their cards and weights, kept in the code.
+"""The weights that ship with sic, by name: SHA-256 of their cards and weights, kept in the code.
 
-A card states the digest of its weights, so whoever exchanged both would not be noticed. A release with
-one of these names is taken only if both are the ones below. Releases with other names, which people
+A card states the digest of its weights, so whoever exchanged both would not be noticed. Weights with
+one of these names are taken only if both are the ones below. Weights with other names, which people
 train or import themselves, answer for themselves.
 
 To ship another one: `sic train export` prints its line for this table, and so does the test that
@@ -14,13 +14,13 @@ import hashlib
 from dataclasses import dataclass
 
 from ...errors import ModelError
-from .card import CARD, WEIGHTS, Card
+from .card import CARD, WEIGHTS, ModelCard
 from .digest import read_checked
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """SHA-256 (hex) of a release's card, its lines ended by a line feed, and of its weights."""
+    """SHA-256 (hex) of a card, its lines ended by a line feed, and of its weights."""
 
     card: str
     weights: str
@@ -34,8 +34,8 @@ PINNED = {
 }
 
 
-def pin_of(card: Card) -> Pin:
-    """What a release on disk would be pinned by. Raises ModelError if its card cannot be read."""
+def pin_of(card: ModelCard) -> Pin:
+    """What weights on disk would be pinned by. Raises ModelError if its card cannot be read."""
     try:
         text = (card.folder / CARD).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -43,14 +43,14 @@ def pin_of(card: Card) -> Pin:
     return Pin(hashlib.sha256(text.encode()).hexdigest(), card.digest)
 
 
-def line_of(card: Card) -> str:
-    """The row of `PINNED` for a release on disk."""
+def line_of(card: ModelCard) -> str:
+    """The row of `PINNED` for weights on disk."""
     pin = pin_of(card)
     return f'    "{card.name}": Pin(\n        "{pin.card}",\n        "{pin.weights}",\n    ),'
 
 
-def read_weights(card: Card) -> bytes:
-    """The weights file of a release. Raises ModelError if it is not what card and `PINNED` say."""
+def read_weights(card: ModelCard) -> bytes:
+    """The weights file of a card. Raises ModelError if it is not what card and `PINNED` say."""
     pin = PINNED.get(card.name)
     if pin is not None and pin_of(card) != pin:
         raise ModelError(

@@ -10,7 +10,7 @@ from sic_cli.codec.bitstream import fields
 from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode
 from sic_cli.codec.encode import encode
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from tests.conftest import ROOT
 from tests.reference import reader as reference
 
@@ -35,7 +35,7 @@ def test_every_declared_field_stands_in_the_text() -> None:
     assert f"{fields.MAX_PIXELS:,}".replace(",", " ") in TEXT
 
 
-def test_the_example_is_what_the_encoder_writes_and_both_readers_read(tiny: Card) -> None:
+def test_the_example_is_what_the_encoder_writes_and_both_readers_read(tiny: ModelCard) -> None:
     data = example()
     pixel = np.array([[[200, 120, 40]]], np.uint8)
     assert encode(pixel, tiny, level=2) == data

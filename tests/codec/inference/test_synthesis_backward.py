@@ -13,20 +13,20 @@ from sic_cli.codec.inference.transforms import MIDDLE, gelu
 from sic_cli.codec.networks.on_gpu import filled
 from sic_cli.codec.networks.transforms import Synthesis
 from sic_cli.codec.rdo.texture import Texture
-from sic_cli.codec.weights.card import Card
-from sic_cli.codec.weights.load import Loaded, decoder_at, load
+from sic_cli.codec.weights.card import ModelCard
+from sic_cli.codec.weights.load import ModelWeights, decoder_at, load
 from sic_cli.training.texture import statistics
 
 
 @pytest.fixture(params=["tiny", "shipped"])
-def release(request: pytest.FixtureRequest) -> Loaded:
-    card: Card = request.getfixturevalue(request.param)
+def model_weights(request: pytest.FixtureRequest) -> ModelWeights:
+    card: ModelCard = request.getfixturevalue(request.param)
     return load(card)
 
 
-def latents(release: Loaded, shape: tuple[int, int]) -> tuple[Array, Array]:
+def latents(model_weights: ModelWeights, shape: tuple[int, int]) -> tuple[Array, Array]:
     """Latents and step sizes, some not sent."""
-    rng, channels = np.random.default_rng(2), release.card.config.channels
+    rng, channels = np.random.default_rng(2), model_weights.card.config.channels
     width = rng.choice([8, 16, np.inf], channels).astype(np.float32)
     latent = rng.laplace(0, 40, (channels, *shape)).astype(np.float32)
     latent[np.isinf(width)] = 0
@@ -36,11 +36,11 @@ def latents(release: Loaded, shape: tuple[int, int]) -> tuple[Array, Array]:
 @pytest.mark.parametrize("shape", [(1, 1), (2, 7), (35, 33)])
 @pytest.mark.parametrize("realism", [0, 1])
 def test_the_decoder_backwards_is_torchs(
-    release: Loaded, shape: tuple[int, int], realism: float
+    model_weights: ModelWeights, shape: tuple[int, int], realism: float
 ) -> None:
-    latent, width = latents(release, shape)
+    latent, width = latents(model_weights, shape)
     original = np.random.default_rng(3).uniform(0, 255, (shape[0] * 16, shape[1] * 16, 3))
-    config, arrays = release.card.config, decoder_at(release, realism)
+    config, arrays = model_weights.card.config, decoder_at(model_weights, realism)
     shown: list[Array] = []
 
     def pixel_gradient(made: Array) -> Array:
@@ -65,10 +65,10 @@ def test_the_decoder_backwards_is_torchs(
     assert np.array_equal(before, latent)
 
 
-def test_a_gradient_is_the_same_for_any_number_of_threads(shipped: Card) -> None:
-    release = load(shipped)
-    latent, width = latents(release, (40, 40))
-    network = SynthesisGradient(decoder_at(release, 1), shipped.config)
+def test_a_gradient_is_the_same_for_any_number_of_threads(shipped: ModelCard) -> None:
+    model_weights = load(shipped)
+    latent, width = latents(model_weights, (40, 40))
+    network = SynthesisGradient(decoder_at(model_weights, 1), shipped.config)
     found = []
     for count in (1, 3):
         set_threads(count)

@@ -66,11 +66,11 @@ def test_details_stay_inside_their_cells(seed: int, level: int) -> None:
 
 
 def test_details_depend_on_seed_channel_and_place_alone() -> None:
-    whole = sampling.draws((6, 9, 11), 7)
-    assert np.array_equal(whole[:3, :4, :5], sampling.draws((3, 4, 5), 7))
-    assert not np.array_equal(whole, sampling.draws((6, 9, 11), 8))
-    assert sampling.draws((1, 1, 2), 7).tolist() == [[[1007064072, 1598449436]]]
-    many = sampling.draws((4, 100, 100), 3) / 2.0**32
+    whole = sampling.random_words((6, 9, 11), 7)
+    assert np.array_equal(whole[:3, :4, :5], sampling.random_words((3, 4, 5), 7))
+    assert not np.array_equal(whole, sampling.random_words((6, 9, 11), 8))
+    assert sampling.random_words((1, 1, 2), 7).tolist() == [[[1007064072, 1598449436]]]
+    many = sampling.random_words((4, 100, 100), 3) / 2.0**32
     assert (
         abs(many.mean() - 0.5) < 0.01
         and abs(np.corrcoef(many[0].ravel(), many[1].ravel())[0, 1]) < 0.03

@@ -17,7 +17,7 @@ from sic_cli.codec.encode import encode
 from sic_cli.codec.engine import engine
 from sic_cli.codec.inference.parallel import bands, set_threads
 from sic_cli.codec.rdo import search
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.errors import UsageError
 from sic_cli.pipeline.options import EFFORTS
 from tests.conftest import ROOT, Outcome
@@ -49,7 +49,7 @@ def score(data: bytes, original: np.ndarray, level: int) -> tuple[int, float]:
     return parsed.ends[level - 1], float(error)
 
 
-def test_effort_wins_at_every_part_of_the_file(shipped: Card, photo: np.ndarray) -> None:
+def test_effort_wins_at_every_part_of_the_file(shipped: ModelCard, photo: np.ndarray) -> None:
     """In squared error, at a price in bytes that a plain file would need more for."""
     plain = encode(photo, shipped)
     searched = encode(photo, shipped, effort=6)
@@ -60,7 +60,7 @@ def test_effort_wins_at_every_part_of_the_file(shipped: Card, photo: np.ndarray)
         assert np.log(error) < np.interp(np.log(size), sizes, errors)
 
 
-def test_a_cut_is_what_encoding_to_that_level_gives(tiny: Card, photo: np.ndarray) -> None:
+def test_a_cut_is_what_encoding_to_that_level_gives(tiny: ModelCard, photo: np.ndarray) -> None:
     whole = encode(photo, tiny, effort=3)
     assert whole != encode(photo, tiny)
     for level in (1, tiny.config.levels // 2):
@@ -69,7 +69,7 @@ def test_a_cut_is_what_encoding_to_that_level_gives(tiny: Card, photo: np.ndarra
 
 @pytest.mark.parametrize("effort", [2, 6])
 def test_the_same_bytes_for_any_number_of_threads(
-    tiny: Card, photo: np.ndarray, effort: int
+    tiny: ModelCard, photo: np.ndarray, effort: int
 ) -> None:
     large = np.tile(photo, (7, 4, 1))  # several tiles, and so large that they are cut into bands
     assert min(len(bands(*tile)) for tile in [(large.shape[0] // 16, large.shape[1] // 16)]) > 1
@@ -81,14 +81,14 @@ def test_the_same_bytes_for_any_number_of_threads(
     assert len(found) == 1
 
 
-def test_all_symbols_and_digests_are_right(tiny: Card, photo: np.ndarray) -> None:
+def test_all_symbols_and_digests_are_right(tiny: ModelCard, photo: np.ndarray) -> None:
     parsed = parse(encode(photo, tiny, effort=4))
     _, level, fault = decode_indices(file_engine(parsed, "cpu"), parsed, parsed.level)
     assert (level, fault) == (tiny.config.levels, None)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 5), (16, 300)])
-def test_every_size_can_be_searched(tiny: Card, shape: tuple[int, int]) -> None:
+def test_every_size_can_be_searched(tiny: ModelCard, shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
     made = decode(parse(encode(pixels, tiny, effort=2)))
     assert made.pixels.shape == pixels.shape and made.fault is None
@@ -108,7 +108,7 @@ def test_tiles_cover_every_position_once_and_see_around_themselves() -> None:
 
 
 def test_a_tile_that_sees_all_chooses_what_no_tiles_choose(
-    tiny: Card, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelCard, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine, plan = engine(tiny), search.PLANS[3]
     indices, told = machine.quantise(machine.analyse(photo)), list[float]()

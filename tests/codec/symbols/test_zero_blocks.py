@@ -12,7 +12,7 @@ from sic_cli.codec.symbols import class_runs
 from sic_cli.codec.symbols.class_runs import ABSENT, Symbols, by_class, singles
 from sic_cli.codec.symbols.coding_tables import BlockTables
 from sic_cli.codec.symbols.zero_blocks import leaving
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from tests.tiny import made_picture
 
 
@@ -114,7 +114,9 @@ def test_the_order_by_class_does_not_depend_on_pieces(
     assert [v.tolist() for v in by_class(classes)] == [order.tolist(), starts.tolist()]
 
 
-def test_the_file_does_not_depend_on_pieces(tiny: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_does_not_depend_on_pieces(
+    tiny: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pixels = made_picture(70, 90, 4)
     whole = encode(pixels, tiny)
     monkeypatch.setattr(class_runs, "PIECE", 64)

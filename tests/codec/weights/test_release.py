@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from sic_cli.codec.inference.config import ModelConfig
-from sic_cli.codec.weights.card import Card, read_card
+from sic_cli.codec.weights.card import ModelCard, read_card
 from sic_cli.codec.weights.load import load
 from sic_cli.codec.weights.locate import find, find_id
 from sic_cli.errors import ModelError
 
 
-def test_releases_are_found_by_name_folder_and_id(tiny: Card) -> None:
+def test_releases_are_found_by_name_folder_and_id(tiny: ModelCard) -> None:
     assert find("tiny").digest == find(str(tiny.folder)).digest == find_id(tiny.id).digest
     with pytest.raises(ModelError, match="nonsense"):
         find("nonsense")
@@ -23,7 +23,7 @@ def test_releases_are_found_by_name_folder_and_id(tiny: Card) -> None:
 
 
 @pytest.fixture
-def copy(tiny: Card, tmp_path: Path) -> Path:
+def copy(tiny: ModelCard, tmp_path: Path) -> Path:
     shutil.copytree(tiny.folder, tmp_path / "copy")
     return tmp_path / "copy"
 
@@ -54,12 +54,12 @@ def test_configurations_round_trip_and_refuse_what_they_do_not_know() -> None:
         ModelConfig.from_dict({"colour": 1})
 
 
-def test_the_shipped_release_is_whole_and_small(shipped: Card) -> None:
+def test_the_shipped_release_is_whole_and_small(shipped: ModelCard) -> None:
     weights = shipped.folder / "model.safetensors"
     assert weights.stat().st_size <= 40 << 20
-    release = load(shipped)
+    model_weights = load(shipped)
     assert shipped.config.levels == 16
     assert (shipped.folder / "README.md").is_file() and (
         shipped.folder / "training.jsonl"
     ).is_file()
-    assert release.depths.shape == (16, shipped.config.channels)
+    assert model_weights.depths.shape == (16, shipped.config.channels)

@@ -16,7 +16,7 @@ from sic_cli.codec.inference.transforms import analysis_shapes, synthesis_shapes
 from sic_cli.codec.networks.context import ContextNet
 from sic_cli.codec.networks.transforms import Analysis, Synthesis
 from sic_cli.codec.weights import load as loading
-from sic_cli.codec.weights.card import WEIGHTS, Card
+from sic_cli.codec.weights.card import WEIGHTS, ModelCard
 from sic_cli.errors import ModelError
 from sic_cli.training.export import context_tensors
 from tests.tiny import CONFIG
@@ -62,7 +62,9 @@ CHANGES: dict[str, Callable[[Arrays], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_other_arrays_are_refused(tiny: Card, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_arrays_are_refused(
+    tiny: ModelCard, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrays = load_file(Path(tiny.folder) / WEIGHTS)
     monkeypatch.setattr(loading, "read_weights", lambda card: save(arrays))
     assembled(loading.load(tiny))  # as they are

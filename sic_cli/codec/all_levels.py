@@ -37,6 +37,5 @@ class Ladder:
         shift = np.where(sent, depths[self.level - 1] - depths[level - 1], 0)
         indices = shifted(self._indices, shift)
         indices *= sent[:, None, None]
-        size = (header.height, header.width)
-        pixels = self._machine.picture(indices, level, "mean", 0, *size, realism)
+        pixels = self._machine.picture(indices, level, header.height, header.width, realism)
         return grey_of(pixels) if header.grey else pixels

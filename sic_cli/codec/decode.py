@@ -44,17 +44,17 @@ def decode(
     *,
     level: int | None = None,
     device: str = "cpu",
-    details: str = "mean",
-    seed: int | None = None,
+    seed: int = 0,
     realism: float = REALISM,
     progress: Progress | None = None,
 ) -> Decoded:
     """The picture at `level` (default: the highest whole one).
 
-    details: "mean" or "sample", the latter by `seed` (default: the file's). realism: 0, the smallest
-    error, to 1, the most natural look. progress: of an earlier call for the same file.
+    seed: of the noise that the decoder gets above realism 0; another seed is another picture that the same
+    file allows. realism: 0, the smallest error, to 1, the most natural look. progress: of an earlier call for
+    the same file. Level 0 is the preview, enlarged; it needs no model.
 
-    Raises CorruptError if there is no whole level, CheckError if level 1 decodes to other symbols
+    Raises CorruptError if there is no whole level, CheckError if layer 0 decodes to other symbols
     than were written, TargetError if the file is whole and does not
     reach `level`, ModelError if its model is not here.
     """
@@ -70,9 +70,7 @@ def decode(
     indices, reached, fault = decode_indices(machine, parsed, wanted, progress)
     if reached == 0:
         return Decoded(enlarged_preview(parsed), 0, fault)
-    seed = header.seed if seed is None else seed
-    size = (header.height, header.width)
-    pixels = machine.picture(indices, reached, details, seed, *size, realism)
+    pixels = machine.picture(indices, reached, header.height, header.width, realism, seed)
     if header.grey:
         pixels = grey_of(pixels)
     return Decoded(pixels, reached, fault)

@@ -38,7 +38,6 @@ def encode(
     level: int | None = None,
     device: str = "cpu",
     grey: bool = False,
-    seed: int = 0,
     chunks: tuple[Chunk, ...] = (),
     effort: int = 1,
     tell: Tell | None = None,
@@ -69,7 +68,7 @@ def encode(
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
     if PLANS[effort].sweeps:
         indices = machine.search.refine(pixels, indices, PLANS[effort], tell or silent)
-    header = Header(width, height, levels, card.id, grey, seed)
+    header = Header(width, height, levels, card.id, grey)
     with layer_coder_ahead(machine, indices, level) as layers:
         return write(header, chunks, encode_layers(machine, layers, indices, psnr[:level]))
 

@@ -47,7 +47,6 @@ HEADER_FIELDS = (
     Field("width", 0, 1, MAX_SIDE, "pixels per row"),
     Field("height", 0, 1, MAX_SIDE, "rows"),
     Field("levels", 1, 1, MAX_LEVELS, "levels that the model has (not: that the file has)"),
-    Field("seed", 0, 0, 2**32 - 1, "default seed for sampled details"),
     Field("model", MODEL_BYTES, 0, 2**64 - 1, "first 8 bytes of the SHA-256 of the weights file"),
 )
 
@@ -128,7 +127,6 @@ class Header:
     levels: int
     model: bytes
     grey: bool = False
-    seed: int = 0
     version: int = VERSION
 
 

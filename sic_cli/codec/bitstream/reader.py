@@ -126,7 +126,6 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
         levels=values["levels"],
         model=values["model"].to_bytes(MODEL_BYTES, "big"),
         grey=bool(values["flags"] & FLAG_GREY),
-        seed=values["seed"],
         version=values["version"],
     )
     return header, place + CRC_BYTES, check

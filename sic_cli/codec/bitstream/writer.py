@@ -24,7 +24,6 @@ def write_header(header: Header) -> bytes:
             put_varint(header.width),
             put_varint(header.height),
             bytes((header.levels,)),
-            put_varint(header.seed),
             header.model,
         )
     )

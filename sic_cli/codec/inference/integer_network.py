@@ -42,10 +42,10 @@ class ClassRange:
     count: int
 
 
-ZERO = ClassRange(8, 56)
+SIGNIFICANCE = ClassRange(8, 56)
 SIGN = ClassRange(16, 32)
-INNER = ClassRange(8, 32)
-RANGES = (ZERO, SIGN, INNER)
+REFINEMENT = ClassRange(8, 32)
+RANGES = (SIGNIFICANCE, SIGN, REFINEMENT)
 
 
 @dataclass(frozen=True, slots=True)

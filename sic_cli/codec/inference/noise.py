@@ -70,7 +70,7 @@ def noise(seed: int, stride: int, count: int, rows: slice, columns: slice) -> Ar
     return made
 
 
-def seen(maps: NoiseMaps, column: Strip) -> NoiseMaps:
+def columns_of(maps: NoiseMaps, column: Strip) -> NoiseMaps:
     """Some columns of maps that begin at column 0."""
     parts = (maps.stride16, maps.stride8, maps.stride4)
     some = (m[:, scaled(column.seen, s)] for m, s in zip(parts, (1, 2, 4), strict=True))

@@ -81,7 +81,7 @@ class Bits:
 
     @staticmethod
     def of(ones: dict[str, NDArray[np.int64]]) -> Bits:
-        """ones: frequencies of symbol 1 by class of `zero`, `sign` and `inner`."""
+        """ones: frequencies of symbol 1 by class of `significance`, `sign` and `refinement`."""
 
         def dearer(name: str) -> Array:
             share = np.full(256, 0.5)
@@ -90,8 +90,8 @@ class Bits:
             return ratio.astype(np.float32)
 
         half, low, high = np.float32(0.5), *map(np.float32, OUTER)
-        outer = np.minimum(np.maximum(dearer("inner"), low), high)
-        return Bits(dearer("zero") + 1, dearer("sign") * half, outer)
+        outer = np.minimum(np.maximum(dearer("refinement"), low), high)
+        return Bits(dearer("significance") + 1, dearer("sign") * half, outer)
 
 
 def chosen(
@@ -104,7 +104,7 @@ def chosen(
 ) -> Indices:
     """Indices at the last level that cost least.
 
-    wishes: float32 (J, C, h, w), sums of `count`; classes: uint8 (3, J, C, h, w): zero, sign, inner; indices: those that a
+    wishes: float32 (J, C, h, w), sums of `count`; classes: uint8 (3, J, C, h, w): significance, sign, refinement; indices: those that a
     better choice replaces.
     """
     out = indices.copy()
@@ -155,8 +155,8 @@ def _choose(
     if not len(places):
         return
     wished = wishes[:, places]
-    zero, sign, inner = classes[:, :, places]
-    leave, side, outer = bits.leave[zero], bits.side[sign], bits.outer[inner]
+    significance, sign, refinement = classes[:, :, places]
+    leave, side, outer = bits.leave[significance], bits.side[sign], bits.outer[refinement]
     numbers = _candidates(now[places], wished, here)
     best = _costs(numbers, wished, leave, side, outer, here).argmin(0)
     out[places] = numbers[best, np.arange(len(places))]

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from ..inference.config import STRIDE
 from ..inference.convolution import Array
+from ..inference.noise import NoiseMaps, noise_maps
 from ..inference.synthesis_backward import PixelGradient
 from ..inference.tiles import Strip, scaled
 from ..quantization.dead_zone import Indices, at_depths, reconstruct
 from ..quantization.passes import gather, scatter
-from ..quantization.step_sizes import NOT_SENT, StepSizes
+from ..quantization.step_sizes import MEAN_COLOURS, NOT_SENT, StepSizes
 from .choice import Bits, Depths, chosen
 from .texture import Texture
 
@@ -43,7 +44,7 @@ TILE = 64
 HALO = 4
 """Positions beyond a tile that are searched with it and then forgotten."""
 
-Vjp = Callable[[Array, Array, int, PixelGradient], Array]
+Vjp = Callable[[Array, Array, int, PixelGradient, NoiseMaps | None], Array]
 """`SynthesisGradient.vjp`."""
 Incremental = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
 """`ContextRunner.incremental`."""
@@ -117,6 +118,7 @@ class Search:
     """What a search needs of the weights.
 
     reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
+    noise: maps of the perceptual decoder;
     faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
     """
 
@@ -124,6 +126,7 @@ class Search:
     reconstruction_offset: Array
     widest: float
     finest: float
+    noise: tuple[int, int, int]
     mse_decoder: Vjp
     perceptual_decoder: Vjp
     incremental: Incremental
@@ -148,7 +151,8 @@ class Search:
             def told(share: float, before: int = index) -> None:
                 tell((before + share) / len(tiles))
 
-            found = self._tile(goal, seen, depths, plan, told)
+            noise = noise_maps(0, self.noise, down.seen, right.seen)
+            found = self._tile(goal, noise, seen, depths, plan, told)
             out[:, down.own, right.own] = found[:, down.kept, right.kept]
         tell(1.0)
         return out
@@ -164,7 +168,13 @@ class Search:
         )
 
     def _tile(
-        self, goal: Goal, indices: Indices, depths: Depths, plan: Plan, tell: Tell
+        self,
+        goal: Goal,
+        noise: NoiseMaps,
+        indices: Indices,
+        depths: Depths,
+        plan: Plan,
+        tell: Tell,
     ) -> Indices:
         """Better indices for one tile."""
         classes = self._classes(indices, depths)
@@ -172,24 +182,35 @@ class Search:
         for sweep, turns in enumerate(plan.sweeps):
             levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
             for turn, level in enumerate(levels):
-                wish = self._wish(indices, level, goal, plan, plan.texture(sweep))
+                wish = self._wish(indices, level, goal, noise, plan, plan.texture(sweep))
                 share = depths.share[_speaks_for(level, levels, self.table.levels)].sum(0)
                 for sum_, part in zip(total, share, strict=True):
                     told = np.flatnonzero(part)
                     sum_[told] += part[told, None, None] * wish[told]
                 tell((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
+            mean = indices[list(MEAN_COLOURS)]
             indices = chosen(total, sweep + 1, classes, indices, depths, self.bits)
+            indices[list(MEAN_COLOURS)] = mean  # layer 0 has other tables, which were not asked
         return indices
 
-    def _wish(self, indices: Indices, level: int, goal: Goal, plan: Plan, texture: bool) -> Array:
+    def _wish(
+        self,
+        indices: Indices,
+        level: int,
+        goal: Goal,
+        noise: NoiseMaps,
+        plan: Plan,
+        texture: bool,
+    ) -> Array:
         """Where a level would like the latents, (C, h, w): a step down the gradient."""
         width, part = self.table.step_sizes(level), (level - 1) / max(1, self.table.levels - 1)
         now = at_depths(indices, self.table, self.table.depths[level - 1])
         value = reconstruct(now, self.table, level, self.reconstruction_offset[level - 1])
-        gradient = self.mse_decoder(value, width, level, goal.error)
+        gradient = self.mse_decoder(value, width, level, goal.error, None)
         worth = TEXTURE * 4 * part * (1 - part)
         if texture and worth:
-            gradient += self.perceptual_decoder(value, width, level, partial(goal.looks, worth))
+            looks = partial(goal.looks, worth)
+            gradient += self.perceptual_decoder(value, width, level, looks, noise)
         gradient *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
         value -= gradient
         return value

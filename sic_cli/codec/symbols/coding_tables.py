@@ -30,38 +30,38 @@ class BlockTables:
 
 @dataclass(frozen=True, slots=True)
 class CodingTables:
-    """zero: by class; symbol 1: leaves the dead zone. sign: symbol 1: positive. inner: symbol 1: outer
-    half. more: symbol 1: the first cut's index is larger still."""
+    """significance: by class; symbol 1: leaves the dead zone. sign: symbol 1: positive. refinement: symbol 1:
+    outer half. escape: symbol 1: the magnitude of a channel's first index is larger still."""
 
-    zero: tuple[BlockTables, ...]
+    significance: tuple[BlockTables, ...]
     sign: tuple[FrequencyTable, ...]
-    inner: tuple[FrequencyTable, ...]
-    more: tuple[FrequencyTable, ...]
+    refinement: tuple[FrequencyTable, ...]
+    escape: tuple[FrequencyTable, ...]
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.int64]]) -> CodingTables:
-        """From what a weights file holds: `zero`, `sign`, `inner`, `more` (frequencies of symbol 1
-        by class), `block` (sizes), `flag` (frequencies of symbol 1), `first` (rows of 64)."""
-        zero = []
+        """From what a weights file holds: `significance`, `sign`, `refinement`, `escape` (frequencies of
+        symbol 1 by class), `block` (sizes), `flag` (frequencies of symbol 1), `first` (rows of 64)."""
+        significance = []
         for ones, size, flag, first in zip(
-            arrays["zero"], arrays["block"], arrays["flag"], arrays["first"], strict=True
+            arrays["significance"], arrays["block"], arrays["flag"], arrays["first"], strict=True
         ):
             if size == 1:
-                zero.append(BlockTables(1, binary(int(ones))))
+                significance.append(BlockTables(1, binary(int(ones))))
             else:
                 place = FrequencyTable(first[:size].astype(np.int64))
-                zero.append(BlockTables(int(size), binary(int(ones)), binary(int(flag)), place))
-        rest = (tuple(binary(int(v)) for v in arrays[k]) for k in ("sign", "inner", "more"))
-        return cls(tuple(zero), *rest)
+                significance.append(BlockTables(int(size), binary(int(ones)), binary(int(flag)), place))
+        rest = (tuple(binary(int(v)) for v in arrays[k]) for k in ("sign", "refinement", "escape"))
+        return cls(tuple(significance), *rest)
 
 
-def block_arrays(zero: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+def block_arrays(significance: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
     """`block`, `flag` and `first` for given frequencies of leaving; used when tables are fitted."""
-    count, longest = len(zero), max(BLOCKS)
+    count, longest = len(significance), max(BLOCKS)
     block = np.ones(count, np.int64)
     flag = np.ones(count, np.int64)
     first = np.zeros((count, longest), np.int64)
-    for index, ones in enumerate(zero):
+    for index, ones in enumerate(significance):
         leave = int(ones) / TOTAL
         size = max((b for b in BLOCKS if (1 - leave) ** b >= 0.6), default=1)
         block[index] = size

@@ -69,11 +69,11 @@ class LayerCoder:
             fresh, halved = child[~before_it], child[before_it]
             known = np.zeros(len(own), np.uint8)
             known[places[~before_it]] = 1
-        new = leaving(coder, self._tables.zero, significance, known)
+        new = leaving(coder, self._tables.significance, significance, known)
         symbols = None if fresh is None else (fresh > 0).view(np.uint8)
         positive = singles(coder, self._tables.sign, sign[new], symbols)
         symbols = None if halved is None else (halved & 1).astype(np.uint8)
-        outer = singles(coder, self._tables.inner, refinement[split], symbols)
+        outer = singles(coder, self._tables.refinement, refinement[split], symbols)
 
         half = outer.astype(own.dtype)
         own[split] = 2 * was + np.where(was > 0, half, -half)
@@ -97,7 +97,7 @@ class LayerCoder:
             if not len(still):
                 break
             symbols = None if known is None else (known[still] > size).view(np.uint8)
-            larger = singles(coder, self._tables.more, classes[still], symbols)
+            larger = singles(coder, self._tables.escape, classes[still], symbols)
             still = still[larger != 0]
             magnitude[still] += 1
         return magnitude

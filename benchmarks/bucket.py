@@ -21,7 +21,7 @@ class Counted:
     """A WSGI application, and how many requests of each kind came."""
 
     def __init__(self, inner: Any) -> None:
-        self.inner, self.seen = inner, Counter[str]()
+        self.refinement, self.seen = inner, Counter[str]()
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
         kind = environ["REQUEST_METHOD"]
@@ -33,7 +33,7 @@ class Counted:
         elif kind == "POST":
             kind = "DELETE" if "delete" in asked else "PUT"
         self.seen[kind] += 1
-        return self.inner(environ, start)
+        return self.refinement(environ, start)
 
     def since(self, before: Counter[str]) -> dict[str, int]:
         """What came since a copy of `seen` was taken."""

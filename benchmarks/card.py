@@ -106,7 +106,7 @@ def at_rates(last: dict[str, Any], metric: Metric) -> list[str]:
         if metric.key in found:
             one = found[metric.key]
             cells = [
-                f"{metric.shown(a)} / {metric.shown(b)}"
+                f"{metric.formatted(a)} / {metric.formatted(b)}"
                 + (f" ({n})" if b is not None and n != last["pictures"] else "")
                 for a, b, n in zip(one["a"], one["b"], one["b_pictures"], strict=True)
             ]

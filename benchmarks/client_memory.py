@@ -29,7 +29,7 @@ def held(count: int, address: str, most_s: float) -> None:
     """Print this process's MiB: before, after planning, at most after all is done, or many seconds."""
     from sic_cli.batch.cluster import Cluster, Needs
     from sic_cli.batch.find import Found
-    from sic_cli.batch.plan import Layout, plan
+    from sic_cli.batch.plan import OutputLayout, plan
     from sic_cli.batch.run import Runner
     from sic_cli.batch.work import Order
 
@@ -39,7 +39,7 @@ def held(count: int, address: str, most_s: float) -> None:
     names = (f"{n // 1000:04}/{n:08}.png" for n in range(count))
     urls = ((f"s3://pictures/{name}", name) for name in names)
     files = (Found(url, "s3://pictures", name, 100_000, 1, ("", url)) for url, name in urls)
-    made = plan(files, Layout("s3://coded", ".sic", existing="overwrite"))
+    made = plan(files, OutputLayout("s3://coded", ".sic", existing="overwrite"))
     planned, began = peak(), time.perf_counter()
     runner = Runner(nothing, lambda: cluster or threads, lambda: cluster.most if cluster else 8)
     flying = done = 0

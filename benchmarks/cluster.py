@@ -3,7 +3,7 @@
 python benchmarks/cluster.py [speed] [requests] [killed] [memory] [--out FILE] [--page PAGE]
 
 speed: the same crops with -j 1, --cluster local:1, -j 2 and --cluster local:2; as many as fit into
---minutes. The time to the first picture is told apart, and the rate is counted after the first tenth,
+--minutes. The time to the first picture is reported apart, and the rate is counted after the first tenth,
 when all weights are loaded.
 requests: crops go from bucket to bucket of an S3 server on loopback, which counts what it is asked for.
 killed: the same with a cluster, a worker is killed in the middle, and the bytes are compared with a run

@@ -39,7 +39,7 @@ from sic_cli.training.checkpoint import model_from_weights
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import Crops, find_pictures, open_packed, read_rgb
 from sic_cli.training.loop import learning_factor, optimisers_for
-from sic_cli.training.loss import cut, layer_bits
+from sic_cli.training.loss import dead_zone_indices, layer_bits
 from sic_cli.training.objective import Objective, draw_levels, known_norms
 
 LEVELS = (1, 4, 7, 11, 16)
@@ -251,7 +251,8 @@ class Passes:
         skips = late(passes, model.config) & torch.tensor(variant.stale)
         full, bare = context_runner(model, model.config.context_blocks), context_runner(model, 0)
         indices = (
-            cut(latent, model.step_sizes(depth)[None])[0].numpy() for depth in model.pass_depths[1:]
+            dead_zone_indices(latent, model.step_sizes(depth)[None])[0].numpy()
+            for depth in model.pass_depths[1:]
         )
         fine = tuple(
             c[full.refined_channels(coding_pass)].astype(np.int32)

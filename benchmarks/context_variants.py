@@ -21,7 +21,7 @@ from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.networks.context import ContextNet, features
 from sic_cli.codec.quantization.step_sizes import build
 from sic_cli.training.initialise import laplace
-from sic_cli.training.loss import cut
+from sic_cli.training.loss import dead_zone_indices
 
 SIDE = 16
 """Channels of the hyper-latent. Those that do not earn their bits become constant."""
@@ -129,7 +129,9 @@ class Net(ContextNet):
 
         def seen(coding_pass: Tensor) -> Tensor:
             depth = model.pass_depths[coding_pass]
-            return features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
+            return features(
+                dead_zone_indices(latent, model.step_sizes(depth)), depth, model.reach, model.logs
+            )
 
         self.before = seen
         if self.side is not None:

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from sic_cli.codec.weights.locate import find
 from sic_cli.metrics.backbones import VARIABLE, alexnet
 from sic_cli.metrics.lpips import Lpips
-from sic_cli.training.checkpoint import Progress, model_from_weights, save, save_small
+from sic_cli.training.checkpoint import TrainingProgress, model_from_weights, save, save_small
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 60 << 20
@@ -78,7 +78,7 @@ def main() -> None:
         card = find()
         model = model_from_weights(card)
         average = {n: p.detach().clone() for n, p in model.named_parameters()}
-        done = Progress(card.facts["steps"], card.facts["crops"], card.facts["hours"])
+        done = TrainingProgress(card.facts["steps"], card.facts["crops"], card.facts["hours"])
         checkpoint = out / "release.safetensors"
         save(checkpoint, model, average, [], done)
     save_small(out / "start.safetensors", checkpoint)

@@ -23,7 +23,7 @@ from sic_cli.training.checkpoint import averaged, load_model
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import find_pictures, read_rgb
 from sic_cli.training.evaluate import Curve, evaluate
-from sic_cli.training.loop import Run, seen, train
+from sic_cli.training.loop import TrainingRun, seen, train
 from sic_cli.training.lpips_loss import LpipsLoss
 
 
@@ -112,7 +112,7 @@ def go_on(plan: Plan, runs: dict[str, TrainConfig], levels: dict[str, list[int]]
         folder = plan.out / name
         agree(folder, plan, config)
         if not trained(folder, plan) and time.time() < end:
-            where = Run(
+            where = TrainingRun(
                 str(plan.packed),
                 str(folder),
                 "",

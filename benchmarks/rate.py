@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sic_cli.codec.all_levels import Ladder
+from sic_cli.codec.all_levels import AllLevels
 from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode_indices
 from sic_cli.codec.encode import encode
@@ -26,7 +26,7 @@ from sic_cli.codec.weights.locate import find
 from sic_cli.metrics.curves import RATES
 from sic_cli.metrics.psnr import psnr
 from sic_cli.picture.load import load
-from sic_cli.training.code_length import information
+from sic_cli.training.code_length import code_length
 
 HERE = Path(__file__).parent
 
@@ -63,13 +63,13 @@ def main() -> None:
         parsed = parse(encode(pixels, card))
         area = pixels.shape[0] * pixels.shape[1]
         indices, _, _ = decode_indices(engine(card), parsed, levels)
-        ideal[row] = information(engine(card), indices) / area
+        ideal[row] = code_length(engine(card), indices) / area
         rate[row] = np.array(parsed.ends) * 8 / area
         guess[row] = [layer.psnr / 4 for layer in parsed.layers]
-        ladder = Ladder(parsed)
+        all_levels = AllLevels(parsed)
         for k in range(levels):
             for realism in (0, 1):
-                out = ladder.pixels(k + 1, realism)
+                out = all_levels.pixels(k + 1, realism)
                 quality[realism, row, k] = psnr(pixels, out)
                 if distance:
                     lpips[realism, row, k] = distance(pixels, out)

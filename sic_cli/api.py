@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from .codec.bitstream.fields import MAX_PIXELS, MAX_SIDE
 from .codec.bitstream.reader import open_sic, parse
 from .codec.bitstream.truncate import level_within
-from .codec.bitstream.truncate import truncate as cut
+from .codec.bitstream.truncate import truncate as truncate_bytes
 from .errors import InputError, Notice, UsageError
 from .facts import Info, Source, info_of, parse_source, read_source
 from .pipeline.convert import decode_parsed, encode_file, encode_picture, prepare
 from .pipeline.limits import LimitsKw, limits_of
 from .pipeline.options import EFFORTS, DecodeOptions, EncodeOptions
-from .pipeline.rate_control import goals
+from .pipeline.rate_control import parse_targets
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
-    from .codec.decode import Progress
+    from .codec.decode import DecodeProgress
 
     ImageLike = Image.Image | NDArray[np.uint8] | str | os.PathLike[str] | bytes
     """A picture of Pillow's, an array (H, W), (H, W, 3) or (H, W, 4), a path, or a file's bytes."""
@@ -65,7 +65,6 @@ class EncodeKw(LimitsKw, total=False):
     orient: Literal["apply", "keep"]
     metadata: Literal["all", "icc", "none"]
     strip_gps: bool
-    seed: int
     effort: int
 
 
@@ -151,10 +150,10 @@ def decode_levels(
     source: Source, *, device: str = "auto", **options: Unpack[LimitsKw]
 ) -> Iterator[tuple[int, Image.Image]]:
     """Every whole level of a .sic file from the lowest, with its picture; raises as `decode`."""
-    from .codec.decode import Progress
+    from .codec.decode import DecodeProgress
 
     data, name = read_source(source)
-    progress = Progress()
+    progress = DecodeProgress()
     for level in range(1, open_sic(data, name).level + 1):
         yield level, _decoded(data, name, {**options, "level": level}, device, progress)
 
@@ -176,7 +175,7 @@ def truncate(
     _check_numbers(given)
     parsed, data, _ = parse_source(source)
     parsed.require_level()
-    return cut(data, level or level_within(parsed, target_size, target_bpp), parsed)
+    return truncate_bytes(data, level or level_within(parsed, target_size, target_bpp), parsed)
 
 
 class Codec:
@@ -232,7 +231,7 @@ class Codec:
 
 
 def _decoded(
-    data: bytes, name: str, wanted: Any, device: str, progress: Progress | None = None
+    data: bytes, name: str, wanted: Any, device: str, progress: DecodeProgress | None = None
 ) -> Image.Image:
     from .picture.save import layered
 
@@ -312,11 +311,11 @@ def encode_options(options: Any, model: str | Path | None, device: str) -> Encod
         given.get(name) is not None for name in ("level", "target_size", "target_bpp")
     ):
         raise UsageError("quality excludes level, target_size and target_bpp")
-    wishes = given.pop("targets", None) or {}
-    if not isinstance(wishes, Mapping):
-        raise UsageError(f"targets is {wishes!r}, not a mapping such as {{'psnr': 32}}")
-    given["targets"] = goals([f"{name}={value}" for name, value in wishes.items()])
-    if given.get("quality") is not None and wishes:
+    targets = given.pop("targets", None) or {}
+    if not isinstance(targets, Mapping):
+        raise UsageError(f"targets is {targets!r}, not a mapping such as {{'psnr': 32}}")
+    given["targets"] = parse_targets([f"{name}={value}" for name, value in targets.items()])
+    if given.get("quality") is not None and targets:
         raise UsageError("quality excludes targets")
     if unknown := sorted(set(given) - {f.name for f in fields(EncodeOptions)}):
         raise TypeError(f"encode() got an unknown option: {', '.join(unknown)}")

@@ -14,7 +14,7 @@ from .pipeline.verify import Check as Check
 from .pipeline.verify import VerifyResult as VerifyResult
 from .pipeline.verify import checks_of
 from .storage.access import read
-from .storage.files import shown
+from .storage.files import printable
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """A .sic file: its path, its bytes, or an open binary file that is read to its end."""
@@ -48,7 +48,6 @@ class Info:
     levels: tuple[LevelInfo, ...]
     levels_total: int
     metadata: tuple[tuple[str, int], ...]
-    seed: int
     file_bytes: int
     format_version: int
     fault: str | None
@@ -65,14 +64,14 @@ def read_source(source: Source, most: int = MAX_FILE) -> tuple[bytes, str]:
         return bytes(source), "data"
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        return read(f".{os.sep}-" if path == "-" else path, most).data, shown(path)
+        return read(f".{os.sep}-" if path == "-" else path, most).data, printable(path)
     name = getattr(source, "name", None)
     if not hasattr(source, "read"):
         raise InputError(f"{type(source).__name__}: neither a path, nor bytes, nor a file")
     data = source.read()
     if not isinstance(data, bytes):
         raise InputError("the file is not open in binary mode")
-    return data, shown(name) if isinstance(name, str) else "data"
+    return data, printable(name) if isinstance(name, str) else "data"
 
 
 def parse_source(source: Source) -> tuple[Parsed, bytes, str]:
@@ -115,7 +114,6 @@ def info_of(parsed: Parsed) -> Info:
         levels=levels,
         levels_total=header.levels,
         metadata=tuple((NAMES.get(c.type, c.type.decode()), len(c.data)) for c in parsed.chunks),
-        seed=header.seed,
         file_bytes=parsed.size,
         format_version=header.version,
         fault=parsed.fault,

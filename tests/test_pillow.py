@@ -98,7 +98,7 @@ def test_cut_files_raise_unless_pillow_is_told_otherwise(
     assert Image.open(path).load() is not None
 
 
-def test_damage_is_told_by_verify(path: Path, coded: bytes) -> None:
+def test_damage_is_reported_by_verify(path: Path, coded: bytes) -> None:
     Image.open(path).verify()
     path.write_bytes(coded[:-1] + bytes((coded[-1] ^ 1,)))
     with pytest.raises(OSError, match="layer 5"):

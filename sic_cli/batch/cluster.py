@@ -2,7 +2,7 @@
 
 Dask does the scheduling, and tries what a lost worker had in hand on others. What is added here: every
 worker has this sic and the weights, one that joins later and has not gets no files, an address that does
-not answer is told in a sentence, and a cluster that goes away in the middle ends the run instead of
+not answer is reported in a sentence, and a cluster that goes away in the middle ends the run instead of
 failing every file.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from .._version import __version__
 from ..errors import ModelError, Notice, ResourceError, SicError, UsageError
-from ..storage.files import shown
+from ..storage.files import printable
 from . import gate
 from .jobs import workers_of
 
@@ -159,7 +159,7 @@ class Cluster(Executor):
         except Exception as error:  # whatever Dask raises
             reason = " ".join(str(error).split())[:200] or f"not in {CONNECT_SECONDS} seconds"
             raise ResourceError(
-                f"--cluster {shown(self.address)}: does not answer ({reason})",
+                f"--cluster {printable(self.address)}: does not answer ({reason})",
                 "is the scheduler running at this port, and may this machine reach it?",
             ) from None
 
@@ -173,8 +173,8 @@ class Cluster(Executor):
         end = time.monotonic() + FIRST_SECONDS
         while not self._workers() and time.monotonic() < end:
             time.sleep(0.2)
-        told: dict[str, dict[str, Any]] = self.client.run(gate.facts, on_error="return")
-        for worker, facts in sorted(told.items()):
+        answers: dict[str, dict[str, Any]] = self.client.run(gate.facts, on_error="return")
+        for worker, facts in sorted(answers.items()):
             if isinstance(facts, OSError):  # gone while it was asked; like one that joins later
                 continue
             if isinstance(facts, BaseException):
@@ -184,7 +184,7 @@ class Cluster(Executor):
         workers = self._workers().values()
         if self.needs.gpu and workers and not any("GPU" in w["resources"] for w in workers):
             raise ResourceError(
-                f"--cluster {shown(self.address)}: no worker offers the resource GPU",
+                f"--cluster {printable(self.address)}: no worker offers the resource GPU",
                 'start the workers that have one with --resources "GPU=1", or use --device cpu',
             )
 
@@ -197,7 +197,7 @@ class Cluster(Executor):
 
     def _no_workers(self) -> ResourceError:
         return ResourceError(
-            f"--cluster {shown(self.address)}: there are no workers",
+            f"--cluster {printable(self.address)}: there are no workers",
             "start some; the same command with --resume goes on",
         )
 
@@ -264,7 +264,7 @@ class Cluster(Executor):
 
     def _gone(self) -> ResourceError:
         return ResourceError(
-            f"--cluster {shown(self.address)}: the scheduler is gone",
+            f"--cluster {printable(self.address)}: the scheduler is gone",
             "the same command with --resume goes on",
         )
 

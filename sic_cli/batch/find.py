@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ..errors import Notice, SicError, UsageError
 from ..storage import access
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.urls import is_url, join, suffix, tidy
 
 MOST_NAMES = 1 << 30
@@ -55,7 +55,7 @@ class Found:
     fault: str | None = None
 
 
-Tell = Callable[[Notice], None]
+Notify = Callable[[Notice], None]
 
 
 def names_from(file: str, null: bool) -> list[str]:
@@ -64,7 +64,7 @@ def names_from(file: str, null: bool) -> list[str]:
     return [os.fsdecode(name) for name in data.split(b"\0" if null else b"\n") if name]
 
 
-def find(inputs: Sequence[str], rules: Rules, tell: Tell) -> Iterator[Found]:
+def find(inputs: Sequence[str], rules: Rules, notify: Notify) -> Iterator[Found]:
     """Every file to work on, in the order of the inputs, in folders by name.
 
     Raises UsageError for a folder without `recursive`, a rule that cannot be read, and an output
@@ -83,17 +83,17 @@ def find(inputs: Sequence[str], rules: Rules, tell: Tell) -> Iterator[Found]:
         if not stat.S_ISDIR(state.st_mode):
             yield _file(name, None, "")
         elif not rules.recursive:
-            raise UsageError(f"{shown(name)}: is a folder", "use -r to take what is in it")
+            raise UsageError(f"{printable(name)}: is a folder", "use -r to take what is in it")
         else:
             _check_avoided(name, rules)
-            yield from _walk(name, state, rules, chosen, tell)
+            yield from _walk(name, state, rules, chosen, notify)
     if chosen.other:
         kinds = sorted(chosen.other, key=lambda kind: (-chosen.other[kind], kind))
-        listed = ", ".join(shown(kind) or "no suffix" for kind in kinds[:5])
+        listed = ", ".join(printable(kind) or "no suffix" for kind in kinds[:5])
         more = ", ..." if len(kinds) > 5 else ""
         count = sum(chosen.other.values())
         text = f"{count} other file{'s' if count > 1 else ''} left out ({listed}{more})"
-        tell(Notice(text, "W-left-out"))
+        notify(Notice(text, "W-left-out"))
 
 
 def _check_avoided(root: str, rules: Rules) -> None:
@@ -106,7 +106,7 @@ def _check_avoided(root: str, rules: Rules) -> None:
 
 def _inside(output: str, tree: str) -> UsageError:
     return UsageError(
-        f"{shown(output)}: the output folder lies in {shown(tree)}, which is being read",
+        f"{printable(output)}: the output folder lies in {printable(tree)}, which is being read",
         "name an output folder outside of it, or leave out -o and use --name",
     )
 
@@ -125,7 +125,7 @@ def _remote(url: str, rules: Rules, chosen: Chosen) -> Iterator[Found]:
             yield Found(url, None, "", known.size, known.mtime_ns, access.place(url))
             return
         if not rules.recursive:
-            raise UsageError(f"{shown(url)}: is a folder", "use -r to take what is in it")
+            raise UsageError(f"{printable(url)}: is a folder", "use -r to take what is in it")
         if rules.avoid is not None and is_url(rules.avoid):
             tree = tidy(url)
             if (tidy(rules.avoid) + "/").startswith(tree + "/"):
@@ -136,7 +136,7 @@ def _remote(url: str, rules: Rules, chosen: Chosen) -> Iterator[Found]:
     except UsageError:
         raise
     except SicError as error:
-        yield Found(url, fault=str(error).removeprefix(f"{shown(url)}: "))
+        yield Found(url, fault=str(error).removeprefix(f"{printable(url)}: "))
         return
     for inner in sorted(listed, key=lambda inner: os.fsencode(inner).split(b"/")):
         known, path = listed.pop(inner), join(url, inner)
@@ -155,7 +155,7 @@ def _counts(inner: str, rules: Rules, chosen: Chosen) -> bool:
 
 
 def _walk(
-    root: str, state: os.stat_result, rules: Rules, chosen: Chosen, tell: Tell
+    root: str, state: os.stat_result, rules: Rules, chosen: Chosen, notify: Notify
 ) -> Iterator[Found]:
     avoided = _place(rules.avoid) if rules.avoid is not None else None
     trail = [(state.st_dev, state.st_ino)]
@@ -184,7 +184,9 @@ def _walk(
             continue
         place = _place(path)
         if place is not None and place in trail:
-            tell(Notice(f"{shown(path)}: leads back into itself, not entered again", "W-loop"))
+            notify(
+                Notice(f"{printable(path)}: leads back into itself, not entered again", "W-loop")
+            )
         elif place is not None and place == avoided:
             raise _inside(rules.avoid or "", root)
         elif (fault := _readable(path)) is not None:

@@ -27,20 +27,20 @@ def _made() -> tuple[
         import importlib
         import platform
 
-        told: Facts = {"sic": None, "python": platform.python_version(), "weights": {}}
+        own: Facts = {"sic": None, "python": platform.python_version(), "weights": {}}
         try:
-            told["sic"] = str(importlib.import_module("sic_cli").__version__)
+            own["sic"] = str(importlib.import_module("sic_cli").__version__)
             here = importlib.import_module("sic_cli.codec.weights.locate").installed()
-            told["weights"] = {card.id.hex(): card.name for card in here}
+            own["weights"] = {card.id.hex(): card.name for card in here}
         except Exception:  # no sic, a broken one, or one of another shape
             pass
-        return told
+        return own
 
-    def fits(told: Facts, wanted: Wanted) -> bool:
+    def fits(own: Facts, wanted: Wanted) -> bool:
         """Whether a worker would do what the client does."""
         sic, python, model_id = wanted
-        same = told["python"].split(".")[:2] == python.split(".")[:2]
-        return same and told["sic"] == sic and (not model_id or model_id in told["weights"])
+        same = own["python"].split(".")[:2] == python.split(".")[:2]
+        return same and own["sic"] == sic and (not model_id or model_id in own["weights"])
 
     def enter(wanted: Wanted, packed: bytes) -> Any:
         """The value of a packed call; of a worker that is not as wanted: that, and what it says."""
@@ -50,10 +50,10 @@ def _made() -> tuple[
         dask = importlib.import_module("distributed")
         worker = dask.get_worker()
         if wanted not in getattr(worker, "sic_passed", ()):
-            told = facts()
-            if not fits(told, wanted):
+            own = facts()
+            if not fits(own, wanted):
                 time.sleep(SECONDS)
-                return (REFUSED, worker.address, told)
+                return (REFUSED, worker.address, own)
             worker.sic_passed = {*getattr(worker, "sic_passed", ()), wanted}
         function, args, kwargs = dask.protocol.deserialize_bytes(packed)
         return function(*args, **kwargs)

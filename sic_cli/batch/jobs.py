@@ -6,7 +6,7 @@ import os
 import re
 
 from ..errors import UsageError
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.memory import machine_memory
 
 BYTES_A_JOB = 640 << 20
@@ -45,5 +45,5 @@ def workers_of(address: str) -> int | None:
     elif ADDRESS.fullmatch(address):
         return None
     raise UsageError(
-        f"--cluster {shown(address)}: is no address", "tcp://host:8786, local, or local:N"
+        f"--cluster {printable(address)}: is no address", "tcp://host:8786, local, or local:N"
     )

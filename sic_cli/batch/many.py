@@ -17,7 +17,7 @@ from ..picture import kinds
 from ..pipeline.options import EncodeOptions
 from ..storage.urls import join
 from .find import Rules, find
-from .plan import Layout, Plan, plan
+from .plan import BatchPlan, OutputLayout, plan
 from .report import JOURNAL, key_of, open_report, remembered
 from .run import Here, Runner
 from .tasks import EncodeTask
@@ -57,7 +57,7 @@ def encode_many(
     rules = Rules(SUFFIXES, recursive, avoid=folder)
     names = [os.fspath(path) for path in paths]
     roots = sum(os.path.isdir(name) or name.endswith("/") for name in names)
-    layout = Layout(folder, ".sic", naming, str(chosen.level or "max"), existing, roots)
+    layout = OutputLayout(folder, ".sic", naming, str(chosen.level or "max"), existing, roots)
     made = plan(find(names, rules, notice or _unheard), layout)
     _check(made)
     memory = os.fspath(report) if report is not None else join(folder, JOURNAL)
@@ -73,7 +73,7 @@ def _unheard(_: Notice) -> None:
     """Notices are for those who ask for them."""
 
 
-def _check(made: Plan) -> None:
+def _check(made: BatchPlan) -> None:
     if made.collisions:
         raise UsageError(f"outputs collide: {made.collisions[0]}", 'use naming="append"')
     if made.existing:

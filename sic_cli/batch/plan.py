@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError
 from ..storage import access
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.urls import is_url, join, split, tidy
 from .find import Found
 
@@ -34,7 +34,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class OutputLayout:
     """Where outputs go.
 
     folder: the output folder, or None for beside the sources. naming: "replace" or "append" (the
@@ -51,7 +51,7 @@ class Layout:
 
 
 @dataclass(slots=True)
-class Plan:
+class BatchPlan:
     """jobs, and what stands in their way: sentences on outputs that collide and that exist."""
 
     jobs: list[Job] = field(default_factory=list)
@@ -64,11 +64,11 @@ class Plan:
         return {os.path.dirname(output) or "." for output in outputs}
 
 
-def plan(found: Iterable[Found], layout: Layout) -> Plan:
+def plan(found: Iterable[Found], layout: OutputLayout) -> BatchPlan:
     """Jobs in the order of `found`; nothing is written. Raises UsageError for a naming that does not
     work at all."""
     check_naming(layout.naming)
-    made, sources, there = Plan(), dict[access.Place, str](), _Standing()
+    made, sources, there = BatchPlan(), dict[access.Place, str](), _Standing()
     for index, file in enumerate(found, 1):
         if file.fault is not None:
             made.jobs.append(Job(index, file.source, None, fault=file.fault))
@@ -81,10 +81,10 @@ def plan(found: Iterable[Found], layout: Layout) -> Plan:
     return made
 
 
-def in_place(found: Iterable[Found]) -> Plan:
+def in_place(found: Iterable[Found]) -> BatchPlan:
     """Jobs that replace each file by what is made of it. A file that comes twice is worked on once; a link
     that was named leads to its file, one that a folder holds is left as it is."""
-    made, seen = Plan(), set[str]()
+    made, seen = BatchPlan(), set[str]()
     for index, file in enumerate(found, 1):
         inside = file.root is not None and os.path.islink(file.source)
         target = os.path.realpath(file.source)
@@ -110,9 +110,9 @@ def check_naming(naming: str) -> None:
         naming.format(**_values("a", "", "1", 1))
     except (ValueError, IndexError, KeyError, AttributeError) as error:
         fields = ", ".join(f"{{{name}}}" for name in FIELDS)
-        raise UsageError(f"--name {shown(naming)}: {error}", f"fields are {fields}") from None
+        raise UsageError(f"--name {printable(naming)}: {error}", f"fields are {fields}") from None
     if not used:
-        raise UsageError(f"--name {shown(naming)}: would give every file the same name")
+        raise UsageError(f"--name {printable(naming)}: would give every file the same name")
 
 
 def _values(name: str, parent: str, level: str, index: int) -> dict[str, str | int]:
@@ -127,7 +127,7 @@ def _values(name: str, parent: str, level: str, index: int) -> dict[str, str | i
     }
 
 
-def output_of(file: Found, layout: Layout, index: int) -> str:
+def output_of(file: Found, layout: OutputLayout, index: int) -> str:
     """The path that a file's output gets. Raises UsageError for a name that leads elsewhere."""
     folder, name = split(file.source)
     if layout.folder is not None:
@@ -145,7 +145,7 @@ def output_of(file: Found, layout: Layout, index: int) -> str:
         made = layout.naming.format(**_values(name, parent, layout.level, index))
         parts = made.split("/")
         if made.startswith("/") or not all(parts) or {".", ".."} & set(parts) or "\0" in made:
-            raise UsageError(f"--name gives {shown(file.source)} the name {shown(made)!r}")
+            raise UsageError(f"--name gives {printable(file.source)} the name {printable(made)!r}")
     return join(folder, made)
 
 
@@ -178,7 +178,7 @@ class _Standing:
         return name in self.listed[folder], self.listed[folder].get(name, 0)
 
 
-def _beside_existing(job: Job, existing: str, told: list[str], there: _Standing) -> Job:
+def _beside_existing(job: Job, existing: str, problems: list[str], there: _Standing) -> Job:
     """The job, knowing what is to be done about an output that is there already."""
     assert job.output is not None
     if is_url(job.output) and existing in ("overwrite", "resume"):
@@ -187,10 +187,10 @@ def _beside_existing(job: Job, existing: str, told: list[str], there: _Standing)
     if not stands:
         return _with(job, replace=existing in ("overwrite", "resume", "newer"))
     if changed is None:
-        told.append(f"{shown(job.output)}: is there and is not a file")
+        problems.append(f"{printable(job.output)}: is there and is not a file")
         return job
     if existing == "fail":
-        told.append(f"{shown(job.output)}: exists")
+        problems.append(f"{printable(job.output)}: exists")
         return job
     if existing == "skip" or (existing == "newer" and _time(job) <= changed):
         return _with(job, skip=True)
@@ -205,7 +205,7 @@ def _with(job: Job, *, skip: bool = False, replace: bool = False) -> Job:
     return Job(job.index, job.source, job.output, job.size, job.mtime_ns, job.fault, skip, replace)
 
 
-def _find_collisions(made: Plan, sources: dict[access.Place, str]) -> None:
+def _find_collisions(made: BatchPlan, sources: dict[access.Place, str]) -> None:
     """Two outputs of one name, an output that is a source, a file where a folder must be."""
     keys = _Keys()
     taken: dict[str, str] = {}
@@ -224,18 +224,18 @@ def _find_collisions(made: Plan, sources: dict[access.Place, str]) -> None:
             made.collisions.append(_pair(first, job.source, job.output))
         same = sources.get(_place(job.output))
         if same is not None:
-            made.collisions.append(f"{shown(job.output)}: is the input {shown(same)}")
+            made.collisions.append(f"{printable(job.output)}: is the input {printable(same)}")
     for folder in {os.path.dirname(key) for key in taken}:
         while folder and os.path.dirname(folder) != folder:
             if folder in taken:
                 made.collisions.append(
-                    f"{shown(folder)}: would be the output of {shown(taken[folder])} and a folder"
+                    f"{printable(folder)}: would be the output of {printable(taken[folder])} and a folder"
                 )
             folder = os.path.dirname(folder)
 
 
 def _pair(first: str, second: str, output: str) -> str:
-    return f"{shown(first)} and {shown(second)}: both would be {shown(output)}"
+    return f"{printable(first)} and {printable(second)}: both would be {printable(output)}"
 
 
 def _place(path: str) -> access.Place:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 from ..errors import OutputError, SicError
 from ..schemas.documents import head, line, readable
 from ..storage import access
-from ..storage.files import output_error, shown
+from ..storage.files import output_error, printable
 from ..storage.urls import is_url
 
 JOURNAL = ".sic-resume.jsonl"
@@ -60,7 +60,7 @@ class Report:
     ) -> None:
         try:
             self.file.close()
-        except OSError as error:  # what a full disk did not take was told by `add`
+        except OSError as error:  # what a full disk did not take was reported by `add`
             if _ is None:
                 raise output_error(self.path, error) from None
 
@@ -137,7 +137,7 @@ def _rows(path: str) -> Iterator[bytes]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise OutputError(f"{shown(path)}: {error.strerror}") from None
+        raise OutputError(f"{printable(path)}: {error.strerror}") from None
 
 
 def _parsed(row: bytes) -> tuple[str, Known] | None:
@@ -227,7 +227,7 @@ class Summary:
         if self.failed:
             yield "failed:"
             for name, code in self.first:
-                yield f"  {shown(name)} (code {code})"
+                yield f"  {printable(name)} (code {code})"
             if self.failed > len(self.first):
                 yield f"  and {self.failed - len(self.first)} more"
 

@@ -22,7 +22,7 @@ from concurrent.futures import (
 from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from ..errors import ResourceError
-from ..storage.files import shown
+from ..storage.files import printable
 from .work import Order, Record
 
 P = ParamSpec("P")
@@ -206,6 +206,6 @@ def _gave_up(outcome: Record | BaseException) -> bool:
 
 def _died(order: Order) -> ResourceError:
     return ResourceError(
-        f"{shown(order.job.source)}: the process that worked on it died (killed, or out of memory)",
+        f"{printable(order.job.source)}: the process that worked on it died (killed, or out of memory)",
         "try it alone with --jobs 1",
     )

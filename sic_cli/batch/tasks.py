@@ -18,12 +18,12 @@ from ..pipeline.limits import DEFAULT, Limits
 from ..pipeline.options import DecodeOptions, EncodeOptions
 from ..pipeline.partial_read import first_levels
 from ..storage.access import Portion, read
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.urls import is_url
 from .work import Made, digest
 
 if TYPE_CHECKING:
-    from ..codec.rdo.search import Tell
+    from ..codec.rdo.search import ReportProgress
 
 NO_METRICS = {"psnr_db": None, "ms_ssim": None, "lpips": None}
 MAX_PICTURE = 8 * MAX_PIXELS + (64 << 20)
@@ -41,19 +41,19 @@ def set_threads(threads: int) -> None:
 class EncodeTask:
     """threads: of the process that runs it. model_id: of the weights that `options` name; a process on
     another machine takes the weights of this id, whatever bears the name there. limits: what is
-    refused; they decide no output. tell: hears which share of a search is done, in this process."""
+    refused; they decide no output. report_progress: hears which share of a search is done, in this process."""
 
     options: EncodeOptions
     threads: int = 0
     model_id: str = ""
     limits: Limits = DEFAULT
-    tell: Tell | None = field(default=None, compare=False, repr=False)
+    report_progress: ReportProgress | None = field(default=None, compare=False, repr=False)
 
     schema = "sic.encode/1"
     most_bytes = MAX_PICTURE
     keys = (
         "source_format", "source_mode", "bpp", "level", "levels_total", "layer_bytes", "meta_bytes",
-        "alpha_bytes", "model", "device", "seed", "effort", "tile_px", "target", "targets", "metrics",
+        "alpha_bytes", "model", "device", "effort", "tile_px", "target", "targets", "metrics",
     )  # fmt: skip
 
     @property
@@ -81,7 +81,9 @@ class EncodeTask:
 
     def make(self, data: bytes, source: str, _: str) -> Made:
         set_threads(self.threads)
-        made = encode_file(data, shown(source), self._pinned(), self.limits, self.tell)
+        made = encode_file(
+            data, printable(source), self._pinned(), self.limits, self.report_progress
+        )
         chunks = parse(made.data).chunks
         facts = {
             "width_px": made.width,
@@ -94,7 +96,6 @@ class EncodeTask:
             "alpha_bytes": sum(len(c.data) for c in chunks if c.type == CHUNK_ALPHA),
             "model": {"name": made.model, "id": made.model_id},
             "device": self.options.device,
-            "seed": self.options.seed,
             "effort": self.options.effort,
             "target": asdict(made.target[0]) if made.target else None,
             "targets": [asdict(target) for target in made.target],
@@ -132,7 +133,7 @@ class DecodeTask:
         return first_levels(source, self.options.level)
 
     def make(self, data: bytes, source: str, output: str) -> Made:
-        name = shown(source)
+        name = printable(source)
         open_sic(data, name, self.options.strict)
 
         from ..picture.save import format_for
@@ -146,7 +147,7 @@ class DecodeTask:
             "format": kind,
             "level": made.level,
             "levels_total": made.levels,
-            "seed": self.options.seed,
+            "seed": self.options.noise_seed,
             "device": self.options.device,
             "latent_hash_ok": None if made.fault else True,
         }
@@ -178,9 +179,9 @@ class TruncateTask:
         """Nothing: a cut needs no weights."""
 
     def make(self, data: bytes, source: str, _: str) -> Made:
-        parsed = open_sic(data, shown(source))
+        parsed = open_sic(data, printable(source))
         notices: tuple[Notice, ...] = ()
-        fault = f"{shown(source)}: {parsed.fault}"
+        fault = f"{printable(source)}: {parsed.fault}"
         if self.in_place and parsed.fault:
             raise CorruptError(f"{fault}; left as it is", "-o FILE takes the whole levels")
         if parsed.fault_kind == "damage":
@@ -188,9 +189,7 @@ class TruncateTask:
         level = self.level or level_within(parsed, self.target_size, self.target_bpp)
         if level > parsed.level:
             if self.best_effort:
-                text = (
-                    f"{shown(source)}: has {parsed.level} whole levels, not {level}; all are taken"
-                )
+                text = f"{printable(source)}: has {parsed.level} whole levels, not {level}; all are taken"
                 level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
             elif notices:
                 raise CorruptError(fault, "--best-effort takes the levels before it")

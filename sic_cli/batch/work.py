@@ -14,7 +14,7 @@ from .._version import __version__
 from ..errors import InputError, Notice, OutputError, ResourceError, SicError
 from ..schemas.documents import failure, head
 from ..storage import access
-from ..storage.files import keep_mode_and_time, shown
+from ..storage.files import keep_mode_and_time, printable
 from ..storage.memory import is_out_of_memory
 from ..storage.urls import is_url
 from .plan import Job
@@ -101,7 +101,7 @@ class Work:
         job = order.job
         try:
             if job.fault is not None:
-                raise InputError(f"{shown(job.source)}: {job.fault}")
+                raise InputError(f"{printable(job.source)}: {job.fault}")
             return self.left(order) or self.do(job)
         except Exception as error:
             return self.failed(job, error)
@@ -139,7 +139,7 @@ class Work:
             keep_mode_and_time(source, output)
         notices = made.notices
         if made.partial is not None:
-            notices += (Notice(f"{shown(job.source)}: {made.partial}", "W-truncated"),)
+            notices += (Notice(f"{printable(job.source)}: {made.partial}", "W-truncated"),)
         return {
             **self._head(job, 3 if made.partial else 0, None, notices),
             **made.facts,
@@ -164,8 +164,8 @@ class Work:
 
     def failed(self, job: Job, error: BaseException) -> Record:
         """The record of a file that did not work out."""
-        told = as_error(error, job.source)
-        record = self._head(job, told.exit_code, told, ())
+        failed = as_error(error, job.source)
+        record = self._head(job, failed.exit_code, failed, ())
         return {**record, "status": "failed"}
 
     def skipped(self, job: Job, known: Known | None) -> Record:
@@ -183,11 +183,11 @@ class Work:
     def _head(
         self, job: Job, code: int, error: SicError | None, notices: tuple[Notice, ...]
     ) -> Record:
-        told = failure(error) if error is not None else None
+        failed = failure(error) if error is not None else None
         output = None if job.output == "-" else job.output
         every = ("status", "source_bytes", "source_mtime_ns", "options_sha256", "output_bytes")
         return {
-            **head(self.task.schema, job.source, output, code, told, notices),
+            **head(self.task.schema, job.source, output, code, failed, notices),
             **dict.fromkeys(every),
             **dict.fromkeys(self.task.keys),
             **dict.fromkeys(("width_px", "height_px", "time", "peak_memory_mib")),
@@ -203,19 +203,19 @@ def as_error(error: BaseException, source: str) -> SicError:
     if isinstance(error, SicError):
         return error
     if is_out_of_memory(error):
-        return ResourceError(f"{shown(source)}: out of memory", "use fewer jobs")
+        return ResourceError(f"{printable(source)}: out of memory", "use fewer jobs")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"{shown(source)}: disk full")
+        return OutputError(f"{printable(source)}: disk full")
     futures = sys.modules.get("concurrent.futures")  # a single file needs no pool and loads none
     ended = isinstance(error, (SystemExit, KeyboardInterrupt))
     if ended or (futures is not None and isinstance(error, futures.CancelledError)):
-        return ResourceError(f"{shown(source)}: the process that worked on it was ended")
-    told = SicError(
-        f"{shown(source)}: {type(error).__name__}: {error}",
+        return ResourceError(f"{printable(source)}: the process that worked on it was ended")
+    failed = SicError(
+        f"{printable(source)}: {type(error).__name__}: {error}",
         "please report this with the output of --traceback for this file alone",
     )
-    told.name = "bug"
-    return told
+    failed.name = "bug"
+    return failed
 
 
 def peak_memory_mib() -> float | None:

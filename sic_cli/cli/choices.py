@@ -15,7 +15,7 @@ EMBED_LIMIT = 50 << 20
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Frame(click.ParamType):  # type: ignore[type-arg]
+class FrameNumber(click.ParamType):  # type: ignore[type-arg]
     """A number from 0, or `error`."""
 
     name = "frame"
@@ -148,7 +148,7 @@ def picture_options(function: F) -> F:
             _BACKGROUND,
             click.option(
                 "--frame",
-                type=Frame(),
+                type=FrameNumber(),
                 metavar="N|error",
                 help="Which of several pictures, from 0; or refuse such files (default: the first, with a notice).",
             ),

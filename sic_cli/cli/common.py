@@ -16,7 +16,7 @@ from ..codec.bitstream.fields import MAX_FILE
 from ..codec.bitstream.reader import Parsed, parse
 from ..errors import InputError, SicError, UsageError
 from ..storage import access
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.urls import is_url, split
 from . import settings
 from .messages import MESSAGES as MESSAGES
@@ -192,7 +192,7 @@ def open_sic(source: str) -> tuple[bytes, Parsed]:
     try:
         return data, parse(data)
     except SicError as error:
-        raise type(error)(f"{shown(source)}: {error}", error.hint) from None
+        raise type(error)(f"{printable(source)}: {error}", error.hint) from None
 
 
 def require_level(source: str, parsed: Parsed) -> None:
@@ -200,7 +200,7 @@ def require_level(source: str, parsed: Parsed) -> None:
     try:
         parsed.require_level()
     except SicError as error:
-        raise type(error)(f"{shown(source)}: {error}", error.hint) from None
+        raise type(error)(f"{printable(source)}: {error}", error.hint) from None
 
 
 def beside(source: str, suffix: str) -> str:
@@ -211,7 +211,7 @@ def beside(source: str, suffix: str) -> str:
         folder, name = split(source)
         return f"{folder}/{PurePath(name).stem}{suffix}"
     if not PurePath(source).name or "/" in suffix:
-        raise InputError(f"{shown(source) or 'an empty name'}: is not a file")
+        raise InputError(f"{printable(source) or 'an empty name'}: is not a file")
     return str(PurePath(source).with_suffix(suffix))
 
 

@@ -91,12 +91,12 @@ def command(
         }
         MESSAGES.document(document)
     elif output != "-":
-        shown = [METRICS[n] for n in names if n not in absent]
+        present = [METRICS[n] for n in names if n not in absent]
         width = max(len(one.name) for one in seen)
-        heads = "".join(f"{m.title:>15}" for m in shown)
+        heads = "".join(f"{m.title:>15}" for m in present)
         click.echo(f"{'against ' + reference.name:<{width}}{heads}{'max diff':>10}{'bytes':>12}")
         for one in seen:
-            values = "".join(f"{m.shown(one.values[m.name]):>15}" for m in shown)
+            values = "".join(f"{m.formatted(one.values[m.name]):>15}" for m in present)
             click.echo(f"{one.name:<{width}}{values}{one.most:>10}{one.size:>12}")
     if output:
         from ..html.compare import compare_page

@@ -17,7 +17,7 @@ SCHEMA = "sic.config/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One option of one command."""
 
     command: str
@@ -26,7 +26,7 @@ class Row:
     origin: str
 
 
-def rows(context: click.Context, config: ConfigFile) -> list[Row]:
+def rows(context: click.Context, config: ConfigFile) -> list[SettingRow]:
     """Every option of every command."""
     root = context.find_root()
     assert isinstance(root.command, click.Group)
@@ -36,9 +36,9 @@ def rows(context: click.Context, config: ConfigFile) -> list[Row]:
         for key, option in options_of(command).items():
             name = ".".join(words)
             if key in found:
-                out.append(Row(name, key, found[key].value, found[key].origin))
+                out.append(SettingRow(name, key, found[key].value, found[key].origin))
             else:
-                out.append(Row(name, key, _built_in(option), BUILT_IN))
+                out.append(SettingRow(name, key, _built_in(option), BUILT_IN))
     return out
 
 
@@ -148,7 +148,7 @@ def get(context: click.Context, key: str, as_json: bool) -> None:
             click.echo(f"{row.command}.{row.key} = {_shown(row.value)}  ({row.origin})")
 
 
-def _document(found: list[Row], config: ConfigFile) -> dict[str, Any]:
+def _document(found: list[SettingRow], config: ConfigFile) -> dict[str, Any]:
     return {
         **head(SCHEMA, None),
         "path": str(config.path) if config.path else None,

@@ -42,10 +42,10 @@ def command(self_test: bool, as_json: bool) -> None:
 
     versions = environment.versions()
     found = list(environment.packages())
-    devices, told = environment.devices()
-    found += told
-    cards, told = environment.weights()
-    found += told
+    devices, findings = environment.devices()
+    found += findings
+    cards, findings = environment.weights()
+    found += findings
     if not as_json:
         head_line = ", ".join(f"{k} {versions[k]}" for k in ("sic", "format", "python", "system"))
         click.echo(head_line)

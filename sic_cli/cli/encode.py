@@ -12,7 +12,7 @@ from ..codec.weights.locate import find
 from ..picture import kinds
 from ..pipeline.limits import Limits
 from ..pipeline.options import EFFORTS, EncodeOptions
-from ..pipeline.rate_control import Reached, conflicts, goals, told
+from ..pipeline.rate_control import Reached, conflicts, describe_reached, parse_targets
 from .choices import Level, picture_options, realism_option
 from .common import Rate, Size, global_options, run_options
 from .folders import Command, many, process
@@ -62,9 +62,6 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
 )
 @realism_option("Measure targets as decode shows them with this --realism.")
 @picture_options
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."
-)
 @click.option("-m", "--model", help="Weights: a name from `sic models`, or a folder.")
 @io_options
 @run_options
@@ -88,8 +85,8 @@ def command(inputs: tuple[str, ...], io: Io, threads: int, limits: Limits, **cho
     model_id = find(options.model).id.hex() if many(inputs, io) else ""
     level = "max" if options.level is None else str(options.level)
     alone = not many(inputs, io) and options.effort > EFFORTS[0]
-    with searching() if alone else nullcontext() as tell:
-        task = EncodeTask(options, threads, model_id, limits, tell)
+    with searching() if alone else nullcontext() as report_progress:
+        task = EncodeTask(options, threads, model_id, limits, report_progress)
         order = Command("encode", task, SUFFIXES, ".sic", level, detail, options.device)
         return process(order, io, inputs)
 
@@ -100,7 +97,7 @@ def options_of(choices: dict[str, Any]) -> EncodeOptions:
         choices[name] for name in ("quality", "level", "target_size", "target_bpp", "targets")
     )
     conflicts(*limits)
-    return EncodeOptions(**{**choices, "targets": goals(choices["targets"])})
+    return EncodeOptions(**{**choices, "targets": parse_targets(choices["targets"])})
 
 
 def detail(record: dict[str, Any]) -> str:
@@ -108,5 +105,5 @@ def detail(record: dict[str, Any]) -> str:
     return (
         f"{record['width_px']}x{record['height_px']}, level {record['level']} of "
         f"{record['levels_total']}, {record['output_bytes']} bytes, {record['bpp']:.3f} bpp"
-        + told([Reached(**target) for target in record["targets"]])
+        + describe_reached([Reached(**target) for target in record["targets"]])
     )

@@ -16,7 +16,7 @@ from ..batch.run import Runner
 from ..errors import InputError, ModelError, Notice, OutputError, UsageError
 from ..metrics.names import METRICS, named
 from ..pipeline.options import EFFORTS
-from ..storage.files import replace_file, shown
+from ..storage.files import printable, replace_file
 from ..storage.urls import is_url, join, suffix
 from .common import MESSAGES, global_options, run_options, set_threads
 
@@ -44,14 +44,14 @@ def pictures(sources: tuple[str, ...], recursive: bool) -> list[str]:
                     str(p) for p in inside if p.suffix.lower() in SUFFIXES and p.is_file()
                 )
             except OSError as error:
-                raise InputError(f"{shown(source)}: {error.strerror}") from None
+                raise InputError(f"{printable(source)}: {error.strerror}") from None
         elif path.exists():
             found.append(source)
         else:
-            raise InputError(f"{shown(source)}: No such file or folder")
+            raise InputError(f"{printable(source)}: No such file or folder")
     if not found:
         raise InputError(
-            f"no pictures in {', '.join(map(shown, sources))}",
+            f"no pictures in {', '.join(map(printable, sources))}",
             None if recursive else "-r looks into folders inside",
         )
     return list(dict.fromkeys(found))
@@ -104,7 +104,7 @@ def bar() -> Callable[[int, int, str], None]:
         return lambda done, total, text: None
 
     def show(done: int, total: int, text: str) -> None:
-        click.echo(f"\r\x1b[K{done}/{total} {shown(text)}"[:200], err=True, nl=False)
+        click.echo(f"\r\x1b[K{done}/{total} {printable(text)}"[:200], err=True, nl=False)
 
     return show
 
@@ -209,7 +209,7 @@ def command(
     from ..codec.weights.locate import find
     from ..evaluation.contenders import contenders
     from ..evaluation.rows import Results, lines, table
-    from ..evaluation.run import Plan, evaluate
+    from ..evaluation.run import EvaluationPlan, evaluate
     from ..evaluation.summary import summary
     from ..html.evaluation import page
     from ..html.looks import look
@@ -231,9 +231,9 @@ def command(
         raise InputError("none of the codecs is on this machine")
 
     if is_url(output):
-        raise UsageError(f"{shown(output)}: the report needs a folder here")
+        raise UsageError(f"{printable(output)}: the report needs a folder here")
     folder = _folder(output)
-    plan = Plan(there, measured, repeat, folder / "files", frozenset(paths[:show]))
+    plan = EvaluationPlan(there, measured, repeat, folder / "files", frozenset(paths[:show]))
     results, progress = Results(folder / "results.jsonl"), bar()
     try:
         if cluster is None:
@@ -263,7 +263,7 @@ def command(
         raise next(iter(failed.values()))
     about = {c.title: f"{c.about} ({c.version})" for c in there}
     last = summary(rows, {"codecs": no_codecs, "metrics": no_metrics}, about, list(anchors) or None)
-    last["notes"] += [f"{shown(p)}: left out ({e})" for p, e in failed.items()]
+    last["notes"] += [f"{printable(p)}: left out ({e})" for p, e in failed.items()]
     others = [row for key, row in results.rows.items() if key not in {r.key for r in rows}]
     _put(folder / "results.jsonl", lines([*others, *rows], [last]))
     _put(folder / "results.csv", table(rows))
@@ -275,7 +275,7 @@ def command(
         click.echo(lines(rows, [last]).decode(), nl=False)
     else:
         click.echo(text(last), nl=False)
-        MESSAGES.detail(f"report: {shown(str(folder / 'report.html'))}")
+        MESSAGES.detail(f"report: {printable(str(folder / 'report.html'))}")
     return 1 if failed else 0
 
 
@@ -292,7 +292,7 @@ def _folder(output: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{shown(output)}: {error.strerror}") from None
+        raise OutputError(f"{printable(output)}: {error.strerror}") from None
     return folder
 
 
@@ -300,7 +300,7 @@ def _put(path: Path, data: bytes) -> None:
     try:
         replace_file(str(path.resolve()), data)
     except OSError as error:
-        raise OutputError(f"{shown(str(path))}: {error.strerror}") from None
+        raise OutputError(f"{printable(str(path))}: {error.strerror}") from None
 
 
 def _known(anchors: tuple[str, ...], codecs: list[str]) -> None:
@@ -318,7 +318,7 @@ def text(last: dict[str, Any]) -> str:
         if rows:
             out.append(f"{metric.title:<24}" + "".join(f"{r:>9.2f}" for r in rates) + "  bpp")
             out += [
-                f"  {name:<22}" + "".join(f"{metric.shown(v):>9}" for v in values)
+                f"  {name:<22}" + "".join(f"{metric.formatted(v):>9}" for v in values)
                 for name, values in rows
             ]
     for test, others in last["bd_rate_percent"].items():

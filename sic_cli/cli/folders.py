@@ -9,18 +9,18 @@ from dataclasses import replace
 import click
 
 from ..batch.find import Rules, find, names_from
-from ..batch.plan import Job, Layout, Plan, in_place, plan
+from ..batch.plan import BatchPlan, Job, OutputLayout, in_place, plan
 from ..batch.report import JOURNAL, Known, key_of, remembered
 from ..batch.work import Order, Work
 from ..errors import InputError, Notice, OutputError, SicError, UsageError
 from ..picture import kinds
 from ..storage import access
-from ..storage.files import remove_stale, shown
+from ..storage.files import printable, remove_stale
 from ..storage.urls import is_url, join, suffix
 from .common import MESSAGES, beside
 from .options_io import Io
+from .running import BatchRun, report_at, report_record, write
 from .running import Command as Command
-from .running import Run, report_at, tell, write
 
 MOST_SHOWN = 10
 NAMES_OF_PICTURES = frozenset[str]().union(*kinds.NAMES.values())
@@ -46,7 +46,9 @@ def _one(command: Command, io: Io, source: str) -> int:
     if io.output is None and command.named_output and not command.in_place:
         raise UsageError("say where the result goes: -o FILE")
     if (is_url(source) and source.endswith("/")) or os.path.isdir(source):
-        raise UsageError(f"{shown(source)}: is a folder, not a file", "use -r for what is in it")
+        raise UsageError(
+            f"{printable(source)}: is a folder, not a file", "use -r for what is in it"
+        )
     if command.in_place:
         _check_here([source])
         output = os.path.realpath(source)
@@ -58,9 +60,7 @@ def _one(command: Command, io: Io, source: str) -> int:
     if not command.in_place:
         access.check_output(output, source, io.existing != "fail")
     if command.suffix == ".sic" and suffix(output) in NAMES_OF_PICTURES:
-        text = (
-            f"{shown(output)}: gets a .sic file, whatever its name says; sic decode writes pictures"
-        )
+        text = f"{printable(output)}: gets a .sic file, whatever its name says; sic decode writes pictures"
         MESSAGES.notice(Notice(text, "W-ext"))
     job = Job(1, source, output, *_size_and_time(source), replace=True)
     job = replace(job, skip=_stays(job, io))
@@ -82,7 +82,7 @@ def _one(command: Command, io: Io, source: str) -> int:
                 write(work.failed(job, error), io, report)
                 raise
         write(record, io, report)
-    tell(record, command)
+    report_record(record, command)
     return int(record["code"])
 
 
@@ -99,12 +99,12 @@ def _output(command: Command, io: Io, source: str) -> str:
         return beside_it
     found = find([source], Rules(frozenset()), MESSAGES.notice)
     naming = io.naming or "replace"
-    made = plan(found, Layout(folder, command.suffix, naming, command.level, "overwrite"))
+    made = plan(found, OutputLayout(folder, command.suffix, naming, command.level, "overwrite"))
     if folder is not None and not io.dry_run and not is_url(folder):
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{shown(folder)}: {error.strerror}") from None
+            raise OutputError(f"{printable(folder)}: {error.strerror}") from None
     return made.jobs[0].output or beside_it
 
 
@@ -145,15 +145,15 @@ def _many(command: Command, io: Io, inputs: tuple[str, ...]) -> int:
     for folder in made.folders():
         remove_stale(folder)
     with report_at(memory) as report:
-        return Run(command, io, work, report, len(made.jobs)).go(_orders(made, known))
+        return BatchRun(command, io, work, report, len(made.jobs)).go(_orders(made, known))
 
 
-def _orders(made: Plan, known: dict[str, Known]) -> Iterator[Order]:
+def _orders(made: BatchPlan, known: dict[str, Known]) -> Iterator[Order]:
     for job in made.jobs:
         yield Order(job, known.get(key_of(job.output)) if known and job.output else None)
 
 
-def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
+def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> BatchPlan:
     """What is to be done. Raises before anything is written."""
     names = [*inputs, *(names_from(io.files_from, io.null) if io.files_from is not None else [])]
     if "-" in names:
@@ -173,7 +173,7 @@ def _planned(command: Command, io: Io, inputs: tuple[str, ...]) -> Plan:
         io.max_depth,
         io.output,
     )
-    layout = Layout(
+    layout = OutputLayout(
         io.output,
         command.suffix,
         io.naming or "replace",
@@ -213,7 +213,7 @@ def _check_here(names: Iterable[str]) -> None:
     """Raise UsageError for what --in-place cannot replace."""
     for name in names:
         if name == "-" or is_url(name):
-            raise UsageError(f"{shown(name)}: --in-place is for files of this machine")
+            raise UsageError(f"{printable(name)}: --in-place is for files of this machine")
 
 
 def _is_root(name: str, command: Command) -> bool:
@@ -222,7 +222,7 @@ def _is_root(name: str, command: Command) -> bool:
         return False
     try:
         return access.is_folder(name)
-    except InputError:  # its fault will be told
+    except InputError:  # its fault is reported later
         return False
 
 
@@ -244,26 +244,26 @@ def _check_folder(io: Io, command: Command, folders: bool) -> None:
         store.check_writable(place)
         return
     if os.path.lexists(place) and not os.path.isdir(place):
-        raise OutputError(f"{shown(place)}: is not a folder", "several inputs need one")
+        raise OutputError(f"{printable(place)}: is not a folder", "several inputs need one")
     while not os.path.lexists(place):
         place = os.path.dirname(os.path.abspath(place))
     if not os.path.isdir(place) or not os.access(place, os.W_OK):
-        raise OutputError(f"{shown(place)}: is not a folder that can be written to")
+        raise OutputError(f"{printable(place)}: is not a folder that can be written to")
 
 
-def _check_report(io: Io, made: Plan) -> None:
+def _check_report(io: Io, made: BatchPlan) -> None:
     """Raise OutputError if the report would be written into something else."""
     if io.report is None or is_url(io.report) or not os.path.exists(io.report):
         return
     try:
         if not os.path.isfile(io.report):
-            raise OutputError(f"{shown(io.report)}: is there and is not a file")
+            raise OutputError(f"{printable(io.report)}: is there and is not a file")
         with open(io.report, "rb") as file:
             start = file.read(1)
     except OSError as error:
-        raise OutputError(f"{shown(io.report)}: {error.strerror}") from None
+        raise OutputError(f"{printable(io.report)}: {error.strerror}") from None
     if start not in (b"", b"{"):
-        raise OutputError(f"{shown(io.report)}: is there and is not a report")
+        raise OutputError(f"{printable(io.report)}: is there and is not a report")
 
 
 def _tell_first(texts: list[str], name: str) -> None:
@@ -276,11 +276,11 @@ def _tell_planned(command: Command, io: Io, work: Work, job: Job) -> None:
     if io.as_json:
         MESSAGES.document(record)
     elif job.fault:
-        tell(record, command)
+        report_record(record, command)
     else:
         what = "skip" if job.skip else command.name
-        click.echo(f"{what} {shown(job.source)} -> {_shown_output(job)}")
+        click.echo(f"{what} {printable(job.source)} -> {_shown_output(job)}")
 
 
 def _shown_output(job: Job) -> str:
-    return "standard output" if job.output == "-" else shown(job.output or "")
+    return "standard output" if job.output == "-" else printable(job.output or "")

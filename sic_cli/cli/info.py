@@ -12,7 +12,7 @@ from ..codec.weights.locate import find_id
 from ..errors import CorruptError, ModelError, SicError
 from ..pipeline.partial_read import outline
 from ..schemas.documents import failure, head
-from ..storage.files import shown
+from ..storage.files import printable
 from .common import MESSAGES, global_options, json_option
 from .inputs import each
 
@@ -24,7 +24,7 @@ def document(
 ) -> dict[str, Any]:
     """The facts of a file, as `sic.info/1`; fetched: bytes that came over the network; error: what is
     wrong with it."""
-    told = failure(error) if error else None
+    failed = failure(error) if error else None
     header, area = held.header, held.header.width * held.header.height
     try:
         name, available = find_id(header.model).name, True
@@ -45,7 +45,7 @@ def document(
         )
     ]
     return {
-        **head("sic.info/1", source, None, error.exit_code if error else 0, told),
+        **head("sic.info/1", source, None, error.exit_code if error else 0, failed),
         "format_version": header.version,
         "width_px": header.width,
         "height_px": header.height,
@@ -60,7 +60,6 @@ def document(
             {"kind": KINDS.get(type_, type_.decode()), "bytes": count}
             for type_, count in held.chunks
         ],
-        "seed": header.seed,
         "encoder": None,
         "file_bytes": held.size,
         "fetched_bytes": fetched,
@@ -73,7 +72,7 @@ def table(source: str, facts: dict[str, Any]) -> None:
     """The same for people."""
     model = facts["model"]
     click.echo(
-        f"{shown(source)}: {facts['width_px']}x{facts['height_px']}"
+        f"{printable(source)}: {facts['width_px']}x{facts['height_px']}"
         f"{' grey' if facts['grey'] else ''}, {facts['file_bytes']} bytes, "
         f"format {facts['format_version']}"
     )
@@ -119,10 +118,10 @@ def command(sources: tuple[str, ...], as_json: bool) -> None:
         error = None
         if not held.ends:
             why = held.fault or "the file ends before layer 1"
-            error = CorruptError(f"{shown(source)}: no whole level: {why}")
+            error = CorruptError(f"{printable(source)}: no whole level: {why}")
         facts = document(source, held, fetched, error)
         if fetched is not None:
-            MESSAGES.detail(f"{shown(source)}: {fetched} of {held.size} bytes fetched")
+            MESSAGES.detail(f"{printable(source)}: {fetched} of {held.size} bytes fetched")
         if not as_json:
             table(source, facts)
         return facts, error

@@ -205,16 +205,16 @@ def _run(words: list[str]) -> None:
 
 def _untyped(text: str) -> str | None:
     """Where the options that a message names were set, if not on the command line."""
-    context, told = MESSAGES.context, []
+    context, origins = MESSAGES.context, []
     for key, option in options_of(context.command).items() if context else ():
         origin = origin_of(context, option) if context and f"--{key} " in f"{text} " else None
         if origin:
-            told.append(f"--{key} is set by {origin}")
-    return ", ".join(told) or None
+            origins.append(f"--{key} is set by {origin}")
+    return ", ".join(origins) or None
 
 
 def _usage(error: click.ClickException) -> tuple[str, str, int, str]:
-    """Text, name, exit code and hint; a value that was not typed is told with its origin."""
+    """Text, name, exit code and hint; a value that was not typed is reported with its origin."""
     text, context = error.format_message(), getattr(error, "ctx", None)
     if isinstance(error, click.BadParameter) and context is not None:
         origin = origin_of(context, error.param)

@@ -16,7 +16,7 @@ import click
 
 from ..errors import Notice
 from ..schemas.documents import line
-from ..storage.files import shown
+from ..storage.files import printable
 
 WHEN = ("auto", "always", "never")
 OFF = ("", "0", "false", "no", "off")
@@ -64,17 +64,17 @@ class Messages:
         """A warning that people should see unless they asked for quiet."""
         if not self.quiet and (self.verbose or notice.code not in ASKED_FOR):
             label = click.style("warning:", fg="yellow")
-            self._say(f"sic: {label} {shown(notice.text)} [{notice.code}]")
+            self._say(f"sic: {label} {printable(notice.text)} [{notice.code}]")
 
     def detail(self, text: str, level: int = 1) -> None:
         """Only with -v, or with -vv for level 2."""
         if self.verbose >= level and not self.quiet:
-            self._say(f"sic: {shown(text)}")
+            self._say(f"sic: {printable(text)}")
 
     def error(self, text: str, name: str, hint: str | None = None) -> None:
         """One line, and perhaps a hint; never silenced."""
         label = click.style("error:", fg="red", bold=True)
-        self._say(f"sic: {label} {shown(text)} [E-{name}]")
+        self._say(f"sic: {label} {printable(text)} [E-{name}]")
         if hint:
             self._say(f"  hint: {hint}")
 

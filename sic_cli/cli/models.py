@@ -47,8 +47,8 @@ def facts(card: ModelCard, verified: bool | None = None) -> dict[str, Any]:
 
 def document(rows: list[dict[str, Any]], error: ModelError | None = None) -> dict[str, Any]:
     """`sic.models/1`"""
-    code, told = (error.exit_code, failure(error)) if error else (0, None)
-    return {**head(SCHEMA, None, None, code, told), "models": rows}
+    code, failed = (error.exit_code, failure(error)) if error else (0, None)
+    return {**head(SCHEMA, None, None, code, failed), "models": rows}
 
 
 def known() -> list[ModelCard]:
@@ -154,11 +154,11 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         rows.append(facts(card, True))
         if not as_json:
             click.echo(f"{card.name}  {card.id.hex()}  digest right")
-    told = ModelError("; ".join(map(str, wrong)), wrong[0].hint) if wrong else None
+    failed = ModelError("; ".join(map(str, wrong)), wrong[0].hint) if wrong else None
     if as_json:
-        MESSAGES.document(document(rows, told))
-    if told:
-        raise told
+        MESSAGES.document(document(rows, failed))
+    if failed:
+        raise failed
 
 
 @command.command("import")

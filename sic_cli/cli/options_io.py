@@ -11,7 +11,7 @@ import click
 
 from ..batch.jobs import fitting_jobs, workers_of
 from ..errors import UsageError
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.urls import ONE_PROCESS, is_url, scheme
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,7 +89,7 @@ class Io:
             for url in urls:
                 if scheme(url) == ONE_PROCESS:
                     raise UsageError(
-                        f"{shown(url)}: lies in this process, where no other sees it",
+                        f"{printable(url)}: lies in this process, where no other sees it",
                         "use --jobs 1",
                     )
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..batch.report import Summary, clock
-from ..storage.files import shown
+from ..storage.files import printable
 from .common import MESSAGES
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class Display:
 
     def __init__(self, total: int, rows: int) -> None:
         self.total, self.rows = total, rows
-        self.drawn = MESSAGES.bars()
+        self.visible = MESSAGES.bars()
         self.last = time.monotonic()
         self.bar: Progress | None = None
         self.task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        if not self.drawn:
+        if not self.visible:
             return self
         from rich.progress import (
             BarColumn,
@@ -90,24 +90,24 @@ def searching() -> Iterator[Callable[[float], None]]:
     """A bar for what one picture's search tells, while it does; nothing where nothing may be drawn."""
     bars: list[Progress] = []
 
-    def tell(share: float) -> None:
+    def report_progress(share: float) -> None:
         if not bars:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = TextColumn("searching"), BarColumn(), TextColumn("ETA"), TimeRemainingColumn()
-            drawn = Progress(*columns, console=_console(), transient=True, redirect_stdout=False)
-            drawn.add_task("", total=1.0)
-            drawn.start()
-            bars.append(drawn)
+            bar = Progress(*columns, console=_console(), transient=True, redirect_stdout=False)
+            bar.add_task("", total=1.0)
+            bar.start()
+            bars.append(bar)
         bars[0].update(bars[0].task_ids[0], completed=share)
         if share >= 1:
             bars[0].stop()
 
     try:
-        yield tell if MESSAGES.bars() else lambda _: None
+        yield report_progress if MESSAGES.bars() else lambda _: None
     finally:
-        for drawn in bars:
-            drawn.stop()
+        for bar in bars:
+            bar.stop()
 
 
 def _console() -> Console:
@@ -119,5 +119,5 @@ def _console() -> Console:
 
 def shorter(name: str, most: int = 30) -> str:
     """The end of a name, as a terminal may show it."""
-    text = shown(os.path.basename(name))
+    text = printable(os.path.basename(name))
     return text if len(text) <= most else "…" + text[1 - most :]

@@ -9,7 +9,7 @@ import click
 
 from ..errors import InputError, Notice, UsageError
 from ..metrics.names import METRICS, named
-from ..storage.files import check_output, read_input, shown, write_beside, write_output
+from ..storage.files import check_output, printable, read_input, write_beside, write_output
 from .choices import page_options, realism_option
 from .common import MESSAGES, global_options, run_options, set_threads
 from .eval import levels_of
@@ -89,7 +89,7 @@ def command(
         try:
             page = _results(sources, title, max_rows, thumbnails == "small")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            where = ", ".join(map(shown, sources))
+            where = ", ".join(map(printable, sources))
             raise InputError(f"{where}: not as sic writes results ({error})") from None
     write_output(output, page.encode())
 
@@ -114,7 +114,7 @@ def _file(
     from ..html.render import base
     from ..metrics.meter import missing
 
-    name = shown(source)
+    name = printable(source)
     parsed = open_sic(data, name)
     original = opened(reference, None, device, realism) if reference else None
     absent = missing(names) if original else {}
@@ -137,7 +137,7 @@ def _results(sources: tuple[str, ...], title: str | None, max_rows: int, thumbna
 
     found: list[dict[str, Any]] = [d for source in sources for d in documents(source)]
     schemas = {str(d.get("schema", "")).partition("/")[0] for d in found}
-    where = ", ".join(map(shown, sources))
+    where = ", ".join(map(printable, sources))
     if schemas & {SCHEMA.partition("/")[0], SUMMARY.partition("/")[0]}:
         from ..evaluation.summary import summary
         from ..html.evaluation import page

@@ -17,7 +17,7 @@ from ..batch.report import Lines, Summary, open_report
 from ..batch.run import Here, Runner
 from ..batch.work import Order, Record, Task, Work
 from ..errors import ModelError, Notice, ResourceError, SicError
-from ..storage.files import shown
+from ..storage.files import printable
 from .common import MESSAGES
 from .options_io import Io
 from .progress import Display
@@ -60,7 +60,7 @@ def write(document: dict[str, Any], io: Io, report: Lines | None) -> None:
         MESSAGES.document(document)
 
 
-def tell(record: Record, command: Command) -> None:
+def report_record(record: Record, command: Command) -> None:
     """A record's warnings and error on stderr; with -v, what was done."""
     for warning in record["warnings"]:
         MESSAGES.notice(Notice(warning["text"], warning["code"]))
@@ -68,12 +68,12 @@ def tell(record: Record, command: Command) -> None:
     if error is not None:
         MESSAGES.error(error["text"], error["name"], error["hint"])
     elif record["status"] == "skipped":
-        MESSAGES.detail(f"{shown(record['input'])}: left as it is")
+        MESSAGES.detail(f"{printable(record['input'])}: left as it is")
     else:
-        MESSAGES.detail(f"{shown(record['input'])}: {command.detail(record)}")
+        MESSAGES.detail(f"{printable(record['input'])}: {command.detail(record)}")
 
 
-class Run:
+class BatchRun:
     """One run over many files, from the first order to the summary."""
 
     def __init__(
@@ -178,7 +178,7 @@ class Run:
             record = self.work.failed(order.job, record)
         self.summary.count(record)
         write(record, self.io, self.report)
-        tell(record, self.command)
+        report_record(record, self.command)
         self.display.show(self.summary, (o.job.source for o in runner.flying.values()))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
-from ..storage.files import shown
+from ..storage.files import printable
 
 BUILT_IN = "built-in"
 NAMED, NO_FILE, ORIGINS = "sic.config", "sic.no-config", "sic.origins"
@@ -101,7 +101,7 @@ def open_config(context: click.Context) -> ConfigFile:
 def _read(path: Path) -> Values:
     import tomllib
 
-    name = shown(str(path))
+    name = printable(str(path))
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -121,7 +121,7 @@ def _check(path: Path, values: Values, root: click.Context) -> None:
         known[()] |= keys
         for end in range(1, len(words)):
             known.setdefault(words[:end], set()).add(words[end])
-    _check_table(shown(str(path)), values, (), known)
+    _check_table(printable(str(path)), values, (), known)
 
 
 def _check_table(
@@ -139,7 +139,7 @@ def _check_table(
 
             close = difflib.get_close_matches(key, known[words], 1)
             raise UsageError(
-                f"configuration {name}: unknown key {shown(where)}",
+                f"configuration {name}: unknown key {printable(where)}",
                 f"did you mean {close[0]}?" if close else "see sic config show --all",
             )
         elif not _plain(value):

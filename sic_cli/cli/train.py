@@ -154,12 +154,12 @@ def run(**given: Any) -> None:
             raise ModelError(f"{start}: no such checkpoint")
 
     from ..codec.networks.device import pick_device
-    from ..training.loop import Run, train
+    from ..training.loop import TrainingRun, train
 
     device = str(pick_device(given.pop("device")))
-    told = {f.name: given.pop(f.name) for f in fields(TrainConfig) if f.name in given}
-    config = TrainConfig(**told, muon_lr=2 * told["lr"])
-    train(Run(**given, device=device), config, ModelConfig())
+    chosen = {f.name: given.pop(f.name) for f in fields(TrainConfig) if f.name in given}
+    config = TrainConfig(**chosen, muon_lr=2 * chosen["lr"])
+    train(TrainingRun(**given, device=device), config, ModelConfig())
 
 
 @command.command()

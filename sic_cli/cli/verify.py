@@ -13,7 +13,7 @@ from ..errors import CheckError, CorruptError, PartialError, SicError, UsageErro
 from ..metrics.names import METRICS
 from ..pipeline.verify import Findings, Limit, against, checksums, symbols
 from ..schemas.documents import failure, head
-from ..storage.files import read_input, shown
+from ..storage.files import printable, read_input
 from .common import DEVICE, global_options, json_option, open_sic, set_threads
 from .inputs import each
 
@@ -129,19 +129,21 @@ def command(
 
     def one(source: str) -> tuple[dict[str, Any], SicError | None]:
         _, parsed = open_sic(source)
-        name, found = shown(source), checksums(parsed)
+        name, found = printable(source), checksums(parsed)
         if parsed.level and (deep or picture is not None):
             set_threads(threads)
         if parsed.level and deep:
             symbols(parsed, name, where, pixel_tolerance, found)
         if picture is not None and found.level and not found.wrong:
-            found.metrics = against(parsed, name, picture, shown(original or ""), limits, where[0])
+            found.metrics = against(
+                parsed, name, picture, printable(original or ""), limits, where[0]
+            )
             for limit in limits:
                 fault = limit.fault(found.metrics[limit.metric])
                 found.add(str(limit), fault is None, fault)
-        wrong = _error(shown(source), found, parsed.fault, parsed.fault_kind)
+        wrong = _error(printable(source), found, parsed.fault, parsed.fault_kind)
         if not as_json:
-            _tell(shown(source), found, deep)
+            _tell(printable(source), found, deep)
         return _document(source, found, wrong), wrong
 
     each(sources, "sic.verify/1", as_json, one)
@@ -165,13 +167,13 @@ def _tell(name: str, found: Findings, deep: bool) -> None:
                 f"  {device.device}: indices {device.latent_hash}, off by {device.max_abs_diff}"
             )
     for metric, value in found.metrics.items():
-        click.echo(f"  {METRICS[metric].title}: {METRICS[metric].shown(value)}")
+        click.echo(f"  {METRICS[metric].title}: {METRICS[metric].formatted(value)}")
 
 
 def _document(source: str, found: Findings, error: SicError | None) -> dict[str, Any]:
-    code, told = (error.exit_code, failure(error)) if error else (0, None)
+    code, failed = (error.exit_code, failure(error)) if error else (0, None)
     return {
-        **head("sic.verify/1", source, None, code, told),
+        **head("sic.verify/1", source, None, code, failed),
         "checks": [asdict(check) for check in found.checks],
         "last_good_level": found.level,
         "devices": [asdict(device) for device in found.devices],

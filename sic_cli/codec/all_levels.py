@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from .bitstream.reader import Parsed
-from .decode import decode_indices, enlarged_preview, file_engine, grey_of
+from .decode import decode_indices, enlarged_preview, file_engine
 from .engine import REALISM, Pixels
+from .preview.picture import grey_of
 from .quantization.dead_zone import shifted
 from .quantization.step_sizes import NOT_SENT
 
 
-class Ladder:
+class AllLevels:
     """The levels 0..`level` of a file. `fault`: why that is fewer than its layers promise, or None.
 
     Raises CorruptError, CheckError and ModelError as `decode` does.

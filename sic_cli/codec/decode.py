@@ -20,7 +20,7 @@ from .weights.locate import find_id
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedPixels:
     """pixels: uint8 (H, W, 3), or (H, W) for a grey picture. level: the one that was reached.
     fault: why it is lower than the file's layers promise, or None."""
 
@@ -30,7 +30,7 @@ class Decoded:
 
 
 @dataclass(slots=True)
-class Progress:
+class DecodeProgress:
     """How far the symbols of one file have been read. Whoever asks for one level after another keeps it,
     so that no layer is read twice."""
 
@@ -46,8 +46,8 @@ def decode(
     device: str = "cpu",
     seed: int = 0,
     realism: float = REALISM,
-    progress: Progress | None = None,
-) -> Decoded:
+    progress: DecodeProgress | None = None,
+) -> DecodedPixels:
     """The picture at `level` (default: the highest whole one).
 
     seed: of the noise that the decoder gets above realism 0; another seed is another picture that the same
@@ -65,15 +65,15 @@ def decode(
         raise TargetError(f"level {level} was asked for, and the file has {parsed.level}")
     wanted = parsed.level if level is None else min(parsed.level, level)
     if wanted == 0:
-        return Decoded(enlarged_preview(parsed), 0, None)
+        return DecodedPixels(enlarged_preview(parsed), 0, None)
     machine = file_engine(parsed, device)
     indices, reached, fault = decode_indices(machine, parsed, wanted, progress)
     if reached == 0:
-        return Decoded(enlarged_preview(parsed), 0, fault)
+        return DecodedPixels(enlarged_preview(parsed), 0, fault)
     pixels = machine.picture(indices, reached, header.height, header.width, realism, seed)
     if header.grey:
         pixels = grey_of(pixels)
-    return Decoded(pixels, reached, fault)
+    return DecodedPixels(pixels, reached, fault)
 
 
 def file_engine(parsed: Parsed, device: str) -> Engine:
@@ -88,7 +88,7 @@ def file_engine(parsed: Parsed, device: str) -> Engine:
 
 
 def decode_indices(
-    machine: Engine, parsed: Parsed, level: int, progress: Progress | None = None
+    machine: Engine, parsed: Parsed, level: int, progress: DecodeProgress | None = None
 ) -> tuple[Indices, int, str | None]:
     """Indices at `level`, or at the last level whose symbols match their digest. progress: where to begin,
     if that is not beyond `level`; moves on.
@@ -98,7 +98,7 @@ def decode_indices(
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
-    now = Progress() if progress is None or progress.level > level else progress
+    now = DecodeProgress() if progress is None or progress.level > level else progress
     indices: Indices = np.zeros(shape, np.int16) if now.indices is None else now.indices
     layers = machine.layer_coder
     for layer in parsed.layers[now.level + 1 : level + 1]:

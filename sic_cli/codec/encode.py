@@ -17,10 +17,10 @@ from .inference.parallel import bands, thread_team
 from .inference.tiles import scaled
 from .inference.transforms import patches_of
 from .lookahead import layer_coder_ahead
+from .preview.constants import mean_colour_coder
 from .quantization.dead_zone import Indices, at_depths
 from .quantization.step_sizes import MEAN_COLOURS, NOT_SENT
-from .rdo.search import PLANS, Tell, silent
-from .preview.constants import mean_colour_coder
+from .rdo.search import PLANS, ReportProgress, ignore_progress
 from .symbols.layer_coder import LayerCoder, Writing, digest
 from .weights.card import ModelCard
 
@@ -40,12 +40,12 @@ def encode(
     grey: bool = False,
     chunks: tuple[Chunk, ...] = (),
     effort: int = 1,
-    tell: Tell | None = None,
+    report_progress: ReportProgress | None = None,
 ) -> bytes:
     """A .sic file of levels 0..`level` (default: all).
 
     pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one. effort: 1
-    to 9, how long better indices are searched for (codec/rdo/search.py); tell: hears how far that is.
+    to 9, how long better indices are searched for (codec/rdo/search.py); report_progress: hears how far that is.
     The expected PSNR is effort 1's, which others exceed by some tenths of a decibel.
     Raises ResourceError for a picture over the format's limits, TargetError for a level that the
     model does not have.
@@ -67,7 +67,9 @@ def encode(
     samples = indices[0].size * 3 * STRIDE**2
     psnr = expected_psnr(machine, error / samples, unseen(machine, pixels) / samples)
     if PLANS[effort].sweeps:
-        indices = machine.search.refine(pixels, indices, PLANS[effort], tell or silent)
+        indices = machine.search.refine(
+            pixels, indices, PLANS[effort], report_progress or ignore_progress
+        )
     header = Header(width, height, levels, card.id, grey)
     with layer_coder_ahead(machine, indices, level) as layers:
         return write(header, chunks, encode_layers(machine, layers, indices, psnr[:level]))
@@ -100,11 +102,11 @@ def level_errors(
     for first in range(0, len(latent), count):
         some = slice(first, first + count)
         total += np.square(latent[some], dtype=np.float64).sum()
-        total -= told(machine, latent[some], indices[some], some)
+        total -= distortion_reduction(machine, latent[some], indices[some], some)
     return total
 
 
-def told(
+def distortion_reduction(
     machine: Engine, latent: NDArray[np.float32], indices: Indices, some: slice
 ) -> NDArray[np.float64]:
     """(K,) by how much the indices of some channels lower the squared error at every level.

@@ -192,7 +192,8 @@ class Engine:
                 noise = noise_maps(seed, config.noise, strip.seen, slice(0, across))
             for column in columns(across, beyond):
                 here = np.ascontiguousarray(values[:, :, column.seen])
-                out = network(here, sizes, level, noise and columns_of(noise, column))
+                own_noise = None if noise is None else columns_of(noise, column)
+                out = network(here, sizes, level, own_noise)
                 out = out[scaled(strip.kept, STRIDE), scaled(column.kept, STRIDE)]
                 own = pixels[scaled(strip.own, STRIDE), scaled(column.own, STRIDE)]
                 own[:] = out[: own.shape[0], : own.shape[1]]

@@ -123,14 +123,14 @@ def devices() -> tuple[list[Device], list[Finding]]:
         text = f"NumPy does not load: {type(error).__name__}: {error}"
         return [], [Finding("device cpu", "failed", text, install_line("--force-reinstall numpy"))]
     found = [Device("cpu", platform.machine(), None, library())]
-    told = [Finding("device cpu", "ok", f"{threads()} threads, {library()}")]
+    findings = [Finding("device cpu", "ok", f"{threads()} threads, {library()}")]
     try:
         check_machine()
-        told.append(Finding("arithmetic", "ok", "whole numbers are computed exactly"))
+        findings.append(Finding("arithmetic", "ok", "whole numbers are computed exactly"))
     except SicError as error:
-        told.append(Finding("arithmetic", "failed", str(error), error.hint))
+        findings.append(Finding("arithmetic", "failed", str(error), error.hint))
     gpus, finding = _gpus()
-    return found + gpus, told + finding
+    return found + gpus, findings + finding
 
 
 def _gpus() -> tuple[list[Device], list[Finding]]:
@@ -145,35 +145,35 @@ def _gpus() -> tuple[list[Device], list[Finding]]:
         return [], [Finding("device cuda", "failed", text, install_line("--force-reinstall torch"))]
     if not count:
         return [], [Finding("device cuda", "skipped", "no CUDA device that torch can use")]
-    found, told = [], []
+    found, findings = [], []
     for index in range(count):
         gpu = torch.cuda.get_device_properties(index)
         name, memory = f"cuda:{index}", gpu.total_memory >> 20
         found.append(Device(name, gpu.name, memory, f"{gpu.major}.{gpu.minor}"))
-        told.append(Finding(f"device {name}", "ok", f"{gpu.name}, {memory} MiB"))
-    return found, told
+        findings.append(Finding(f"device {name}", "ok", f"{gpu.name}, {memory} MiB"))
+    return found, findings
 
 
 def weights() -> tuple[list[tuple[ModelCard, bool]], list[Finding]]:
     """Releases on this machine with: is the digest right?"""
-    cards, told = [], []
+    cards, findings = [], []
     for card in installed():
         try:
             read_weights(card)
-            told.append(Finding(f"weights {card.name}", "ok", f"digest right, {card.folder}"))
+            findings.append(Finding(f"weights {card.name}", "ok", f"digest right, {card.folder}"))
             cards.append((card, True))
         except ModelError as error:
-            told.append(Finding(f"weights {card.name}", "failed", str(error), error.hint))
+            findings.append(Finding(f"weights {card.name}", "failed", str(error), error.hint))
             cards.append((card, False))
-    told += _unreadable()
+    findings += _unreadable()
     fix = f"{install_line('--force-reinstall sic')}, or sic models import FOLDER"
     if not cards:
-        told.append(Finding("weights", "failed", "no weights on this machine", fix))
-        return cards, told
+        findings.append(Finding("weights", "failed", "no weights on this machine", fix))
+        return cards, findings
     for name in sorted(PINNED.keys() - {card.name for card, _ in cards}):
         text = "came with sic and is gone: files that were made with it do not decode"
-        told.append(Finding(f"weights {name}", "failed", text, fix))
-    return cards, told
+        findings.append(Finding(f"weights {name}", "failed", text, fix))
+    return cards, findings
 
 
 def _unreadable() -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import InputError
 from ..metrics.names import METRICS
 from ..schemas.documents import head, line
-from ..storage.files import read_input, replace_file, shown
+from ..storage.files import printable, read_input, replace_file
 
 SCHEMA, SUMMARY = "sic.eval/1", "sic.eval-summary/1"
 MAX_RESULTS = 1 << 30
@@ -27,7 +27,7 @@ UNSAID_REALISM, UNSAID_EFFORT = 1.0, 1
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """picture: SHA-256 of the source file; bpp: 8 times file_bytes over pixels; cut: the file is a
+    """picture: SHA-256 of the source file; bpp: 8 times file_bytes over pixels; truncated: the file is a
     prefix of the one file that sic made of this picture; values: metric name -> value or None;
     realism: of sic's decoder; effort: of its encoder."""
 
@@ -41,7 +41,7 @@ class Row:
     model_name: str | None
     model_id: str | None
     version: str
-    cut: bool
+    truncated: bool
     file_bytes: int
     encode_s: float
     decode_s: float
@@ -68,7 +68,7 @@ class Row:
     def document(self) -> dict[str, Any]:
         """As `sic.eval/1`."""
         body = asdict(self)
-        for name in ("input", "picture", "model_name", "model_id", "cut", "values"):
+        for name in ("input", "picture", "model_name", "model_id", "truncated", "values"):
             del body[name]
         model = {"name": self.model_name, "id": self.model_id} if self.model_id else None
         measured = {m.key: self.values.get(n) for n, m in METRICS.items()}
@@ -77,7 +77,7 @@ class Row:
             head(SCHEMA, self.input)
             | {"source_sha256": self.picture}
             | body
-            | {"model": model, "cut_from_one_file": self.cut, "bpp": round(self.bpp, 6)}
+            | {"model": model, "cut_from_one_file": self.truncated, "bpp": round(self.bpp, 6)}
             | measured
             | {"metrics": asked}
         )
@@ -97,7 +97,7 @@ def row_of(document: dict[str, Any]) -> Row:
         model_name=model["name"],
         model_id=model["id"],
         version=str(document["version"]),
-        cut=bool(document["cut_from_one_file"]),
+        truncated=bool(document["cut_from_one_file"]),
         file_bytes=int(document["file_bytes"]),
         encode_s=float(document["encode_s"]),
         decode_s=float(document["decode_s"]),
@@ -132,7 +132,7 @@ def documents(path: str) -> list[dict[str, Any]]:
         except ValueError:
             if number == len(texts):
                 break
-            raise InputError(f"{shown(path)}: line {number} is not a JSON document") from None
+            raise InputError(f"{printable(path)}: line {number} is not a JSON document") from None
     return out
 
 
@@ -145,7 +145,7 @@ def rows_of(found: Iterable[dict[str, Any]], path: str) -> dict[tuple[Any, ...],
         try:
             row = row_of(document)
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{shown(path)}: not a row of sic.eval/1 ({error})") from None
+            raise InputError(f"{printable(path)}: not a row of sic.eval/1 ({error})") from None
         rows[row.key] = row
     return rows
 
@@ -200,7 +200,7 @@ def table(rows: Iterable[Row]) -> bytes:
         values = [row.values.get(n) for n in METRICS]
         writer.writerow(
             [
-                shown(row.input),
+                printable(row.input),
                 row.codec,
                 row.setting,
                 row.model_name or "",

@@ -16,7 +16,7 @@ from ..errors import SicError
 from ..metrics.meter import Meter
 from ..metrics.names import finite
 from ..storage.access import read
-from ..storage.files import replace_file, shown
+from ..storage.files import printable, replace_file
 from .contenders import Coded, Contender, timed
 from .rows import UNSAID_EFFORT, Results, Row
 
@@ -35,7 +35,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvaluationPlan:
     """names: of the metrics; keep: folder for the files of `kept` pictures, which pages show."""
 
     contenders: Sequence[Contender]
@@ -59,7 +59,7 @@ def read_source(path: str) -> Source:
     from ..picture.load import load
 
     data = read(path, MAX_INPUT).data
-    picture = load(data, shown(path), MAX_SIDE, MAX_PIXELS)
+    picture = load(data, printable(path), MAX_SIDE, MAX_PIXELS)
     pixels = picture.pixels[:, :, 0] if picture.grey else picture.pixels[:, :, :3]
     return Source(path, hashlib.sha256(data).hexdigest(), np.ascontiguousarray(pixels))
 
@@ -76,7 +76,7 @@ def file_name(digest: str, contender: Contender, setting: str) -> str:
 
 def evaluate(
     paths: Sequence[str],
-    plan: Plan,
+    plan: EvaluationPlan,
     results: Results,
     progress: Callable[[int, int, str], None],
 ) -> tuple[list[Row], dict[str, SicError]]:
@@ -98,7 +98,9 @@ def evaluate(
     return rows, failed
 
 
-def picture_rows(source: Source, who: Contender, plan: Plan, results: Keeper) -> list[Row]:
+def picture_rows(
+    source: Source, who: Contender, plan: EvaluationPlan, results: Keeper
+) -> list[Row]:
     """Rows of one picture and one codec; those that were there are taken as they are, but for the title,
     which says realism where there are several."""
     keep = source.path in plan.kept
@@ -156,7 +158,7 @@ def _row(
         model_name=who.model[0] if who.model else None,
         model_id=who.model[1] if who.model else None,
         version=who.version,
-        cut=who.name == "sic",
+        truncated=who.name == "sic",
         file_bytes=len(made.data),
         encode_s=round(made.encode_s, 5),
         decode_s=round(decode_s, 5),

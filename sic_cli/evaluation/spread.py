@@ -20,7 +20,7 @@ from ..errors import ResourceError, SicError
 from ..storage.urls import is_url
 from .contenders import Contender, contenders
 from .rows import Results, Row
-from .run import Plan, file_name, keep_file, picture_rows, read_source
+from .run import EvaluationPlan, file_name, keep_file, picture_rows, read_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ class Measure:
         taken = Taken({row.key: row for row in order.rows})
         with TemporaryDirectory() as folder:
             kept = frozenset([path]) if order.keep else frozenset()
-            plan = Plan(_built(self.recipe), self.metrics, self.repeat, Path(folder), kept)
+            plan = EvaluationPlan(
+                _built(self.recipe), self.metrics, self.repeat, Path(folder), kept
+            )
             source = replace(read_source(at), path=path)
             rows = [
                 row for who in plan.contenders for row in picture_rows(source, who, plan, taken)
@@ -103,7 +105,7 @@ def _built(recipe: Recipe) -> list[Contender]:
 
 def spread(
     paths: Sequence[str],
-    plan: Plan,
+    plan: EvaluationPlan,
     recipe: Recipe,
     runner: Callable[[Measure], Runner],
     results: Results,
@@ -133,7 +135,9 @@ def spread(
     return [row for path in paths for row in done.get(path, [])], failed
 
 
-def _orders(paths: Sequence[str], plan: Plan, known: dict[str, list[Row]]) -> Iterator[Order]:
+def _orders(
+    paths: Sequence[str], plan: EvaluationPlan, known: dict[str, list[Row]]
+) -> Iterator[Order]:
     codecs = {who.name: who for who in plan.contenders}
     for index, path in enumerate(paths, 1):
         rows = tuple(known.get(path, ()))

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from ..picture.kinds import READERS
-from ..storage.files import shown
+from ..storage.files import printable
 from .images import data_uri
 from .render import render
 
@@ -55,7 +55,7 @@ class Item:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else shown(str(value))
+    return "" if value is None else printable(str(value))
 
 
 def item(document: dict[str, Any], thumbnails: bool) -> Item:

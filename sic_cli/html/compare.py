@@ -40,7 +40,7 @@ class Seen:
         """What is said under the picture."""
         height, width = self.pixels.shape[:2]
         text = f"{width}x{height}, {self.size} bytes, {self.bpp:.3f} bpp"
-        found = [f"{m.title} {m.shown(self.values[m.name])}" for m in measured([self])]
+        found = [f"{m.title} {m.formatted(self.values[m.name])}" for m in measured([self])]
         return "; ".join([text, *found])
 
 
@@ -93,7 +93,7 @@ def file_page(
                 (
                     title,
                     [
-                        (one.bpp, v, f"{one.name}: {m.shown(v)}")
+                        (one.bpp, v, f"{one.name}: {m.formatted(v)}")
                         for one in levels
                         if (v := one.values.get(m.name)) is not None
                     ],

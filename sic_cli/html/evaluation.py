@@ -51,7 +51,7 @@ def _chart(metric: Metric, summary: dict[str, Any]) -> Any:
                 (
                     p["bpp"],
                     p[metric.key],
-                    f"{p['setting']}: {p['bpp']:.3f} bpp, {metric.shown(p[metric.key])}",
+                    f"{p['setting']}: {p['bpp']:.3f} bpp, {metric.formatted(p[metric.key])}",
                 )
                 for p in one["points"]
                 if metric.key in p and 0.02 <= p["bpp"] <= 3
@@ -81,7 +81,7 @@ def at_rate(rows: Sequence[Row], rate: float) -> list[Row]:
 def note(row: Row) -> str:
     """What is said about a frame."""
     values = [
-        f"{m.title} {m.shown(row.values[n])}"
+        f"{m.title} {m.formatted(row.values[n])}"
         for n, m in METRICS.items()
         if row.values.get(n) is not None
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..codec.bitstream.reader import parse
 from ..evaluation.contenders import Contender, Pixels
 from ..evaluation.rows import Row
-from ..evaluation.run import Plan, file_name, read_source
+from ..evaluation.run import EvaluationPlan, file_name, read_source
 from ..storage.files import replace_file
 from .evaluation import scenes
 from .images import Images
@@ -18,7 +18,7 @@ LIMIT = 80 << 20
 """Bytes of pictures in the page; the rest lies in a folder beside it."""
 
 
-def look(rows: Sequence[Row], plan: Plan, folder: Path) -> tuple[list[Scene], Images]:
+def look(rows: Sequence[Row], plan: EvaluationPlan, folder: Path) -> tuple[list[Scene], Images]:
     """Scenes of the pictures whose files were kept. `folder`: of the page."""
     images = Images(LIMIT, "report.files")
     by_title = {c.title: c for c in plan.contenders}

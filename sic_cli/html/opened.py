@@ -13,7 +13,7 @@ from ..codec.bitstream.reader import Parsed, open_sic
 from ..errors import InputError, Notice, TargetError
 from ..evaluation.run import MAX_INPUT
 from ..metrics.meter import Meter, colours
-from ..storage.files import read_input, shown
+from ..storage.files import printable, read_input
 from .compare import Seen
 from .render import base
 
@@ -44,7 +44,7 @@ def opened(path: str, level: int | None, device: str, realism: float) -> Opened:
 
     Raises InputError, CorruptError and so on, as reading and decoding do.
     """
-    data, name = read_input(path, MAX_INPUT), shown(path)
+    data, name = read_input(path, MAX_INPUT), printable(path)
     short = base(path)
     if not is_sic(data):
         from ..picture.load import load
@@ -84,15 +84,17 @@ def levels_of(
     names: Sequence[str],
 ) -> tuple[list[Seen], str | None]:
     """Levels of a .sic file, against the reference if there is one; and what stopped the reading."""
-    from ..codec.all_levels import Ladder
+    from ..codec.all_levels import AllLevels
 
-    ladder = Ladder(parsed, device)
-    levels = [k for k in wanted or range(1, ladder.level + 1) if 1 <= k <= ladder.level]
+    all_levels = AllLevels(parsed, device)
+    levels = [k for k in wanted or range(1, all_levels.level + 1) if 1 <= k <= all_levels.level]
     if not levels:
-        raise TargetError(f"none of the levels asked for is in the file, which has {ladder.level}")
+        raise TargetError(
+            f"none of the levels asked for is in the file, which has {all_levels.level}"
+        )
     meter, out = Meter(reference.pixels, names) if reference else None, []
     for level in levels:
-        pixels = colours(ladder.pixels(level, realism))
+        pixels = colours(all_levels.pixels(level, realism))
         if reference and pixels.shape != reference.pixels.shape:
             raise InputError(f"{reference.path}: is not of the size of the .sic file")
         out.append(
@@ -106,4 +108,4 @@ def levels_of(
                 stated=parsed.layers[level].psnr / 4,
             )
         )
-    return out, ladder.fault
+    return out, all_levels.fault

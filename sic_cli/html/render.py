@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from .._version import __version__
-from ..storage.files import shown
+from ..storage.files import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def environment() -> Environment:
 
 def base(path: str) -> str:
     """A file's name as pages show it."""
-    return shown(PurePath(path).name or path)
+    return printable(PurePath(path).name or path)
 
 
 def render(template: str, **values: Any) -> str:

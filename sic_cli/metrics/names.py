@@ -22,7 +22,7 @@ class Metric:
     higher: bool
     about: str
 
-    def shown(self, value: float | None) -> str:
+    def formatted(self, value: float | None) -> str:
         """As tables show it."""
         return "-" if value is None else f"{value:.{self.digits}f}"
 

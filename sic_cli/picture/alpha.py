@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, UnidentifiedImageError
 
 from ..errors import CorruptError, UsageError
-from .bands import bands, channel, cut
+from .bands import bands, channel, crop_rows
 
 WEBP_SIDE = 16383
 """Largest side of a WebP picture; larger ones are packed as PNG, measured a third larger."""
@@ -65,7 +65,7 @@ def _doubled(small: Image.Image, first: int, last: int) -> Image.Image:
     """Rows `first` to `last` of a picture, at twice its size: first across, then down, as Pillow does
     with a whole picture; of parts it may go the other way, and round otherwise."""
     top, bottom = max(0, first - 1), min(small.height, last + 1)
-    wide = cut(small, slice(top, bottom)).resize((2 * small.width, bottom - top), BILINEAR)
+    wide = crop_rows(small, slice(top, bottom)).resize((2 * small.width, bottom - top), BILINEAR)
     box = (0, first - top, wide.width, last - top)
     return wide.resize((wide.width, 2 * (last - first)), BILINEAR, box)
 

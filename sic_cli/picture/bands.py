@@ -22,7 +22,7 @@ def bands(width: int, height: int) -> Iterator[slice]:
         yield slice(top, min(height, top + rows))
 
 
-def cut(picture: Image.Image, rows: slice) -> Image.Image:
+def crop_rows(picture: Image.Image, rows: slice) -> Image.Image:
     """These rows as a picture of their own."""
     return picture.crop((0, rows.start, picture.width, rows.stop))
 
@@ -31,7 +31,7 @@ def rgb(picture: Image.Image) -> NDArray[np.uint8]:
     """L or RGB, perhaps with an alpha that is left out -> uint8 (H, W, 3)."""
     out = np.empty((picture.height, picture.width, 3), np.uint8)
     for rows in bands(*picture.size):
-        part = cut(picture, rows)
+        part = crop_rows(picture, rows)
         out[rows] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
     return out
 
@@ -40,6 +40,6 @@ def channel(picture: Image.Image, name: str) -> NDArray[np.uint8]:
     """One channel of a picture, or the picture made grey if `name` is "L" -> uint8 (H, W)."""
     out = np.empty((picture.height, picture.width), np.uint8)
     for rows in bands(*picture.size):
-        part = cut(picture, rows)
+        part = crop_rows(picture, rows)
         out[rows] = np.asarray(part.convert("L") if name == "L" else part.getchannel(name))
     return out

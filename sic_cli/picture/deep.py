@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InputError
-from .bands import bands, cut
+from .bands import bands, crop_rows
 
 WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 NATIVE_LOWER = ";16B" if sys.byteorder == "little" else ";16L"
@@ -89,11 +89,11 @@ class Samples:
 
     def rows(self, rows: slice) -> NDArray[np.uint16]:
         """uint16 (H, W, C)."""
-        upper = np.asarray(cut(self.upper, rows))
+        upper = np.asarray(crop_rows(self.upper, rows))
         if self.grey_alpha:
             return _joined(upper[..., ::2], upper[..., 1::2])
         if self.lower is not None:
-            return _joined(upper, np.asarray(cut(self.lower, rows)))
+            return _joined(upper, np.asarray(crop_rows(self.lower, rows)))
         grey = upper.astype(np.int64)[..., None]
         return ((grey * 65535 + 2047) // 4095 if self.bits == 12 else grey).astype(np.uint16)
 
@@ -126,7 +126,7 @@ def whole_samples(picture: Image.Image, data: bytes, frame: int, name: str) -> S
 
 def _range(picture: Image.Image) -> tuple[int, int]:
     """Least and largest number in it."""
-    parts = (np.asarray(cut(picture, rows)) for rows in bands(*picture.size))
+    parts = (np.asarray(crop_rows(picture, rows)) for rows in bands(*picture.size))
     ends = [(int(part.min()), int(part.max())) for part in parts]
     return min(low for low, _ in ends), max(high for _, high in ends)
 

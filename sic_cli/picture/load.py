@@ -205,11 +205,11 @@ def _read(
         colours, alpha = deep.split(samples, picture.info.get("transparency"))
         del samples  # half of it is a second reading
     else:
-        picture, metadata, told = _plain(picture, metadata, name, choices)
-        notices += told
+        picture, metadata, found_notices = _plain(picture, metadata, name, choices)
+        notices += found_notices
         colours, alpha = _split(picture)
-    colours, metadata, told = _profiled(colours, metadata, name, choices)
-    notices += told
+    colours, metadata, found_notices = _profiled(colours, metadata, name, choices)
+    notices += found_notices
     pixels, grey, alpha = _transparency(colours, alpha, choices)
     if choices.orient == "apply":
         turn = _orientation(picture)
@@ -217,8 +217,8 @@ def _read(
         alpha = None if alpha is None else _turned(alpha, turn)
         metadata = metadata.upright()
     notices += hdr_notices(metadata, name)
-    metadata, told = metadata.chosen(choices.metadata, choices.strip_gps, name)
-    return Picture(np.ascontiguousarray(pixels), grey, alpha, metadata, (*notices, *told))
+    metadata, found_notices = metadata.chosen(choices.metadata, choices.strip_gps, name)
+    return Picture(np.ascontiguousarray(pixels), grey, alpha, metadata, (*notices, *found_notices))
 
 
 def _plain(
@@ -229,7 +229,7 @@ def _plain(
         return _kept_info(picture.convert("RGB"), picture), replace(metadata, icc=None), []
     if picture.mode != "CMYK":
         return picture, metadata, []
-    told, out, how = [], None, "by the plain formula"
+    found_notices, out, how = [], None, "by the plain formula"
     if metadata.icc and choices.icc != "ignore":
         fault = colour.fault_of(metadata.icc, "CMYK")
         try:
@@ -238,10 +238,10 @@ def _plain(
         except ValueError:
             fault = "cannot be used"
         if fault:
-            told.append(Notice(f"{name}: its colour profile {fault}", "W-icc-bad"))
-    told.append(Notice(f"{name}: CMYK colours converted to sRGB {how}", "W-cmyk"))
+            found_notices.append(Notice(f"{name}: its colour profile {fault}", "W-icc-bad"))
+    found_notices.append(Notice(f"{name}: CMYK colours converted to sRGB {how}", "W-cmyk"))
     out = picture.convert("RGB") if out is None else out
-    return _kept_info(out, picture), replace(metadata, icc=None), told
+    return _kept_info(out, picture), replace(metadata, icc=None), found_notices
 
 
 def _kept_info(made: Image.Image, source: Image.Image) -> Image.Image:

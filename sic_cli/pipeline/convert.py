@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..codec.bitstream.fields import MAX_PIXELS, MAX_SIDE
 from ..codec.bitstream.reader import Parsed, open_sic, parse
 from ..errors import CorruptError, Notice, SicError, TargetError
-from .limits import DEFAULT, Limits, memory_told
+from .limits import DEFAULT, Limits, reports_out_of_memory
 from .options import DecodeOptions, EncodeOptions
 from .rate_control import Reached, asked_level, settle
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..codec.decode import Progress
-    from ..codec.rdo.search import Tell
+    from ..codec.decode import DecodeProgress
+    from ..codec.rdo.search import ReportProgress
     from ..picture.load import Picture
     from ..picture.metadata import Metadata
 
@@ -44,7 +44,7 @@ if hasattr(os, "register_at_fork"):  # a child must not wait for a thread that i
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedFile:
     """data: the .sic file. layer_bytes: bytes of each layer with its head. target: what was asked for
     and what was got; metrics: JSON key -> value at `level`, of those that were measured."""
 
@@ -67,7 +67,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedFile:
     """data: a picture file. fault: why `level` is lower than was asked for or promised, or None."""
 
     data: bytes
@@ -111,7 +111,7 @@ def check_symbols(
     return indices_of(parsed, name, device, limits)[1:]
 
 
-@memory_told
+@reports_out_of_memory
 def indices_of(
     parsed: Parsed, name: str, device: str, limits: Limits = DEFAULT
 ) -> tuple[NDArray[np.signedinteger[Any]], int, str | None]:
@@ -127,29 +127,32 @@ def indices_of(
         raise type(error)(f"{name}: {error}", error.hint) from None
 
 
-@memory_told
+@reports_out_of_memory
 def encode_file(
     data: bytes,
     name: str,
     options: EncodeOptions,
     limits: Limits = DEFAULT,
-    tell: Tell | None = None,
-) -> Encoded:
+    report_progress: ReportProgress | None = None,
+) -> EncodedFile:
     """A picture file's bytes -> a .sic file.
 
-    name: for messages. tell: hears which share of a search is done. Raises InputError, ResourceError,
+    name: for messages. report_progress: hears which share of a search is done. Raises InputError, ResourceError,
     TargetError, ModelError, UsageError.
     """
     from ..picture.load import load
 
     picture = load(data, name, MAX_SIDE, MAX_PIXELS, options, limits.check)
-    return encode_picture(picture, name, options, tell)
+    return encode_picture(picture, name, options, report_progress)
 
 
-@memory_told
+@reports_out_of_memory
 def encode_picture(
-    picture: Picture, name: str, options: EncodeOptions, tell: Tell | None = None
-) -> Encoded:
+    picture: Picture,
+    name: str,
+    options: EncodeOptions,
+    report_progress: ReportProgress | None = None,
+) -> EncodedFile:
     """A picture that was read -> a .sic file; raises as `encode_file`."""
     from ..codec.encode import encode
     from ..codec.weights.locate import find
@@ -163,10 +166,9 @@ def encode_picture(
             level=asked_level(options, card.config.levels),
             device=options.device,
             grey=picture.grey,
-            seed=options.seed,
             chunks=to_chunks(picture, name),
             effort=options.effort,
-            tell=tell,
+            report_progress=report_progress,
         )
         found = settle(made, picture.pixels, options, name)
     parsed, level = parse(found.made), found.level
@@ -186,10 +188,10 @@ def encode_picture(
     )
 
 
-@memory_told
+@reports_out_of_memory
 def decode_file(
     data: bytes, name: str, format_: str, options: DecodeOptions, limits: Limits = DEFAULT
-) -> Decoded:
+) -> DecodedFile:
     """A .sic file's bytes -> a picture file in one of Pillow's formats (`picture.save.format_for`).
 
     Raises CorruptError, VersionError, ModelError, TargetError, CheckError, ResourceError,
@@ -200,27 +202,27 @@ def decode_file(
 
     from ..picture.save import Output, write
 
-    metadata, told = made.metadata.chosen(options.metadata, options.strip_gps, name)
+    metadata, found_notices = made.metadata.chosen(options.metadata, options.strip_gps, name)
     output = Output(options.background, options.output_quality, options.png_compression)
     picture, lost = write(made.pixels, made.alpha, format_, metadata, name, output)
-    return Decoded(
+    return DecodedFile(
         picture,
         parsed.header.width,
         parsed.header.height,
         made.level,
         made.levels,
         made.fault,
-        (*made.notices, *told, *lost),
+        (*made.notices, *found_notices, *lost),
     )
 
 
-@memory_told
+@reports_out_of_memory
 def decode_parsed(
     parsed: Parsed,
     name: str,
     options: DecodeOptions,
     limits: Limits = DEFAULT,
-    progress: Progress | None = None,
+    progress: DecodeProgress | None = None,
 ) -> DecodedPicture:
     """A file that `open_sic` read -> its pixels and what belongs to them; raises as `decode_file`.
     progress: see `codec.decode.Progress`."""
@@ -239,8 +241,7 @@ def decode_parsed(
             parsed,
             level=options.level,
             device=options.device,
-            details=options.details,
-            seed=options.seed,
+            seed=options.noise_seed,
             realism=options.realism,
             progress=progress,
         )

@@ -90,13 +90,13 @@ def limits_of(options: Any) -> tuple[Limits, dict[str, Any]]:
     return Limits(**given), rest
 
 
-def memory_told(
+def reports_out_of_memory(
     function: Callable[Concatenate[F, str, P], R],
 ) -> Callable[Concatenate[F, str, P], R]:
     """A function of something and its name, which raises ResourceError where memory ends."""
 
     @functools.wraps(function)
-    def told(thing: F, name: str, /, *arguments: P.args, **named: P.kwargs) -> R:
+    def guarded(thing: F, name: str, /, *arguments: P.args, **named: P.kwargs) -> R:
         try:
             return function(thing, name, *arguments, **named)
         except (MemoryError, RuntimeError) as error:
@@ -104,4 +104,4 @@ def memory_told(
                 raise
             raise ResourceError(f"{name}: out of memory", "use fewer jobs, or max-memory") from None
 
-    return told
+    return guarded

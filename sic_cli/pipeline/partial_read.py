@@ -11,7 +11,7 @@ from ..codec.bitstream.heads import HEAD_BYTES, Heads, heads
 from ..codec.bitstream.reader import parse
 from ..errors import SicError
 from ..storage import access
-from ..storage.files import shown
+from ..storage.files import printable
 from ..storage.urls import is_url
 
 FIRST_BYTES = 2048
@@ -83,5 +83,5 @@ def outline(source: str) -> tuple[Heads, int | None]:
     try:
         read = Heads.of(parse(got.data))
     except SicError as error:
-        raise type(error)(f"{shown(source)}: {error}", error.hint) from None
+        raise type(error)(f"{printable(source)}: {error}", error.hint) from None
     return read, None if got.fetched is None else got.fetched + fetched

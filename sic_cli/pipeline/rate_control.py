@@ -1,4 +1,4 @@
-"""Quality targets of encode: which level a wish means, measured on decoded pixels.
+"""Quality targets of encode: which level a target means, measured on decoded pixels.
 
 The format has whole layers only, so a target is reached to within one layer: the chosen level meets
 it and the one below does not. Importing this loads neither torch nor numpy.
@@ -29,7 +29,7 @@ RANGES = {"psnr": (0.0, 100.0), "ms-ssim": (0.0, 1.0), "lpips": (0.0, 2.0)}
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class QualityTarget:
     """metric: its name; limit: least value, or for distances the most."""
 
     metric: str
@@ -47,7 +47,7 @@ class Goal:
         return 0.0 if self.met(value) else abs(value - self.limit) / max(abs(self.limit), 1e-9)
 
 
-class Wishes(Protocol):
+class RateOptions(Protocol):
     """What `options.EncodeOptions` says about levels. quality: 1..100; target_size (bytes) and
     target_bpp: ceilings; best_effort: take the nearest level if no level meets the targets; measure:
     state the true PSNR of every level in the file; realism: of the decoder that these measure."""
@@ -61,7 +61,7 @@ class Wishes(Protocol):
     @property
     def target_bpp(self) -> float | None: ...
     @property
-    def targets(self) -> tuple[Goal, ...]: ...
+    def targets(self) -> tuple[QualityTarget, ...]: ...
     @property
     def best_effort(self) -> bool: ...
     @property
@@ -93,7 +93,7 @@ class Settled:
     notices: tuple[Notice, ...]
 
 
-def goal(text: str) -> Goal:
+def parse_target(text: str) -> QualityTarget:
     """`psnr=32`, `ssim=0.97` or `lpips=0.10`. Raises UsageError."""
     name, _, value = text.partition("=")
     metric = ALIASES.get(name.strip().lower(), name.strip().lower())
@@ -106,12 +106,12 @@ def goal(text: str) -> Goal:
     low, high = RANGES[metric]
     if not (math.isfinite(limit) and low < limit <= high):
         raise UsageError(f"--target {text}: wants a number above {low:g}, at most {high:g}")
-    return Goal(metric, limit)
+    return QualityTarget(metric, limit)
 
 
-def goals(texts: Sequence[str]) -> tuple[Goal, ...]:
+def parse_targets(texts: Sequence[str]) -> tuple[QualityTarget, ...]:
     """Several targets, each metric once. Raises UsageError."""
-    found = tuple(goal(t) for t in texts)
+    found = tuple(parse_target(t) for t in texts)
     for one in found:
         if sum(g.metric == one.metric for g in found) > 1:
             raise UsageError(f"--target {one.kind} was given twice")
@@ -140,14 +140,14 @@ def conflicts(
         raise UsageError("--target-size and --target-bpp exclude each other")
 
 
-def asked_level(wishes: Wishes, levels: int) -> int | None:
+def asked_level(options: RateOptions, levels: int) -> int | None:
     """The level to encode up to, of a model's `levels`; None for all of them."""
-    if wishes.quality is not None:
-        return level_of_quality(wishes.quality, levels)
-    return wishes.level
+    if options.quality is not None:
+        return level_of_quality(options.quality, levels)
+    return options.level
 
 
-def settle(made: bytes, original: NDArray[np.uint8], wishes: Wishes, name: str) -> Settled:
+def settle(made: bytes, original: NDArray[np.uint8], options: RateOptions, name: str) -> Settled:
     """The smallest level of a file that meets all targets within the ceilings; without targets, the
     highest within them.
 
@@ -155,67 +155,67 @@ def settle(made: bytes, original: NDArray[np.uint8], wishes: Wishes, name: str) 
     metric's weights are not here.
     """
     parsed = parse(made)
-    cap = level_within(parsed, wishes.target_size, wishes.target_bpp)
-    if not (wishes.targets or wishes.measure):
-        return Settled(made, cap, _ceilings(parsed, cap, wishes), {}, ())
-    from ..codec.all_levels import Ladder
+    cap = level_within(parsed, options.target_size, options.target_bpp)
+    if not (options.targets or options.measure):
+        return Settled(made, cap, _ceilings(parsed, cap, options), {}, ())
+    from ..codec.all_levels import AllLevels
     from ..metrics.meter import Meter
 
-    names = [g.metric for g in wishes.targets] + (["psnr", "ms-ssim"] if wishes.measure else [])
+    names = [g.metric for g in options.targets] + (["psnr", "ms-ssim"] if options.measure else [])
     meter = Meter(original, list(dict.fromkeys(names)))
-    ladder = Ladder(parsed, wishes.device)
+    all_levels = AllLevels(parsed, options.device)
     seen: dict[int, dict[str, float | None]] = {}
 
     def values(level: int) -> dict[str, float | None]:
         if level not in seen:
-            seen[level] = meter.all(ladder.pixels(level, wishes.realism))
+            seen[level] = meter.all(all_levels.pixels(level, options.realism))
         return seen[level]
 
     level, notices = cap, tuple[Notice, ...]()
-    if wishes.targets:
-        level, notices = _search(values, cap, wishes.targets, wishes.best_effort, name)
-    if wishes.measure:
+    if options.targets:
+        level, notices = _search(values, cap, options.targets, options.best_effort, name)
+    if options.measure:
         made = with_psnr(parsed, [_psnr(values(k)) for k in range(1, parsed.level + 1)])
     got = {n: finite(v) for n, v in values(level).items()}
-    reached = tuple(Reached(g.kind, g.limit, _number(got[g.metric])) for g in wishes.targets)
+    reached = tuple(Reached(g.kind, g.limit, _number(got[g.metric])) for g in options.targets)
     return Settled(
         made,
         level,
-        reached + _ceilings(parsed, level, wishes),
+        reached + _ceilings(parsed, level, options),
         {METRICS[n].key: v for n, v in got.items()},
         notices,
     )
 
 
-def _ceilings(parsed: Parsed, level: int, wishes: Wishes) -> tuple[Reached, ...]:
+def _ceilings(parsed: Parsed, level: int, options: RateOptions) -> tuple[Reached, ...]:
     """What was asked for that needs no decoding."""
     header, size = parsed.header, parsed.ends[level]
     got = []
-    if wishes.quality is not None:
-        got.append(Reached("quality", wishes.quality, 100 * level / header.levels))
-    if wishes.target_size is not None:
-        got.append(Reached("size", wishes.target_size, size))
-    if wishes.target_bpp is not None:
-        got.append(Reached("bpp", wishes.target_bpp, size * 8 / (header.width * header.height)))
+    if options.quality is not None:
+        got.append(Reached("quality", options.quality, 100 * level / header.levels))
+    if options.target_size is not None:
+        got.append(Reached("size", options.target_size, size))
+    if options.target_bpp is not None:
+        got.append(Reached("bpp", options.target_bpp, size * 8 / (header.width * header.height)))
     return tuple(got)
 
 
 def _search(
     values: Callable[[int], dict[str, float | None]],
     cap: int,
-    wishes: Sequence[Goal],
+    targets: Sequence[QualityTarget],
     best_effort: bool,
     name: str,
 ) -> tuple[int, tuple[Notice, ...]]:
     """Binary search, and a look at every level where the metrics do not rise with it."""
 
     def met(level: int) -> bool:
-        return all(g.met(_number(values(level)[g.metric])) for g in wishes)
+        return all(g.met(_number(values(level)[g.metric])) for g in targets)
 
-    for wish in wishes:
-        if values(cap)[wish.metric] is None:
+    for target in targets:
+        if values(cap)[target.metric] is None:
             raise TargetError(
-                f"{name}: {METRICS[wish.metric].title} is not defined for so small a picture",
+                f"{name}: {METRICS[target.metric].title} is not defined for so small a picture",
                 "--target psnr=DB works for every size",
             )
     measured = [cap]
@@ -225,18 +225,18 @@ def _search(
             middle = (low + high) // 2
             measured.append(middle)
             low, high = (low, middle) if met(middle) else (middle, high)
-        if _rises(values, sorted(measured), wishes):
+        if _rises(values, sorted(measured), targets):
             return high, ()
     for level in range(1, cap + 1):
         if met(level):
             return level, ()
 
     def off(level: int) -> float:
-        return sum(g.shortfall(_number(values(level)[g.metric])) for g in wishes)
+        return sum(g.shortfall(_number(values(level)[g.metric])) for g in targets)
 
     best = min(range(1, cap + 1), key=off)
-    asked = ", ".join(f"{g.kind}={g.limit:g}" for g in wishes)
-    has = ", ".join(f"{g.kind}={_number(values(best)[g.metric]):.4g}" for g in wishes)
+    asked = ", ".join(f"{g.kind}={g.limit:g}" for g in targets)
+    has = ", ".join(f"{g.kind}={_number(values(best)[g.metric]):.4g}" for g in targets)
     text = f"{name}: --target {asked} cannot be met; the best of levels 1 to {cap} is {has} (level {best})"
     if best_effort:
         return best, (Notice(text, "W-target-best-effort"),)
@@ -244,19 +244,21 @@ def _search(
 
 
 def _rises(
-    values: Callable[[int], dict[str, float | None]], levels: Sequence[int], wishes: Sequence[Goal]
+    values: Callable[[int], dict[str, float | None]],
+    levels: Sequence[int],
+    targets: Sequence[QualityTarget],
 ) -> bool:
     """Does every metric get better with every measured level?"""
-    for wish in wishes:
-        found = [_number(values(k)[wish.metric]) for k in levels]
-        better = METRICS[wish.metric].better
+    for target in targets:
+        found = [_number(values(k)[target.metric]) for k in levels]
+        better = METRICS[target.metric].better
         if not all(better(b, a) for a, b in pairwise(found)):
             return False
     return True
 
 
 def _number(value: float | None) -> float:
-    """A metric's value; one that is not defined meets no wish."""
+    """A metric's value; one that is not defined meets no target."""
     return math.nan if value is None else value
 
 
@@ -264,7 +266,7 @@ def _psnr(values: dict[str, float | None]) -> float:
     return _number(finite(values["psnr"]))
 
 
-def told(target: Sequence[Reached]) -> str:
+def describe_reached(target: Sequence[Reached]) -> str:
     """`; psnr 34.12 (asked 34)` for what was asked for, or nothing."""
     return "".join(f"; {t.kind} {t.got:.6g} (asked {t.asked:g})" for t in target)
 

@@ -60,7 +60,9 @@ class Limit:
 
     def fault(self, got: float | None) -> str | None:
         """Why `got` does not do, or None."""
-        text = METRICS[self.metric].shown(got) if got is not None else "not defined at this size"
+        text = (
+            METRICS[self.metric].formatted(got) if got is not None else "not defined at this size"
+        )
         return None if self.met(got) else f"{self.metric} is {text}, asked for is {self}"
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from ..errors import InputError, OutputError, ResourceError
-from .files import Exists, read_input, shown, write_into, write_output
+from .files import Exists, printable, read_input, write_into, write_output
 from .files import check_output as check_file
 from .urls import is_url, split, tidy
 
@@ -86,10 +86,10 @@ def check_output(output: str, source: str, force: bool) -> None:
     from . import store
 
     if not split(output)[1]:
-        raise OutputError(f"{shown(output)}: names a folder, not a file")
+        raise OutputError(f"{printable(output)}: names a folder, not a file")
     store.check_writable(output)
     if is_url(source) and tidy(source) == tidy(output):
-        raise OutputError(f"{shown(output)}: is the input itself")
+        raise OutputError(f"{printable(output)}: is the input itself")
     if not force:
         there = store.inside(split(output)[0]).get(split(output)[1])
         if there is not None:

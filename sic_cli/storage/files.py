@@ -43,17 +43,17 @@ def read_input(name: str, most: int) -> bytes:
         try:
             facts = os.stat(name)
             if stat.S_ISDIR(facts.st_mode):
-                raise InputError(f"{shown(name)}: is a folder, not a file")
+                raise InputError(f"{printable(name)}: is a folder, not a file")
             if not stat.S_ISREG(facts.st_mode):
-                raise InputError(f"{shown(name)}: is not a regular file")
+                raise InputError(f"{printable(name)}: is not a regular file")
             with open(name, "rb") as file:
                 data = _read(file, facts.st_size, most)
         except OSError as error:
-            raise InputError(f"{shown(name)}: {error.strerror}") from None
+            raise InputError(f"{printable(name)}: {error.strerror}") from None
         except ValueError as error:  # a NUL in the name
-            raise InputError(f"{shown(name)}: {error}") from None
+            raise InputError(f"{printable(name)}: {error}") from None
     if len(data) > most:
-        raise ResourceError(f"{shown(name)}: more than {most} bytes")
+        raise ResourceError(f"{printable(name)}: more than {most} bytes")
     return data
 
 
@@ -80,27 +80,27 @@ def check_output(output: str, source: str, force: bool) -> None:
         _check_path(output, source, force)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OutputError(f"{shown(output)}: {reason}") from None
+        raise OutputError(f"{printable(output)}: {reason}") from None
 
 
 def _check_path(output: str, source: str, force: bool) -> None:
     path = Path(output)
     if output.endswith(("/", os.sep)):
-        raise OutputError(f"{shown(output)}: names a folder, not a file")
+        raise OutputError(f"{printable(output)}: names a folder, not a file")
     if path.is_dir():
-        raise OutputError(f"{shown(output)}: is a folder")
+        raise OutputError(f"{printable(output)}: is a folder")
     with contextlib.suppress(FileNotFoundError):
         os.stat(path)  # a loop of links, a part of the path that is no folder, a name too long
     if path.exists():
         if source != "-" and os.path.exists(source) and os.path.samefile(source, path):
-            raise OutputError(f"{shown(output)}: is the input itself")
+            raise OutputError(f"{printable(output)}: is the input itself")
         if path.is_file() and not force:
-            raise OutputError(f"{shown(output)}: exists", "use --force to replace it")
+            raise OutputError(f"{printable(output)}: exists", "use --force to replace it")
     parent = path.parent
     if not parent.is_dir():
-        raise OutputError(f"{shown(output)}: there is no folder {shown(str(parent))}")
+        raise OutputError(f"{printable(output)}: there is no folder {printable(str(parent))}")
     if (path.is_file() or not path.exists()) and not os.access(parent, os.W_OK):
-        raise OutputError(f"{shown(output)}: the folder is not writable")
+        raise OutputError(f"{printable(output)}: the folder is not writable")
 
 
 def write_output(output: str, data: bytes) -> None:
@@ -134,7 +134,7 @@ class Exists(OutputError):
     """There is something at a place that is not to be replaced."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{shown(name)}: exists", "use --force to replace it")
+        super().__init__(f"{printable(name)}: exists", "use --force to replace it")
 
 
 def write_into(output: str, data: bytes, *, replace: bool = True, sync: bool = False) -> None:
@@ -180,7 +180,7 @@ def keep_mode_and_time(source: str, output: str) -> None:
 def output_error(output: str, error: OSError) -> OutputError:
     """The error that says why `output` could not be written."""
     reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-    return OutputError(f"{shown(output)}: {reason}")
+    return OutputError(f"{printable(output)}: {reason}")
 
 
 def replace_file(target: str, data: bytes, *, new: bool = False, sync: bool = True) -> None:
@@ -295,7 +295,7 @@ def _remove_if_stale(path: str) -> bool:
         return False
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A path as messages show it: control characters escaped."""
     if name == "-":
         return "standard input"
@@ -314,4 +314,4 @@ def write_beside(output: str, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             replace_file(str((folder / name).resolve()), data)
     except OSError as error:
-        raise OutputError(f"{shown(str(folder))}: {error.strerror}") from None
+        raise OutputError(f"{printable(str(folder))}: {error.strerror}") from None

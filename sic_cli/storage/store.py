@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, OutputError, ResourceError, SicError, UsageError
-from .files import Exists, shown
+from .files import Exists, printable
 from .urls import READ_ONLY, scheme
 
 INSTALL = 'pip install "sic[cluster]"'
@@ -40,20 +40,20 @@ def _place(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise UsageError(
-            f"{shown(url)}: URLs need fsspec, which is not installed", INSTALL
+            f"{printable(url)}: URLs need fsspec, which is not installed", INSTALL
         ) from None
     kind = scheme(url)
     if kind in ("file", "local"):
-        raise UsageError(f"{shown(url)}: name the file by its path")
+        raise UsageError(f"{printable(url)}: name the file by its path")
     try:
         system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
-        text = f"{shown(url)}: {kind}:// needs a package that is not installed ({error})"
+        text = f"{printable(url)}: {kind}:// needs a package that is not installed ({error})"
         package = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}.get(kind)
         hint = f"pip install {package}" if package else INSTALL
         raise UsageError(" ".join(text.split()), hint) from None
     except ValueError as error:
-        raise UsageError(f"{shown(url)}: {error}") from None
+        raise UsageError(f"{printable(url)}: {error}") from None
     except Exception as error:  # no credentials, as a store's own library says it
         raise InputError(_sentence(url, error)) from None
     return system, str(path)
@@ -72,7 +72,7 @@ def _sentence(url: str, error: Exception) -> str:
         reason = "the store does not answer"
     else:
         reason = f"{type(error).__name__}: {error}"
-    return f"{shown(url)}: {' '.join(reason.split())[:MOST_TOLD]}"
+    return f"{printable(url)}: {' '.join(reason.split())[:MOST_TOLD]}"
 
 
 def _reading(url: str, error: Exception) -> SicError:
@@ -118,14 +118,14 @@ def read(url: str, most: int) -> tuple[bytes, State]:
     try:
         known = _state(system.info(path))
         if known.folder:
-            raise InputError(f"{shown(url)}: is a folder, not a file")
+            raise InputError(f"{printable(url)}: is a folder, not a file")
         if known.size > most:
-            raise ResourceError(f"{shown(url)}: more than {most} bytes")
+            raise ResourceError(f"{printable(url)}: more than {most} bytes")
         data: bytes = system.cat_file(path) if known.size else b""
     except Exception as error:
         raise _reading(url, error) from None
     if len(data) > most:
-        raise ResourceError(f"{shown(url)}: more than {most} bytes")
+        raise ResourceError(f"{printable(url)}: more than {most} bytes")
     return data, known
 
 
@@ -168,7 +168,7 @@ def inside(folder: str) -> dict[str, State]:
 def check_writable(url: str) -> None:
     """Raise OutputError for a kind of URL that cannot be written to, UsageError for an unknown one."""
     if scheme(url) in READ_ONLY:
-        raise OutputError(f"{shown(url)}: {scheme(url)}:// can only be read")
+        raise OutputError(f"{printable(url)}: {scheme(url)}:// can only be read")
     _place(url)
 
 

@@ -25,7 +25,7 @@ from ..storage.files import replace_file
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainingProgress:
     """What has been done so far, over all runs: optimiser steps, crops seen, hours of wall time."""
 
     steps: int = 0
@@ -47,7 +47,7 @@ def save(
     model: CodecModel,
     average: dict[str, Tensor],
     optimisers: list[torch.optim.Optimizer],
-    progress: Progress,
+    progress: TrainingProgress,
 ) -> None:
     """Write everything that `load` needs."""
     tensors = {f"model.{k}": v.detach().contiguous() for k, v in model.state_dict().items()}
@@ -79,12 +79,12 @@ def save_small(path: Path, checkpoint: Path) -> None:
     replace_file(str(path), serialise({k: v.contiguous() for k, v in tensors.items()}, facts))
 
 
-def _facts(progress: Progress) -> str:
+def _facts(progress: TrainingProgress) -> str:
     names = ("steps", "crops", "hours", "norms", "notes")
     return json.dumps({k: getattr(progress, k) for k in names})
 
 
-def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
+def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], TrainingProgress]:
     """The model of a checkpoint, its averaged parameters and its progress."""
     with safe_open(path, "pt") as file:
         facts = file.metadata()
@@ -97,10 +97,10 @@ def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], Progress]:
         model.add_perceptual_synthesis()
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
-    return model, average, Progress(**json.loads(facts["progress"]))
+    return model, average, TrainingProgress(**json.loads(facts["progress"]))
 
 
-def averaged(checkpoint: Path) -> tuple[CodecModel, Progress]:
+def averaged(checkpoint: Path) -> tuple[CodecModel, TrainingProgress]:
     """The model of a checkpoint with its averaged parameters."""
     model, average, progress = load_model(checkpoint)
     model.load_state_dict({**model.state_dict(), **average})

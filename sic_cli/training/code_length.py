@@ -23,7 +23,7 @@ def cost(logit: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.logaddexp(0, logit) / math.log(2)
 
 
-def information(machine: Engine, indices: Indices) -> NDArray[np.float64]:
+def code_length(machine: Engine, indices: Indices) -> NDArray[np.float64]:
     """(K,) bits of all layers up to each level. indices: at the last level, as a file has them."""
     table, model_weights = machine.table, machine.model_weights
     weights = model_weights.context.map(torch.from_numpy)
@@ -42,15 +42,15 @@ def information(machine: Engine, indices: Indices) -> NDArray[np.float64]:
             seen = features(now[None], depth[None], reach, logs)
             which = torch.tensor([coding_pass])
             out = logits(weights, trunk(weights, seen, which), which)[0]
-        zero, sign, inner = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))
-        refined = (after > before)[:, None, None]
-        leaving, split = refined & (parent == 0), refined & (parent != 0)
+        significance, sign, refinement = (v.double().numpy() / LOGIT_ONE for v in out.chunk(3))
+        changed = (after > before)[:, None, None]
+        leaving, split = changed & (parent == 0), changed & (parent != 0)
         alive, first = leaving & (child != 0), (before < 0)[:, None, None]
-        outer, more = np.abs(child) & 1, np.maximum(np.abs(child) - 1, 0)
+        outer, escape = np.abs(child) & 1, np.maximum(np.abs(child) - 1, 0)
         total[level - 1] += (
-            cost(np.where(child == 0, -zero, zero))[leaving].sum()
+            cost(np.where(child == 0, -significance, significance))[leaving].sum()
             + cost(np.where(child > 0, -sign, sign))[alive].sum()
-            + cost(np.where(outer == 1, inner, -inner))[split].sum()
-            + (more * cost(inner) + cost(-inner))[alive & first].sum()
+            + cost(np.where(outer == 1, refinement, -refinement))[split].sum()
+            + (escape * cost(refinement) + cost(-refinement))[alive & first].sum()
         )
     return np.cumsum(total)

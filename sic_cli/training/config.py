@@ -1,4 +1,4 @@
-"""What a training run is told: everything that a resumed run must find unchanged, and its budget."""
+"""What a training run is configured by: everything that a resumed run must find unchanged, and its budget."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..codec.inference.config import STRIDE
 from ..codec.networks.codec_model import CodecModel
-from .checkpoint import Progress
+from .checkpoint import TrainingProgress
 from .data import find_pictures, read_rgb
 from .loss import layer_bits, quantise
 from .lpips_loss import LpipsLoss
@@ -65,13 +65,13 @@ def evaluate(
         for place, level in enumerate(levels):
             which = torch.tensor([level - 1], device=device)
             what = quantise(model, latent, which)
-            shown = what.decoded(model)
-            mse = (rounded(shown, height, width) - pixels).square().mean().item()
+            decoded = what.decoded(model)
+            mse = (rounded(decoded, height, width) - pixels).square().mean().item()
             psnr[row, place] = 10 * math.log10(255**2 / max(mse, 1e-9))
             if lpips_loss is not None:
                 if model.perceptual_synthesis is not None:
-                    shown = what.decoded(model, by=model.perceptual_synthesis)
-                look = rounded(shown, height, width) - 127.5
+                    decoded = what.decoded(model, by=model.perceptual_synthesis)
+                look = rounded(decoded, height, width) - 127.5
                 lpips[row, place] = lpips_loss(look, pixels - 127.5).item()
     upto = bits.cumsum(1)[:, np.array(levels) - 1]
     means = [a.mean(0).tolist() for a in (upto, psnr, lpips)]
@@ -95,7 +95,7 @@ def report(
     average: dict[str, Tensor],
     valid: list[np.ndarray],
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
     hours: float,
     recent: list[Tensor],
     lpips_loss: LpipsLoss | None = None,

@@ -27,7 +27,14 @@ from ..codec.networks.codec_model import CodecModel
 from ..codec.weights.locate import find
 from ..errors import UsageError
 from . import initialise as beginning
-from .checkpoint import Progress, averaged, load_model, load_optimisers, model_from_weights, save
+from .checkpoint import (
+    TrainingProgress,
+    averaged,
+    load_model,
+    load_optimisers,
+    model_from_weights,
+    save,
+)
 from .config import TrainConfig
 from .data import Crops, DeviceCrops, open_packed
 from .evaluate import report, validation_pictures
@@ -45,7 +52,7 @@ FROZEN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
     start: weights, or another run's checkpoint, to begin with if `out` holds none; without it, a
     KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
@@ -122,7 +129,7 @@ def learning_factor(done: int, part: float, config: TrainConfig, final: bool) ->
     return warm * max(0.02, math.cos((part - 1 + config.decay) / config.decay * math.pi / 2))
 
 
-def seen(progress: Progress, crops: int, more: int = 0) -> float:
+def seen(progress: TrainingProgress, crops: int, more: int = 0) -> float:
     """Share of a run of so many crops that is done, or will be after some more; 0 if it has no end."""
     begun = int(progress.notes.get("begun", "0"))
     return (progress.crops + more - begun) / crops if crops else 0.0
@@ -161,13 +168,13 @@ def catching() -> Iterator[list[int]]:
             signal.signal(name, signal.SIG_DFL if handler is None else handler)
 
 
-def worker(rank: int, run: Run, config: TrainConfig) -> None:
+def worker(rank: int, run: TrainingRun, config: TrainConfig) -> None:
     """One process of a run."""
     with catching() as caught:
         _work(rank, run, config, caught)
 
 
-def _work(rank: int, run: Run, config: TrainConfig, caught: list[int]) -> None:
+def _work(rank: int, run: TrainingRun, config: TrainConfig, caught: list[int]) -> None:
     torch.set_num_threads(run.threads)
     began, out = time.time(), Path(run.out)
     device = torch.device(run.device)
@@ -267,14 +274,14 @@ def next_batch(crops: Crops | DeviceCrops, count: int, device: torch.device) -> 
     return pixels.contiguous(memory_format=torch.channels_last) - 127.5
 
 
-def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
+def train(run: TrainingRun, config: TrainConfig, model_config: ModelConfig) -> None:
     """Start or resume a run in `run.out`."""
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.safetensors"
     if not checkpoint.exists():
         torch.manual_seed(config.seed)
-        progress = Progress()
+        progress = TrainingProgress()
         if run.start and Path(run.start).is_file():
             model, progress = averaged(Path(run.start))
         elif run.start:
@@ -285,7 +292,7 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
                     model_from_weights(card, perceptual=True).synthesis.state_dict()
                 )
             done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
-            progress = Progress(**done, notes={"start": card.digest})
+            progress = TrainingProgress(**done, notes={"start": card.digest})
         else:
             pictures, _ = open_packed(Path(run.packed))
             model = new_model(model_config, Crops(pictures, config.crop, config.seed))
@@ -318,7 +325,7 @@ def train(run: Run, config: TrainConfig, model_config: ModelConfig) -> None:
         together(run, config)
 
 
-def together(run: Run, config: TrainConfig) -> None:
+def together(run: TrainingRun, config: TrainConfig) -> None:
     """Run several processes; a signal to this one reaches them, and they write a checkpoint first."""
     started = mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]
         worker, (run, config), nprocs=run.processes, join=False, start_method="spawn"

@@ -24,7 +24,7 @@ GUARD = 0.9
 """Fraction of the dead zone inside which a latent gets no gradient."""
 
 
-def cut(latent: Tensor, width: Tensor) -> Tensor:
+def dead_zone_indices(latent: Tensor, width: Tensor) -> Tensor:
     """Indices of a latent (B, C, h, w) for widths (B, C); whole numbers, 0 where not sent."""
     width = width[:, :, None, None]
     return latent.sign() * torch.floor(latent.abs() / width)
@@ -37,7 +37,7 @@ def layer_bits(model: CodecModel, latent: Tensor, coding_pass: Tensor) -> Tensor
     the channels alone that each sample's pass refines, a third of all: these are rows of (B C, h, w).
     """
     before, after = model.pass_depths[coding_pass], model.pass_depths[coding_pass + 1]
-    parent, channels = cut(latent, model.step_sizes(before)), model.config.channels
+    parent, channels = dead_zone_indices(latent, model.step_sizes(before)), model.config.channels
     said = model.context(features(parent, before, model.reach, model.logs), coding_pass)
     rows = (after > before).flatten().nonzero()[:, 0]
     sample = rows // channels
@@ -46,16 +46,16 @@ def layer_bits(model: CodecModel, latent: Tensor, coding_pass: Tensor) -> Tensor
         return x.flatten(0, 1).index_select(0, place)
 
     places = rows + 2 * channels * sample  # of the first of three kinds
-    zero, sign, inner = (of(said, places + kind * channels) for kind in range(3))
+    significance, sign, refinement = (of(said, places + kind * channels) for kind in range(3))
     value, was = of(latent, rows), of(parent, rows).abs()
     size = torch.floor(value.abs() / of(model.step_sizes(after), rows)[:, None, None])
     alive, leaving, first = size > 0, was == 0, of(before < 0, rows)[:, None, None]
-    bits = torch.where(leaving, F.softplus(torch.where(alive, zero, -zero)), 0.0)
+    bits = torch.where(leaving, F.softplus(torch.where(alive, significance, -significance)), 0.0)
     bits = bits + torch.where(leaving & alive, F.softplus(-sign * value.sign()), 0.0)
     begun = alive.to(size.dtype)
     outer = torch.where(first, size - begun, (size - 2 * was) * ~leaving)
     stop = torch.where(first, begun, (~leaving).to(size.dtype) - outer)
-    bits = bits + outer * F.softplus(inner) + stop * F.softplus(-inner)
+    bits = bits + outer * F.softplus(refinement) + stop * F.softplus(-refinement)
     total = torch.zeros(len(latent), device=latent.device).index_add(0, sample, bits.sum((1, 2)))
     return total / math.log(2)
 
@@ -149,7 +149,7 @@ def quantise(model: CodecModel, latent: Tensor, level: Tensor) -> QuantisedLaten
     """What is sent at `level` (B,), from 0."""
     known, width = latent.detach(), model.step_sizes(model.depths[level])
     guard = (known.abs() >= GUARD * width[:, :, None, None]).float()
-    return QuantisedLatent(latent, level, width, cut(known, width), guard)
+    return QuantisedLatent(latent, level, width, dead_zone_indices(known, width), guard)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

@@ -76,13 +76,13 @@ class Objective:
         last one of each level and any other up to the highest level."""
         config, last = self.config, last_passes(self.model)
         levels = len(last)
-        drawn = torch.from_numpy(draw_levels(chance, levels, count, config.favour))
+        levels_drawn = torch.from_numpy(draw_levels(chance, levels, count, config.favour))
         if config.only_level:
-            drawn = torch.full_like(drawn, config.only_level - 1)
+            levels_drawn = torch.full_like(levels_drawn, config.only_level - 1)
         highest = config.only_level or levels
         other = torch.from_numpy(chance.integers(0, int(last[highest - 1]) + 1, count))
-        passes = torch.stack([last[drawn], other], 1)
-        return drawn, passes[:, :0] if config.stage == "decoder" else passes
+        passes = torch.stack([last[levels_drawn], other], 1)
+        return levels_drawn, passes[:, :0] if config.stage == "decoder" else passes
 
     def pictures(
         self, what: QuantisedLatent, original: Tensor, shift: tuple[int, int], samples: int
@@ -181,8 +181,10 @@ def draw_levels(
     """`count` levels from 0, spread evenly over their shares: the first has e^favour times the last's."""
     share = np.exp(-favour * np.arange(levels) / max(1, levels - 1))
     edges = np.cumsum(share) / share.sum()
-    drawn = np.searchsorted(edges, (np.arange(count) + chance.random(count)) / count, side="right")
-    return chance.permutation(np.minimum(drawn, levels - 1))
+    levels_drawn = np.searchsorted(
+        edges, (np.arange(count) + chance.random(count)) / count, side="right"
+    )
+    return chance.permutation(np.minimum(levels_drawn, levels - 1))
 
 
 def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:

@@ -168,7 +168,7 @@ def test_an_interrupted_run_on_a_cluster_of_its_own_is_resumed(tmp_path: Path) -
     assert got.code == 0 and "40 done" not in got.err and len(tree(out)) == 40, got.err
 
 
-def test_a_cluster_that_does_not_answer_is_told(
+def test_a_cluster_that_does_not_answer_is_reported(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "CONNECT_SECONDS", 1)

@@ -132,7 +132,7 @@ def test_a_scheduler_that_dies_in_the_middle_ends_the_run(
 
 def after(count: int, act: Callable[[], object], patch: pytest.MonkeyPatch) -> None:
     """Act when so many records of a run in this process have come."""
-    told, seen = running.tell, []
+    told, seen = running.report_record, []
 
     def tell(*arguments: Any) -> None:
         told(*arguments)
@@ -140,10 +140,10 @@ def after(count: int, act: Callable[[], object], patch: pytest.MonkeyPatch) -> N
         if len(seen) == count:
             act()
 
-    patch.setattr(running, "tell", tell)
+    patch.setattr(running, "report_record", tell)
 
 
-def test_what_answers_but_is_no_scheduler_is_told(
+def test_what_answers_but_is_no_scheduler_is_reported(
     s3: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "CONNECT_SECONDS", 1)
@@ -244,7 +244,7 @@ def test_inputs_without_permission_fail_and_are_resumed(
 
 
 @pytest.mark.parametrize("report", [True, False])
-def test_a_bucket_that_vanishes_half_way_is_told_and_resumed(
+def test_a_bucket_that_vanishes_half_way_is_reported_and_resumed(
     report: bool,
     cluster: Any,
     s3: Any,

@@ -198,7 +198,7 @@ def test_a_link_in_the_output_folder_is_replaced_not_followed(source: Path, tmp_
     assert outside.read_text() == "precious" and not (tmp_path / "out" / "b.out").is_symlink()
 
 
-def test_every_failure_is_told_and_the_rest_goes_on(source: Path, tmp_path: Path) -> None:
+def test_every_failure_is_reported_and_the_rest_goes_on(source: Path, tmp_path: Path) -> None:
     for name in ("wrong.in", "bug.in", "odd.in"):
         (source / name).write_text(name)
     (source / "dangling.in").symlink_to("nowhere")
@@ -257,7 +257,7 @@ def test_cut_files_alone_give_exit_code_3(tmp_path: Path) -> None:
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else None,
 )
-def test_mistakes_are_told_before_anything_is_written(
+def test_mistakes_are_reported_before_anything_is_written(
     arguments: list[str], code: int | None, words: str, source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -318,7 +318,7 @@ def test_linked_folders_and_loops(source: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "2" / "loop").exists()
 
 
-def test_a_tree_too_deep_for_the_system_is_told(tmp_path: Path) -> None:
+def test_a_tree_too_deep_for_the_system_is_reported(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     made = []
     for name in ["in"] + ["d" * 250] * 20:
@@ -515,7 +515,7 @@ def test_parts_in_work_are_left_alone_and_dead_ones_removed(
     assert (tmp_path / "x").read_bytes() == b"data" and (tmp_path / f"mine{PART_SUFFIX}").exists()
 
 
-def test_files_left_out_for_their_suffix_are_told(source: Path, tmp_path: Path) -> None:
+def test_files_left_out_for_their_suffix_are_reported(source: Path, tmp_path: Path) -> None:
     (source / "a" / "x.pcx").touch()
     (source / "y.PCX").touch()
     got = run("-r", source, "-o", tmp_path / "out")

@@ -57,7 +57,7 @@ def test_a_million_pictures_cost_what_the_measured_rate_says(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("left", list(FOUND))
-def test_what_was_not_measured_is_not_told(left: str) -> None:
+def test_what_was_not_measured_is_not_reported(left: str) -> None:
     text = cluster_page.text({key: value for key, value in FOUND.items() if key != left})
     assert text and cluster_page.text({left: FOUND[left]}) not in text
 

@@ -14,7 +14,7 @@ from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.networks.context import ContextNet, features
 from sic_cli.codec.weights.card import ModelCard
 from sic_cli.training.checkpoint import model_from_weights
-from sic_cli.training.loss import cut, layer_bits
+from sic_cli.training.loss import dead_zone_indices, layer_bits
 from tests.conftest import ROOT
 from tests.tiny import made_picture
 
@@ -56,7 +56,9 @@ def test_the_base_is_the_context_network_of_the_codec(
     own.load_state_dict(model.context.state_dict())
     coding_pass = torch.tensor([2])
     depth = model.pass_depths[coding_pass]
-    seen = features(cut(latent, model.step_sizes(depth)), depth, model.reach, model.logs)
+    seen = features(
+        dead_zone_indices(latent, model.step_sizes(depth)), depth, model.reach, model.logs
+    )
     assert model.pass_level == start.pass_level and torch.equal(
         model.pass_depths, start.pass_depths
     )
@@ -71,7 +73,7 @@ def test_every_variant_counts_other_bits_than_the_base(
     assert every_bit(made(start, name), latent) != every_bit(made(start, "base"), latent)
 
 
-def test_what_sees_no_cells_says_the_same_whatever_they_are(start: CodecModel) -> None:
+def test_what_sees_no_indices_says_the_same_whatever_they_are(start: CodecModel) -> None:
     for name in ("static", "hyper-only"):
         model = made(start, name)
         model.context.look(model, torch.zeros(1, 8, 6, 5))

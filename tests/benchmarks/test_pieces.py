@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sic_cli.codec.weights.card import ModelCard
-from sic_cli.training.checkpoint import Progress, model_from_weights, save
+from sic_cli.training.checkpoint import TrainingProgress, model_from_weights, save
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import pack
 from sic_cli.training.evaluate import Curve
@@ -36,7 +36,7 @@ def plan(tmp_path: Path, tiny: ModelCard) -> pieces.Plan:
     pack([tmp_path / "train"], tmp_path / "packed", workers=1)
     model = model_from_weights(tiny)
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
-    save(tmp_path / "start.safetensors", model, average, [], Progress())
+    save(tmp_path / "start.safetensors", model, average, [], TrainingProgress())
     sets = {name: tmp_path / name for name in ("holdout", "kodak")}
     start = str(tmp_path / "start.safetensors")
     return pieces.Plan(

@@ -161,12 +161,12 @@ def test_pipes(photo: Path, picture: np.ndarray) -> None:
 
 
 def test_info_shows_every_level(sic_file: Path, coded: bytes) -> None:
-    shown = run_main("info", str(sic_file)).out.decode()
+    printable = run_main("info", str(sic_file)).out.decode()
     facts = json.loads(run_main("info", "--json", str(sic_file)).out)
     assert [row["total_bytes"] for row in facts["levels"]] == list(parse(coded).ends)
     assert all(row["expected_psnr_db"] > 10 for row in facts["levels"])
     assert facts["ok"] and facts["model"]["name"] == "tiny" and facts["file_bytes"] == len(coded)
-    assert all(str(row["total_bytes"]) in shown for row in facts["levels"])
+    assert all(str(row["total_bytes"]) in printable for row in facts["levels"])
 
 
 def test_a_cut_file_gives_its_best_level_and_exit_code_3(
@@ -278,7 +278,7 @@ def test_every_mistake_is_one_line_and_its_exit_code(
 
 
 @pytest.mark.parametrize("level", ["0", "-1", "65", "1.5", "top", "9" * 30])
-def test_what_is_no_level_is_told_with_those_there_are(
+def test_what_is_no_level_is_reported_with_those_there_are(
     photo: Path, sic_file: Path, tmp_path: Path, level: str
 ) -> None:
     for command, source, ends in (
@@ -296,7 +296,7 @@ def test_the_highest_level_has_a_name(photo: Path, tmp_path: Path, coded: bytes)
     assert made.read_bytes() == coded
 
 
-def test_a_sic_file_with_the_name_of_a_picture_is_told(
+def test_a_sic_file_with_the_name_of_a_picture_is_reported(
     photo: Path, sic_file: Path, tmp_path: Path
 ) -> None:
     named, cut = str(tmp_path / "z.PNG"), str(tmp_path / "z.jpg")

@@ -116,7 +116,7 @@ def test_several_inputs_give_a_line_each_and_a_summary(files: dict[str, str]) ->
     assert run_main("verify", files["whole"], files["whole"]).code == 0
 
 
-def test_symbols_that_differ_are_told(tmp_path: Path) -> None:
+def test_symbols_that_differ_are_reported(tmp_path: Path) -> None:
     bad = str(GOLDEN / "bad" / "wrong-digest-3.sic")
     got = run_main("verify", "--deep", "--json", bad)
     (document,) = documents(got)

@@ -65,7 +65,7 @@ def test_folders_go_round_and_jobs_change_no_byte(
         assert tree(cut) == tree(two)
 
 
-def test_mistakes_of_a_whole_run_are_told_once(photos: Path, tmp_path: Path) -> None:
+def test_mistakes_of_a_whole_run_are_reported_once(photos: Path, tmp_path: Path) -> None:
     run = ("encode", "-r", str(photos), "-o", str(tmp_path / "out"))
     got = run_main(*run, "-m", "nonsense")
     assert got.code == 6 and got.err.count("sic: error") == 1

@@ -68,7 +68,7 @@ def test_metadata_goes_round_or_stays_behind(tmp_path: Path) -> None:
     assert b"a camera maker" not in Path(f"{path}.sic").read_bytes()
 
 
-def test_sixteen_bits_are_told_refused_or_allowed(tmp_path: Path) -> None:
+def test_sixteen_bits_are_reported_refused_or_allowed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(deep_png(np.full((5, 6, 3), 40000, np.uint16)))
     assert "[W-depth16]" in encode(path).err
@@ -96,7 +96,7 @@ def test_options_end_in_their_exit_codes(
     assert Path(f"{path}.sic").exists() == (code == 0)
 
 
-def test_a_conversion_that_was_asked_for_is_told_with_v_alone(tmp_path: Path) -> None:
+def test_a_conversion_that_was_asked_for_is_reported_with_v_alone(tmp_path: Path) -> None:
     from tests.picture.test_kinds import profile
 
     path = tmp_path / "a.png"

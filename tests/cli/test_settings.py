@@ -105,7 +105,7 @@ def usage_error(got: Outcome, *words: str) -> None:
         ("[truncate]\nlevel = 'high'", ["high", "config.toml"]),
     ],
 )
-def test_what_is_wrong_in_the_file_is_told(
+def test_what_is_wrong_in_the_file_is_reported(
     text: str, words: list[str], write: Write, sic_file: str
 ) -> None:
     usage_error(run_main("--config", write(text), "truncate", sic_file, "-o", "-"), *words)
@@ -118,7 +118,7 @@ def test_what_is_wrong_in_a_variable_names_the_variable(
     usage_error(run_main("truncate", sic_file, "-o", "-"), "high", "SIC_LEVEL")
 
 
-def test_options_that_exclude_each_other_are_told_with_their_origin(
+def test_options_that_exclude_each_other_are_reported_with_their_origin(
     sic_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIC_TRUNCATE_LEVEL", "2")

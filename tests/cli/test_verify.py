@@ -101,7 +101,7 @@ def test_limits() -> None:
     assert not Limit("lpips", 0.1, True).met(None)
 
 
-def test_the_name_of_a_file_whose_model_is_missing_is_told() -> None:
+def test_the_name_of_a_file_whose_model_is_missing_is_reported() -> None:
     from tests.conftest import ROOT
 
     bad = ROOT / "tests" / "golden" / "bad" / "unknown-model.sic"

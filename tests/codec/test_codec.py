@@ -25,7 +25,7 @@ from sic_cli.codec.engine import engine
 from sic_cli.codec.entropy import new_decoder, new_encoder
 from sic_cli.codec.entropy.tables import TOTAL
 from sic_cli.codec.inference import parallel, tiles, transforms
-from sic_cli.codec.inference.integer_network import ZERO
+from sic_cli.codec.inference.integer_network import SIGNIFICANCE
 from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.quantization.step_sizes import partition
 from sic_cli.codec.symbols.coding_tables import block_arrays
@@ -33,7 +33,7 @@ from sic_cli.codec.symbols.layer_coder import Reading, Writing
 from sic_cli.codec.weights.card import ModelCard
 from sic_cli.errors import CheckError, CorruptError, ModelError, ResourceError, TargetError
 from sic_cli.metrics.psnr import psnr
-from sic_cli.training.code_length import information
+from sic_cli.training.code_length import code_length
 from sic_cli.training.export import build_engine
 from sic_cli.training.fit_tables import frequencies, plain_arrays
 from tests.conftest import ROOT
@@ -56,7 +56,7 @@ def test_symbols_round_trip_at_every_level_and_size(tiny: ModelCard, size: tuple
 
 @given(st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 50), st.floats(0, 300))
 @settings(max_examples=25, deadline=None)
-def test_any_cells_survive_the_walk(
+def test_any_indices_survive_the_layer_coder(
     tiny: ModelCard, seed: int, height: int, width: int, scale: float
 ) -> None:
     machine, rng = engine(tiny), np.random.default_rng(seed)
@@ -85,7 +85,7 @@ def test_the_papers_channel_partition_codes_and_decodes() -> None:
         model.synthesis.linear.copy_(basis)
         model.context.exit.mul_(10)
     arrays = plain_arrays()
-    arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, ZERO.count)))
+    arrays |= block_arrays(frequencies(np.geomspace(0.6, 1e-4, SIGNIFICANCE.count)))
     machine = build_engine(model, arrays)
     target_indices = machine.quantise(machine.analyse(made_picture(90, 70, 3)))
     made, read, size = np.zeros_like(target_indices), np.zeros_like(target_indices), []
@@ -108,7 +108,7 @@ def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: ModelCard
         pixels = np.array(file.convert("RGB"))[100:356, 200:520]
     machine, parsed = engine(shipped), parse(encode(pixels, shipped))
     indices, _, _ = decode_indices(machine, parsed, parsed.level)
-    known = information(machine, indices) / 8
+    known = code_length(machine, indices) / 8
     for level, (end, bits) in enumerate(zip(parsed.ends, known, strict=True), 1):
         assert bits * 0.97 < end < bits * 1.015 + 100 + 12 * level, level
 
@@ -201,7 +201,7 @@ def test_what_the_channels_do_not_see_is_summed_in_pieces(
     assert encoding.unseen(machine, seen) < 0.02 * energy < 0.02 * whole
 
 
-def test_samples_are_members_of_the_synset_and_repeatable(coded: bytes) -> None:
+def test_samples_belong_to_the_synset_and_repeatable(coded: bytes) -> None:
     parsed = parse(coded)
     mean = decode(parsed, level=2).pixels
     a, b, c = (decode(parsed, level=2, details="sample", seed=s).pixels for s in (7, 7, 8))
@@ -299,7 +299,7 @@ def test_strips_of_the_head_give_the_whole_picture(
 
 @pytest.mark.parametrize("kind", ["mean", "sample"])
 @pytest.mark.parametrize("positions", [1, 9, 30])
-def test_places_in_cells_do_not_depend_on_how_many_are_drawn_together(
+def test_places_in_intervals_do_not_depend_on_how_many_are_drawn_together(
     tiny: ModelCard, kind: str, positions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = engine(tiny)

@@ -85,4 +85,6 @@ def test_a_table_that_does_not_nest_is_refused() -> None:
     refused("number of phases", phases=np.full_like(phases, 3))
     refused("out of order", level=level[::-1].copy())
     refused("groups of passes are", phases=phases[:-1])
-    refused("one bit plane further", group_depths=np.vstack([reached[:1], reached[:1], reached[2:]]))
+    refused(
+        "one bit plane further", group_depths=np.vstack([reached[:1], reached[:1], reached[2:]])
+    )

@@ -144,7 +144,9 @@ def test_another_file_of_constants_is_refused(monkeypatch: pytest.MonkeyPatch, t
 def test_colours() -> None:
     """0 is the middle grey; one step of brightness is 3.64 grey levels."""
     assert (colours(np.zeros((3, 2, 3), np.int16)) == 128).all()
-    bright = colours(np.stack([np.full((1, 1), 10), np.zeros((2, 1, 1))[0], np.zeros((1, 1))]).astype(np.int16))
+    bright = colours(
+        np.stack([np.full((1, 1), 10), np.zeros((2, 1, 1))[0], np.zeros((1, 1))]).astype(np.int16)
+    )
     assert np.abs(bright.astype(float) - (127.5 + 10.5 * 16 * 0.2277)).max() < 1
     assert colours(np.full((3, 2, 2), INDEX_MAX, np.int16)).max() == 255
     assert colours(np.zeros((3, 2, 3), np.int16), grey=True).shape == (2, 3)

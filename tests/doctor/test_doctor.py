@@ -54,7 +54,7 @@ def test_what_is_needed_is_what_pyproject_asks_for() -> None:
     assert {k: v for k, v in asked.items() if k not in optional} == environment.NEEDED
 
 
-def test_missing_and_old_packages_are_told_with_the_line_that_installs_them(
+def test_missing_and_old_packages_are_reported_with_the_line_that_installs_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     have = {"jinja2": "3.1.5", "numpy": "2.0.0rc1", "click": "8.2"}
@@ -86,7 +86,7 @@ def test_weights_that_are_damaged_or_no_weights_at_all(
     assert got.code == 1 and b"no weights on this machine" in got.out
 
 
-def test_a_shipped_release_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shipped_release_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its golden files would not be tried, and all would seem well."""
     left = [card for card in environment.installed() if card.name != "sic-4"]
     monkeypatch.setattr(environment, "installed", lambda: left)

@@ -116,7 +116,9 @@ def test_transparency_that_webp_would_take_too_much_memory_for_is_packed_as_png(
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8 "])
-def test_transparency_that_is_no_picture_is_told_in_the_same_words_every_time(data: bytes) -> None:
+def test_transparency_that_is_no_picture_is_reported_in_the_same_words_every_time(
+    data: bytes,
+) -> None:
     texts = set()
     for _ in range(3):
         with pytest.raises(CorruptError, match="transparency") as told:

@@ -176,7 +176,7 @@ def test_profiles_are_kept_converted_or_ignored() -> None:
 
 @pytest.mark.parametrize("bad", [b"not a profile", profile("LAB"), b"\0" * 200])
 @pytest.mark.parametrize("icc", ["embed", "srgb"])
-def test_bad_profiles_are_told_and_change_nothing(bad: bytes, icc: str) -> None:
+def test_bad_profiles_are_reported_and_change_nothing(bad: bytes, icc: str) -> None:
     got = read(file_of(RGB, "PNG", icc_profile=bad), icc=icc)
     assert codes(got) == ["W-icc-bad"] and np.array_equal(got.pixels, np.asarray(RGB))
     assert got.icc == (bad if icc == "embed" else None)
@@ -236,7 +236,7 @@ def test_of_several_pictures_the_first_comes_with_a_notice(format_: str) -> None
         read(data, frame="error")
 
 
-def test_hdr_is_told_and_its_chunks_kept() -> None:
+def test_hdr_is_reported_and_its_chunks_kept() -> None:
     cicp, light = bytes([9, 16, 0, 1]), bytes(8)
     between = png_chunk(b"cICP", cicp) + png_chunk(b"cLLI", light)
     got = read(deep_png(DEEP[..., :3], between))
@@ -248,7 +248,7 @@ def test_hdr_is_told_and_its_chunks_kept() -> None:
     assert codes(read(file_of(RGB, "JPEG", xmp=gain))) == ["W-hdr"]
 
 
-def test_contents_decide_and_a_name_that_lies_is_told() -> None:
+def test_contents_decide_and_a_name_that_lies_is_reported() -> None:
     data = file_of(RGB, "PNG")
     for name in ("a.jpg", "a.HEIC", "a.jxl"):
         assert codes(read(data, name)) == ["W-ext"]

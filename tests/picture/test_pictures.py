@@ -115,7 +115,7 @@ def test_bitmaps_of_16_bits_per_pixel_are_not_deep() -> None:
     assert (got == (255, 0, 0)).all() and got.shape == (2, 2, 3)
 
 
-def test_a_jpeg_2000_file_of_16_bits_is_told() -> None:
+def test_a_jpeg_2000_file_of_16_bits_is_reported() -> None:
     data = bytearray(file_of(RGB, "JPEG2000"))
     at = data.find(b"\xff\x4f\xff\x51") + 42
     assert data[at] == 7  # bits - 1 of the first component

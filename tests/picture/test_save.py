@@ -1,4 +1,4 @@
-"""Pictures out: each format gets what it can hold, and the rest is told."""
+"""Pictures out: each format gets what it can hold, and the rest is reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_formats_without_room_tell_what_is_lost(format_: str) -> None:
     assert all(word in notices[0].text for word in ("colour profile", "Exif", "XMP"))
 
 
-def test_exif_too_long_for_jpeg_is_left_out_and_told() -> None:
+def test_exif_too_long_for_jpeg_is_left_out_and_reported() -> None:
     long = Image.Exif()
     long[0x010E] = "x" * 200_000
     data, notices = write(PIXELS, None, "JPEG", Metadata(exif=long.tobytes()[6:], xmp=XMP), "x")

@@ -23,7 +23,7 @@ from sic_cli.errors import ResourceError, UsageError
 from sic_cli.pillow import SicImageFile, register
 from sic_cli.pipeline import limits
 from sic_cli.pipeline.convert import decode_file, encode_file
-from sic_cli.pipeline.limits import Limits, memory_told, most_memory
+from sic_cli.pipeline.limits import Limits, most_memory, reports_out_of_memory
 from sic_cli.pipeline.options import DecodeOptions, EncodeOptions
 from tests.conftest import run_main
 from tests.trust.memory import BASE_BYTES, BYTES_PER_PIXEL
@@ -238,7 +238,7 @@ def test_memory_that_ends_is_our_error_from_every_door(
 
 
 def test_other_faults_are_not_taken_for_it() -> None:
-    @memory_told
+    @reports_out_of_memory
     def broken(_: bytes, name: str) -> None:
         raise RuntimeError(f"{name}: something else")
 

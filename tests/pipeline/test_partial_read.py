@@ -101,7 +101,7 @@ def test_info_fetches_heads(asked: list[tuple[int, int]], coded: bytes, tmp_path
 
 
 @pytest.mark.parametrize(("damaged", "code"), [(5, 3), (3, 3), (1, 5), (0, 5)])
-def test_damage_is_told_as_of_a_file_here(
+def test_damage_is_reported_as_of_a_file_here(
     damaged: int, code: int, asked: Any, coded: bytes, tmp_path: Path
 ) -> None:
     wrong = bytearray(coded)

@@ -14,7 +14,7 @@ from sic_cli.errors import TargetError
 from sic_cli.metrics.psnr import psnr
 from sic_cli.pipeline.convert import encode_file
 from sic_cli.pipeline.options import EncodeOptions
-from sic_cli.pipeline.rate_control import Goal, _search, goals, level_of_quality
+from sic_cli.pipeline.rate_control import QualityTarget, _search, level_of_quality, parse_targets
 from tests.conftest import run_main
 
 
@@ -36,7 +36,7 @@ def test_a_target_takes_the_smallest_level_that_meets_it(
 ) -> None:
     assert quality == sorted(quality)
     for level, value in enumerate(quality, 1):
-        options = EncodeOptions(model="tiny", targets=(Goal("psnr", value - 0.001),))
+        options = EncodeOptions(model="tiny", targets=(QualityTarget("psnr", value - 0.001),))
         made = encode_file(photo.read_bytes(), "photo", options)
         assert made.level == level == parse(made.data).level
         assert made.metrics["psnr_db"] == pytest.approx(value)
@@ -130,15 +130,15 @@ def test_metrics_that_do_not_rise_with_the_level_are_scanned() -> None:
     def at(level: int) -> dict[str, float | None]:
         return {"psnr": values[level - 1]}
 
-    assert _search(at, 8, (Goal("psnr", 25),), False, "x")[0] == 1
+    assert _search(at, 8, (QualityTarget("psnr", 25),), False, "x")[0] == 1
     falling = [30.0, 29.0, 28.0]
-    found = _search(lambda k: {"psnr": falling[k - 1]}, 3, (Goal("psnr", 30),), False, "x")
+    found = _search(lambda k: {"psnr": falling[k - 1]}, 3, (QualityTarget("psnr", 30),), False, "x")
     assert found[0] == 1
     with pytest.raises(TargetError, match=r"psnr=30 \(level 1\)"):
-        _search(lambda k: {"psnr": falling[k - 1]}, 3, (Goal("psnr", 31),), False, "x")
+        _search(lambda k: {"psnr": falling[k - 1]}, 3, (QualityTarget("psnr", 31),), False, "x")
 
 
 def test_several_targets_must_all_be_met() -> None:
     rows = [{"psnr": 20.0 + k, "lpips": 0.5 - 0.05 * k} for k in range(8)]
-    wishes = goals(["psnr=22", "lpips=0.3"])
+    wishes = parse_targets(["psnr=22", "lpips=0.3"])
     assert _search(lambda k: dict(rows[k - 1]), 8, wishes, False, "x")[0] == 5

@@ -1,4 +1,4 @@
-"""A put that must not replace: stores that know no exclusive write are asked first; faults are told."""
+"""A put that must not replace: stores that know no exclusive write are asked first; faults are reported."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_an_object_that_came_since_the_plan_is_not_replaced(
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else None,
 )
-def test_bad_input_is_told_in_a_sentence(
+def test_bad_input_is_reported_in_a_sentence(
     arguments: list[str], code: int, words: str, store: Any
 ) -> None:
     before = dict(store.store)
@@ -172,7 +172,7 @@ def test_a_store_that_takes_nothing_ends_the_run_and_it_can_be_resumed(
     assert got.code == 0 and len(outputs(store)) == 4, got.err
 
 
-def test_without_fsspec_the_command_to_install_it_is_told() -> None:
+def test_without_fsspec_the_command_to_install_it_is_reported() -> None:
     code = (
         "import sys; sys.modules['fsspec'] = None\n"
         "from sic_cli.cli.main import main\nmain(['truncate', 's3://a/b.sic', '-l', '1', '-o', 'x'])"

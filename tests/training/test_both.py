@@ -13,13 +13,13 @@ from PIL import Image
 from sic_cli.codec.networks.codec_model import CodecModel
 from sic_cli.codec.weights.load import load
 from sic_cli.errors import ModelError, UsageError
-from sic_cli.training.checkpoint import Progress, averaged, load_model, save
+from sic_cli.training.checkpoint import TrainingProgress, averaged, load_model, save
 from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import Crops, pack
 from sic_cli.training.evaluate import evaluate
 from sic_cli.training.export import export, write_weights
 from sic_cli.training.initialise import new_context
-from sic_cli.training.loop import Run, new_model, optimisers_for, train
+from sic_cli.training.loop import TrainingRun, new_model, optimisers_for, train
 from sic_cli.training.objective import TERMS, Objective
 from tests.tiny import CONFIG, made_picture
 
@@ -65,7 +65,7 @@ def test_what_the_perceptual_decoder_pays_reaches_the_encoder_and_not_the_other(
     assert without["perceptual_synthesis.linear"].abs().max() == 0
 
 
-def test_a_higher_price_pulls_latents_inwards(model: CodecModel) -> None:
+def test_a_higher_rate_weight_pulls_latents_inwards(model: CodecModel) -> None:
     cheap, dear = slopes(model, rate_weight=0.0), slopes(model, rate_weight=10.0)
     inwards = (dear["analysis.linear"] - cheap["analysis.linear"]) * model.analysis.linear
     assert inwards.sum() > 0, "gradient descent shrinks the basis vectors"
@@ -80,7 +80,7 @@ def test_a_checkpoint_keeps_both_decoders_and_a_release_has_them(
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     path = tmp_path / "run" / "checkpoint.safetensors"
     path.parent.mkdir()
-    save(path, model, average, [], Progress(crops=7))
+    save(path, model, average, [], TrainingProgress(crops=7))
     again, _ = averaged(path)
     assert again.perceptual_synthesis is not None
     assert torch.equal(
@@ -111,7 +111,7 @@ def test_a_release_takes_the_context_network_of_another_checkpoint(
 ) -> None:
     def saved(name: str, one: CodecModel, crops: int) -> Path:
         average = {n: p.detach().clone() for n, p in one.named_parameters()}
-        save(tmp_path / name, one, average, [], Progress(crops=crops))
+        save(tmp_path / name, one, average, [], TrainingProgress(crops=crops))
         return tmp_path / name
 
     first = saved("first", model, 7)
@@ -139,7 +139,7 @@ def running(tmp_path: Path, start: Path | str, stage: str, **more: Any) -> Codec
             Image.fromarray(made_picture(100, 100, seed)).save(pictures / f"{seed}.png")
         pack([pictures], tmp_path / "packed", workers=1)
     out = str(more.pop("out", tmp_path / "run"))
-    run = Run(
+    run = TrainingRun(
         str(tmp_path / "packed"), out, str(pictures), 60, start=str(start), evaluate_minutes=0,
         crops=2, **more,
     )  # fmt: skip
@@ -173,7 +173,7 @@ def test_decoders_are_not_dropped_or_doubled_without_a_word(
         model.perceptual_synthesis.exit.bias += 1.0
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     two = tmp_path / "two.safetensors"
-    save(two, model, average, [], Progress(crops=5))
+    save(two, model, average, [], TrainingProgress(crops=5))
     with pytest.raises(UsageError, match="has two decoders, and --stage joint"):
         running(tmp_path, two, "joint")
     kept = running(tmp_path, two, "context", out=tmp_path / "context")
@@ -184,7 +184,7 @@ def test_decoders_are_not_dropped_or_doubled_without_a_word(
     model.perceptual_synthesis = None
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
     one = tmp_path / "one.safetensors"
-    save(one, model, average, [], Progress(crops=5))
+    save(one, model, average, [], TrainingProgress(crops=5))
     running(tmp_path, one, "joint", out=tmp_path / "again")
     with pytest.raises(UsageError, match="has one decoder, and --stage both"):
         running(tmp_path, one, "both", out=tmp_path / "again")
@@ -201,7 +201,7 @@ def test_a_run_begins_with_two_decoders_and_a_new_context(
 ) -> None:
     model.perceptual_synthesis = None
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
-    save(tmp_path / "start.safetensors", model, average, [], Progress(crops=5))
+    save(tmp_path / "start.safetensors", model, average, [], TrainingProgress(crops=5))
     made = running(tmp_path, tmp_path / "start.safetensors", "both", context=(4, 2))
     assert made.perceptual_synthesis is not None and made.config.context_width == 4
     assert not torch.equal(made.perceptual_synthesis.exit.weight, made.synthesis.exit.weight)

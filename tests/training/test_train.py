@@ -20,7 +20,7 @@ from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.load import decoder_at, load
 from sic_cli.errors import ModelError
 from sic_cli.training.checkpoint import (
-    Progress,
+    TrainingProgress,
     load_model,
     load_optimisers,
     model_from_weights,
@@ -31,7 +31,7 @@ from sic_cli.training.config import TrainConfig
 from sic_cli.training.data import Crops, DeviceCrops, open_packed, pack
 from sic_cli.training.evaluate import evaluate
 from sic_cli.training.export import build_engine, export
-from sic_cli.training.loop import Run, new_model, optimisers_for, train
+from sic_cli.training.loop import TrainingRun, new_model, optimisers_for, train
 from sic_cli.training.loss import layer_bits, quantise
 from sic_cli.training.objective import TERMS, Objective, draw_levels, follow
 from sic_cli.training.optimiser import orthogonalise
@@ -86,7 +86,13 @@ def test_a_resumed_run_goes_on_exactly(model: CodecModel, tmp_path: Path) -> Non
     optimisers = optimisers_for(model, config)
     one_step(model, optimisers, 1)
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
-    save(tmp_path / "c.safetensors", model, average, optimisers, Progress(1, 2, 0.5, [1.0] * 5))
+    save(
+        tmp_path / "c.safetensors",
+        model,
+        average,
+        optimisers,
+        TrainingProgress(1, 2, 0.5, [1.0] * 5),
+    )
     want = [one_step(model, optimisers, s) for s in (2, 3, 4)]
     again, _, progress = load_model(tmp_path / "c.safetensors")
     assert (progress.steps, progress.crops, progress.norms) == (1, 2, [1.0] * 5)
@@ -120,7 +126,7 @@ def test_bits_of_all_steps_are_what_the_evaluation_counts(model: CodecModel) -> 
 
 
 def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
-    where = Run(
+    where = TrainingRun(
         packed=str(packed / "packed"),
         out=str(packed / "run"),
         validation=str(packed / "pictures"),
@@ -131,7 +137,7 @@ def test_a_run_stops_by_the_clock_and_can_go_on(packed: Path) -> None:
     model = new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000)
     (packed / "run").mkdir()
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
-    save(packed / "run" / "checkpoint.safetensors", model, average, [], Progress())
+    save(packed / "run" / "checkpoint.safetensors", model, average, [], TrainingProgress())
     handlers = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
     train(where, config, CONFIG)
     assert handlers == [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
@@ -174,7 +180,7 @@ def test_packed_pictures_are_the_pictures(packed: Path) -> None:
 
 def test_weights_that_travelled_in_half_precision_go_on(model: CodecModel, tmp_path: Path) -> None:
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
-    save(tmp_path / "c.safetensors", model, average, [], Progress(5, 40, 0.1))
+    save(tmp_path / "c.safetensors", model, average, [], TrainingProgress(5, 40, 0.1))
     save_small(tmp_path / "s.safetensors", tmp_path / "c.safetensors")
     again, nothing, progress = load_model(tmp_path / "s.safetensors")
     assert nothing == {} and progress.crops == 40
@@ -242,7 +248,7 @@ def test_a_favoured_level_is_drawn_more_often() -> None:
 def checkpoint_of(model: CodecModel, folder: Path) -> Path:
     folder.mkdir()
     average = {n: p.detach().clone() for n, p in model.named_parameters()}
-    save(folder / "checkpoint.safetensors", model, average, [], Progress())
+    save(folder / "checkpoint.safetensors", model, average, [], TrainingProgress())
     return folder / "checkpoint.safetensors"
 
 
@@ -289,7 +295,7 @@ def test_decoders_of_different_encoders_are_not_put_together(
         export(first, [made_picture(400, 400, 1)], tmp_path / "out", "out", 8, second)
 
 
-def test_members_lie_inside_their_cells(model: CodecModel) -> None:
+def test_samples_lie_inside_their_intervals(model: CodecModel) -> None:
     latent = model.analysis(pixels_of(1)).detach()
     what = quantise(model, latent, torch.tensor([1, 4]))
     chance = torch.Generator().manual_seed(1)
@@ -321,7 +327,7 @@ def test_each_term_changes_the_gradient_of_the_decoder_and_is_off_by_default(
 TERMS_OFF = {"samples": 1, "full": 0.0, "consistency": 0.0, "statistics": 0.0}
 
 
-def test_expected_losses_are_means_over_members(model: CodecModel) -> None:
+def test_expected_losses_are_means_over_samples(model: CodecModel) -> None:
     """Many members give nearly the same loss each time, two do not."""
 
     def dead_zone_scale(samples: int) -> float:
@@ -361,7 +367,7 @@ def test_a_run_of_so_many_crops_goes_on_where_the_minutes_ended_it(packed: Path)
     start = checkpoint_of(
         new_model(CONFIG, Crops([made_picture(128, 128, 1)], 64, 0), 3000), packed / "start"
     )
-    where = Run(
+    where = TrainingRun(
         *(str(packed / "packed"), str(packed / "run"), "", 1e-9),
         crops=8, final=True, start=str(start), evaluate_minutes=0,
     )  # fmt: skip

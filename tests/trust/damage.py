@@ -1,4 +1,4 @@
-"""Cuts and flips: every damage is told, and what is shown is a whole level of the true picture."""
+"""Cuts and flips: every damage is reported, and what is shown is a whole level of the true picture."""
 
 from __future__ import annotations
 
@@ -230,19 +230,19 @@ def _digest_names_its_byte(run: Run) -> None:
     layers = list(parsed.layers)
     layers[2] = replace(layers[2], digest=layers[2].digest ^ 1)
     forged = parse(write(parsed.header, parsed.chunks, layers))
-    with run.case("a wrong digest is told with its byte"):
+    with run.case("a wrong digest is reported with its byte"):
         fault = decode_indices(file_engine(parsed, "cpu"), forged, forged.level)[2]
         names_the_place(fault, 3, parsed.ends[1])
 
 
 def _size_after_checksum(run: Run) -> None:
-    """A flipped bit in a size is damage; it should not be told as a picture that is too large."""
+    """A flipped bit in a size is damage; it should not be reported as a picture that is too large."""
     forgery = taken_apart(good("tiny")["tiny-photo.sic"])
     forgery.width = forgery.height = 65535
     whole = bytearray(forgery.data())
     whole[20] ^= 1  # behind the sizes: the checksum is no longer theirs
 
-    with run.case("a damaged size is told as damage"):
+    with run.case("a damaged size is reported as damage"):
         try:
             parse(bytes(whole))
         except ResourceError as error:

@@ -78,7 +78,7 @@ def identity(run: Run) -> None:
                 most, share = far_apart(here["pixels"], facts["pixels"])
                 assert most <= 1 and share < 1e-3, (most, share)
     run.note(f"kernels of the library, and loops of NumPy: {', '.join(sorted(seen))}")
-    with run.case("control: a setting that did not take hold is told"):
+    with run.case("control: a setting that did not take hold is reported"):
         other = next(k for k, v in KERNELS.items() if library().get("architecture") not in v.names)
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="took"):
             patch.setenv("OPENBLAS_CORETYPE", other)

@@ -165,8 +165,8 @@ def _racing_writers(run: Run) -> None:
 
 @trial("T17", "a folder job that is killed again and again ends as one that was not", 7)
 def folder_jobs(run: Run) -> None:
-    shown = run_main("encode", "--help").out
-    if b"--resume" not in shown or b"--recursive" not in shown:
+    printable = run_main("encode", "--help").out
+    if b"--resume" not in printable or b"--recursive" not in printable:
         run.not_run("folder jobs: `sic encode -r --resume` is not part of this version")
         return
     with TemporaryDirectory() as name:

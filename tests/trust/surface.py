@@ -85,13 +85,13 @@ def doors(run: Run) -> None:
             assert not isinstance(deep, SicError) or not strict
             if not isinstance(deep, SicError) and deep.ok:
                 assert strict, "verified as whole, and not decoded"
-            shown = ends["decode"]
+            printable = ends["decode"]
             if strict:
-                assert shown.tobytes() == ends["decode strictly"].tobytes()
-                assert "sic_fault" not in shown.info
-            if not isinstance(shown, SicError):
-                assert shown.info["sic_level"] == deep.last_good_level
-                assert shown.tobytes() == ends["decode levels"][-1][1].tobytes()
+                assert printable.tobytes() == ends["decode strictly"].tobytes()
+                assert "sic_fault" not in printable.info
+            if not isinstance(printable, SicError):
+                assert printable.info["sic_level"] == deep.last_good_level
+                assert printable.tobytes() == ends["decode levels"][-1][1].tobytes()
 
 
 def _by_pillow(data: bytes) -> None:

@@ -45,8 +45,8 @@ class Heads:
         """The same of a file that was read whole."""
         chunks = tuple((chunk.type, len(chunk.data)) for chunk in parsed.chunks)
         psnrs = tuple(layer.psnr for layer in parsed.layers)
-        told = (parsed.size, parsed.fault, parsed.fault_kind, True)
-        return cls(parsed.header, chunks, psnrs, parsed.header_end, parsed.ends, *told)
+        rest = (parsed.size, parsed.fault, parsed.fault_kind, True)
+        return cls(parsed.header, chunks, psnrs, parsed.header_end, parsed.ends, *rest)
 
 
 def heads(at: At, size: int, level: int = MAX_LEVELS) -> Heads | None:

@@ -8,7 +8,7 @@ positions does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from .convolution import Array, blocks, convolved, kernel, scratch
 from .integer_network import (
     ACTIVATION_MAX,
     CLASS_WIDTH,
-    RANGES,
     MAGNITUDES,
+    RANGES,
     ContextWeights,
     check_machine,
     feature_table,
@@ -251,7 +251,7 @@ class ContextRunner:
         more += x
         return np.clip(more, 0, ACTIVATION_MAX, out=more)
 
-    def _outputs(self, number: int):
+    def _outputs(self, number: int) -> Callable[[Array, NDArray[np.uint8]], None]:
         """Last activations (n, width) -> classes (3, R, n)."""
         channels = self.passes[number].channels
         kinds, count = len(RANGES), len(channels)

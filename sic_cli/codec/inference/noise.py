@@ -25,7 +25,10 @@ LANES = np.uint64(0x0001000100010001)
 """A product with it adds the four 16-bit lanes of a word into the highest one."""
 
 
-def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+Words = NDArray[np.uint64]
+
+
+def mixed(x: Words) -> Words:
     """The finaliser of splitmix64 (Steele, Lea and Flood 2014), modulo 2**64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -41,9 +44,7 @@ class NoiseMaps:
     stride4: Array
 
 
-def noise_maps(
-    seed: int, counts: tuple[int, int, int], rows: slice, columns: slice
-) -> NoiseMaps:
+def noise_maps(seed: int, counts: tuple[int, int, int], rows: slice, columns: slice) -> NoiseMaps:
     """The maps of some latent rows and columns. seed: 0..2**32 - 1; counts: maps at strides 16, 8 and 4."""
     made = []
     for stride, count in zip(STRIDES, counts, strict=True):
@@ -56,8 +57,10 @@ def noise_maps(
 def noise(seed: int, stride: int, count: int, rows: slice, columns: slice) -> Array:
     """float32 (rows, columns, count): maps of one stride, at positions of that stride."""
     with np.errstate(over="ignore"):
-        key = mixed((np.array([seed], np.uint64) + np.uint64(1)) * GOLDEN)
-        maps = mixed(key + (np.arange(count, dtype=np.uint64) + np.uint64(64 * stride)) * GOLDEN)
+        one = np.array([seed], np.uint64) + np.uint64(1)
+        key: Words = mixed(one * GOLDEN)
+        number: Words = np.arange(count, dtype=np.uint64) + np.uint64(64 * stride)
+        maps = mixed(key + number * GOLDEN)
         down = np.arange(rows.start, rows.stop, dtype=np.uint64)
         right = np.arange(columns.start, columns.stop, dtype=np.uint64)
         by_row = mixed(maps[None] + down[:, None] * GOLDEN)

@@ -35,9 +35,9 @@ _CHOSEN = 0
 def threads() -> int:
     """How many are used: what `set_threads` said, else OMP_NUM_THREADS, else one for each core that this
     process may use."""
-    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if _CHOSEN or (told.isdecimal() and int(told)):
-        return _CHOSEN or int(told)
+    variable = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if _CHOSEN or (variable.isdecimal() and int(variable)):
+        return _CHOSEN or int(variable)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

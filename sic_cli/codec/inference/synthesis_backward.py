@@ -62,7 +62,8 @@ class SynthesisGradient(SynthesisRunner):
             for one in self.fine_blocks:
                 fine_kept.append(np.empty_like(fine))
                 fine = one(fine, level, each, fine_parts, fine_kept[-1])
-            drawn = self.head_input(fine, latent, noise and noise.stride4, level, each)
+            stride4 = None if noise is None else noise.stride4
+            drawn = self.head_input(fine, latent, stride4, level, each)
             head = self.head_hidden(drawn, level, each)
             pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.float32)
 
@@ -103,7 +104,7 @@ class SynthesisGradient(SynthesisRunner):
     ) -> None:
         """From the gradient of the head's input to that of the last blocks' output, into `fine`, and of the
         linear map's input, into `out`."""
-        across, half = fine.shape[1] // 2, fine.shape[2]
+        across = fine.shape[1] // 2
         channels, side, both = len(out), STRIDE // FINE, back.shape[2]
 
         def work(band: slice) -> None:

@@ -53,15 +53,15 @@ def strips(rows: int, across: int, halo: int, seen: int = 0) -> Iterator[Strip]:
     a strip may look at, its overlap included (0: STRIP_LATENTS of its own)."""
     side = max(1, min(across, WIDE))
     height = seen // side - 2 * halo if seen else STRIP_LATENTS // side
-    return cut(rows, max(2 * halo, height), halo)
+    return overlapping_strips(rows, max(2 * halo, height), halo)
 
 
 def columns(across: int, halo: int) -> Iterator[Strip]:
     """Cut the `across` positions of latent rows, where they are more than WIDE."""
-    return cut(across, max(2 * halo, WIDE), halo)
+    return overlapping_strips(across, max(2 * halo, WIDE), halo)
 
 
-def cut(count: int, size: int, halo: int) -> Iterator[Strip]:
+def overlapping_strips(count: int, size: int, halo: int) -> Iterator[Strip]:
     """Cut so many rows into strips of `size` rows of their own."""
     if count <= size + halo:
         size = count

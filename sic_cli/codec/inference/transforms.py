@@ -17,7 +17,7 @@ from .config import PATCH, STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel, scratch
 from .noise import NoiseMaps
 from .parallel import Each, bands, thread_team
-from .tiles import cut, scaled
+from .tiles import overlapping_strips, scaled
 
 PIXEL_SCALE = 64.0
 """Networks see pixels and give corrections in units of this many grey levels."""
@@ -71,7 +71,9 @@ def synthesis_shapes(config: ModelConfig, perceptual: bool) -> Shapes:
         **_layer("head_out", HEAD_PIXELS, head, 3),
     }
     if perceptual:
-        for stride, maps, outputs in zip((16, 8, 4), config.noise, (wide, half, features), strict=True):
+        for stride, maps, outputs in zip(
+            (16, 8, 4), config.noise, (wide, half, features), strict=True
+        ):
             shapes[f"noise{stride}.weight"] = (outputs, maps, 1, 1)
             shapes[f"noise{stride}_gain"] = (levels, outputs)
     return shapes
@@ -198,7 +200,7 @@ class SynthesisRunner:
             fine = self.up(x, level, noise, each)
             for one in self.fine_blocks:
                 fine = one(fine, level, each, bands(2 * rows, 2 * across))
-            for strip in cut(rows, max(1, HEAD_POSITIONS // across), 1):
+            for strip in overlapping_strips(rows, max(1, HEAD_POSITIONS // across), 1):
                 own = pixels[scaled(strip.own, STRIDE)]
                 seen = None if noise is None else noise.stride4[scaled(strip.seen, STRIDE // FINE)]
                 here = fine[scaled(strip.seen, STRIDE // HALF_STRIDE)]

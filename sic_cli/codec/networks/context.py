@@ -113,7 +113,9 @@ class ContextNetwork(nn.Module):
         bias = whole(self.mid_bias[number], LOGIT_ONE, BIAS_MAX)[:, None, None]
         h = F.conv2d(x.clamp(0, ACTIVATION_MAX), mid, padding=1) + bias
         h = rescale(h).clamp(0, ACTIVATION_MAX)
-        x = x.clamp(0, ACTIVATION_MAX) + rescale(F.conv2d(h, whole(self.back, 2**WEIGHT_SHIFT, 127)))
+        x = x.clamp(0, ACTIVATION_MAX) + rescale(
+            F.conv2d(h, whole(self.back, 2**WEIGHT_SHIFT, 127))
+        )
         x = x.clamp(0, ACTIVATION_MAX).permute(0, 2, 3, 1).reshape(-1, wide)
         rows = torch.from_numpy(one.channels)
         rows = torch.cat([rows + kind * self.channels for kind in range(3)])

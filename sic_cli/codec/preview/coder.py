@@ -179,12 +179,14 @@ class Seen:
 
 def saturated(index: NDArray[np.int32]) -> NDArray[np.int32]:
     """No index of a damaged file is larger, so every sum stays exact."""
-    return np.clip(index, -INDEX_MAX, INDEX_MAX)
+    held: NDArray[np.int32] = np.clip(index, -INDEX_MAX, INDEX_MAX)
+    return held
 
 
 def representative(index: NDArray[np.int32]) -> NDArray[np.int32]:
     """Middle of a quantisation interval in sixteenths of the step; 0 for the dead zone."""
-    return np.sign(index) * (16 * np.abs(index) + 8)
+    value: NDArray[np.int32] = np.sign(index) * (16 * np.abs(index) + 8)
+    return value
 
 
 def residuals(

@@ -90,7 +90,8 @@ def neighbourhood(height: int, width: int, one: InterleavedPass) -> Neighbourhoo
 
 
 def _product(rows: Places, columns: Places, width: int) -> Places:
-    return (rows[:, None] * width + columns).reshape(-1)
+    places: Places = (rows[:, None] * width + columns).reshape(-1)
+    return places
 
 
 def _neighbourhood(height: int, width: int, one: InterleavedPass) -> Neighbourhood:
@@ -115,7 +116,9 @@ def _neighbourhood(height: int, width: int, one: InterleavedPass) -> Neighbourho
 
     def at(offsets: NDArray[np.int64]) -> Places:
         y, x = brought(offsets)
-        if min(height, width) <= one.unit:  # a picture so thin has no rows or columns of the other kind
+        if (
+            min(height, width) <= one.unit
+        ):  # a picture so thin has no rows or columns of the other kind
             others = brought(offsets[:, ::-1])
             itself = rows[:, None], columns[:, None]
             for other in (others, itself):
@@ -134,7 +137,8 @@ def _inside(at: Places, count: int, step: int) -> Places:
     mirrored again if that took them below 0, which may leave them outside of a thin picture."""
     at = np.abs(at)
     back = np.maximum(0, -((count - 1 - at) // step))
-    return np.abs(at - back * step)
+    inside: Places = np.abs(at - back * step)
+    return inside
 
 
 @dataclass(frozen=True, slots=True)

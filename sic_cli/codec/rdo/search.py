@@ -1,8 +1,8 @@
 """The search: indices are moved to where the decoders' gradients and the real tables want them.
 
 At some levels in turn the indices so far are decoded. How the squared error of the MSE decoder pulls on
-each latent, and from effort 5 on also the texture (texture.py) that the perceptual one shows, says where that
-level wishes it: a step down the gradient. The mean of all wishes so far decides anew (choice.py). Indices
+each latent, and from effort 5 on also the texture (texture.py) that the perceptual one shows, gives
+the target latent of that level: a step down the gradient. The mean of all targets so far decides anew (choice.py). Indices
 that are chosen are whole numbers, so nothing is lost to rounding as it is when latents are moved bit by
 bit, and one choice serves all levels. Big pictures are searched tile by tile. It runs on the CPU, whatever
 the device.
@@ -26,10 +26,10 @@ from ..inference.tiles import Strip, scaled
 from ..quantization.dead_zone import Indices, at_depths, reconstruct
 from ..quantization.passes import gather, scatter
 from ..quantization.step_sizes import MEAN_COLOURS, NOT_SENT, StepSizes
-from .choice import Bits, Depths, chosen
+from .choice import Bits, Depths, choose_indices
 from .texture import Texture
 
-PRICE = 1.8
+LAMBDA = 1.8
 """Of a bit, in units of what the quantiser's own slope says."""
 STEP = 1.2
 """Along a gradient; 1 would be right if the decoder were orthonormal, and is if there is one sweep only."""
@@ -48,16 +48,16 @@ Vjp = Callable[[Array, Array, int, PixelGradient, NoiseMaps | None], Array]
 """`SynthesisGradient.vjp`."""
 Incremental = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
 """`ContextRunner.incremental`."""
-Tell = Callable[[float], None]
-"""Is told now and then which share is done."""
+ReportProgress = Callable[[float], None]
+"""Called now and then with the share that is done."""
 
 
-def silent(_: float) -> None:
+def ignore_progress(_: float) -> None:
     """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """sweeps: levels to decode in each; looks: the sweep from which on texture counts, None: it does not."""
 
     sweeps: Sequence[Sequence[float]]
@@ -69,21 +69,21 @@ class Plan:
 
 
 PLANS = {
-    1: Plan(()),
-    2: Plan(((15 / 16, 6 / 16),)),
-    3: Plan((EVEN,)),
-    4: Plan(((15 / 16, 11 / 16, 7 / 16, 3 / 16),)),
-    5: Plan((EVEN, ODD), looks=1),
-    6: Plan((EVEN, ODD, EVEN), looks=0),
-    7: Plan((EVEN, ODD) * 2, looks=0),
-    8: Plan((EVEN, ODD) * 4, looks=0),
-    9: Plan((EVEN, ODD) * 8, looks=0),
+    1: SearchPlan(()),
+    2: SearchPlan(((15 / 16, 6 / 16),)),
+    3: SearchPlan((EVEN,)),
+    4: SearchPlan(((15 / 16, 11 / 16, 7 / 16, 3 / 16),)),
+    5: SearchPlan((EVEN, ODD), looks=1),
+    6: SearchPlan((EVEN, ODD, EVEN), looks=0),
+    7: SearchPlan((EVEN, ODD) * 2, looks=0),
+    8: SearchPlan((EVEN, ODD) * 4, looks=0),
+    9: SearchPlan((EVEN, ODD) * 8, looks=0),
 }
 """By effort."""
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class TileTarget:
     """What a tile should look like, uint8 (H, W, 3), to whole patches by repeating its edges; what is
     beyond them does not count."""
 
@@ -93,11 +93,11 @@ class Goal:
     texture: Texture
 
     @staticmethod
-    def of(pixels: NDArray[np.uint8]) -> Goal:
+    def of(pixels: NDArray[np.uint8]) -> TileTarget:
         height, width = pixels.shape[:2]
         edges = ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))
         original = np.pad(pixels, edges, mode="edge").astype(np.float32)
-        return Goal(height, width, original, Texture(original))
+        return TileTarget(height, width, original, Texture(original))
 
     def error(self, made: Array) -> Array:
         """Gradient of half the squared error."""
@@ -117,9 +117,9 @@ class Goal:
 class Search:
     """What a search needs of the weights.
 
-    reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
-    noise: maps of the perceptual decoder;
-    faithful, vivid: the decoders backwards; follow: the context network; bits: the tables.
+    reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes
+    of level 1 and K; noise: maps of the perceptual decoder;
+    mse_decoder, perceptual_decoder: the decoders backwards; incremental: the context network; bits: the tables.
     """
 
     table: StepSizes
@@ -133,28 +133,32 @@ class Search:
     bits: Bits
 
     def refine(
-        self, pixels: NDArray[np.uint8], indices: Indices, plan: Plan, tell: Tell = silent
+        self,
+        pixels: NDArray[np.uint8],
+        indices: Indices,
+        plan: SearchPlan,
+        report_progress: ReportProgress = ignore_progress,
     ) -> Indices:
         """Better indices for a picture.
 
         pixels: uint8 (H, W, 3); indices: (C, h, w), at the last level, which stay as they are; plan: one of
         PLANS.
         """
-        tell(0.0)
+        report_progress(0.0)
         depths = self._depths()
         out, (rows, across) = indices.copy(), indices.shape[1:]
         tiles = list(product(_tiles(rows), _tiles(across)))
         for index, (down, right) in enumerate(tiles):
             seen = np.ascontiguousarray(out[:, down.seen, right.seen])
-            goal = Goal.of(pixels[scaled(down.seen, STRIDE), scaled(right.seen, STRIDE)])
+            tile = TileTarget.of(pixels[scaled(down.seen, STRIDE), scaled(right.seen, STRIDE)])
 
-            def told(share: float, before: int = index) -> None:
-                tell((before + share) / len(tiles))
+            def report_tile(share: float, before: int = index) -> None:
+                report_progress((before + share) / len(tiles))
 
             noise = noise_maps(0, self.noise, down.seen, right.seen)
-            found = self._tile(goal, noise, seen, depths, plan, told)
+            found = self._tile(tile, noise, seen, depths, plan, report_tile)
             out[:, down.own, right.own] = found[:, down.kept, right.kept]
-        tell(1.0)
+        report_progress(1.0)
         return out
 
     def _depths(self) -> Depths:
@@ -164,17 +168,17 @@ class Search:
         width = self.widest * (self.finest / self.widest) ** part
         weight = self.finest / width
         return Depths.of(
-            self.table, self.reconstruction_offset, weight, weight * PRICE * 0.16 * width**2
+            self.table, self.reconstruction_offset, weight, weight * LAMBDA * 0.16 * width**2
         )
 
     def _tile(
         self,
-        goal: Goal,
+        tile: TileTarget,
         noise: NoiseMaps,
         indices: Indices,
         depths: Depths,
-        plan: Plan,
-        tell: Tell,
+        plan: SearchPlan,
+        report_progress: ReportProgress,
     ) -> Indices:
         """Better indices for one tile."""
         classes = self._classes(indices, depths)
@@ -182,35 +186,36 @@ class Search:
         for sweep, turns in enumerate(plan.sweeps):
             levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
             for turn, level in enumerate(levels):
-                wish = self._wish(indices, level, goal, noise, plan, plan.texture(sweep))
-                share = depths.share[_speaks_for(level, levels, self.table.levels)].sum(0)
+                texture = noise if plan.texture(sweep) else None
+                target = self._target_latent(indices, level, tile, plan, texture)
+                share = depths.share[_level_assignment(level, levels, self.table.levels)].sum(0)
                 for sum_, part in zip(total, share, strict=True):
-                    told = np.flatnonzero(part)
-                    sum_[told] += part[told, None, None] * wish[told]
-                tell((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
-            mean = indices[list(MEAN_COLOURS)]
-            indices = chosen(total, sweep + 1, classes, indices, depths, self.bits)
-            indices[list(MEAN_COLOURS)] = mean  # layer 0 has other tables, which were not asked
+                    here = np.flatnonzero(part)
+                    sum_[here] += part[here, None, None] * target[here]
+                report_progress((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
+            mean_colours = indices[list(MEAN_COLOURS)]
+            indices = choose_indices(total, sweep + 1, classes, indices, depths, self.bits)
+            indices[list(MEAN_COLOURS)] = mean_colours  # layer 0 has other tables, not asked here
         return indices
 
-    def _wish(
+    def _target_latent(
         self,
         indices: Indices,
         level: int,
-        goal: Goal,
-        noise: NoiseMaps,
-        plan: Plan,
-        texture: bool,
+        tile: TileTarget,
+        plan: SearchPlan,
+        texture: NoiseMaps | None,
     ) -> Array:
-        """Where a level would like the latents, (C, h, w): a step down the gradient."""
+        """Target latents of a level, (C, h, w): a step down the gradient. texture: the noise with which it
+        counts, None: it does not."""
         width, part = self.table.step_sizes(level), (level - 1) / max(1, self.table.levels - 1)
         now = at_depths(indices, self.table, self.table.depths[level - 1])
         value = reconstruct(now, self.table, level, self.reconstruction_offset[level - 1])
-        gradient = self.mse_decoder(value, width, level, goal.error, None)
+        gradient = self.mse_decoder(value, width, level, tile.error, None)
         worth = TEXTURE * 4 * part * (1 - part)
-        if texture and worth:
-            looks = partial(goal.looks, worth)
-            gradient += self.perceptual_decoder(value, width, level, looks, noise)
+        if texture is not None and worth:
+            looks = partial(tile.looks, worth)
+            gradient += self.perceptual_decoder(value, width, level, looks, texture)
         gradient *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
         value -= gradient
         return value
@@ -225,17 +230,16 @@ class Search:
             # decisions that lead to no level's depth count for the next one that does
             theirs = depths.depth[:, one.channels]
             place = ((theirs != NOT_SENT) & (theirs < one.after[one.channels])).sum(0)
-            behind = at_depths(indices, table, one.after, one.channels)
             for row, channel in enumerate(one.channels):
-                there = found[:, place[row], channel]
-                scatter(part[:, row], there, one.lattices)
+                scatter(part[:, row], found[:, place[row], channel], one.lattices)
+            behind = at_depths(indices, table, one.after, one.channels)
             planes = known[one.channels]
             scatter(gather(behind, one.lattices), planes, one.lattices)
             known[one.channels] = planes
         return found
 
 
-def _speaks_for(level: int, levels: list[int], count: int) -> NDArray[np.intp]:
+def _level_assignment(level: int, levels: list[int], count: int) -> NDArray[np.intp]:
     """Which levels, from 0, are nearer to `level` than to the others (the higher one if as near)."""
     every = np.arange(1, count + 1)
     near = np.abs(every[:, None] - np.array(levels)).argmin(1)

@@ -71,8 +71,8 @@ class Lane:
         if not count:
             return NONE
         end = self._at + count
-        told = None if self.known is None else self.known[self._at : end]
-        coded = self.coder.code(table, count, told)
+        symbols = None if self.known is None else self.known[self._at : end]
+        coded = self.coder.code(table, count, symbols)
         self._parts.append(coded)
         self._at = end
         return coded

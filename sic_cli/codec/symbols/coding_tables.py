@@ -50,7 +50,9 @@ class CodingTables:
                 significance.append(BlockTables(1, binary(int(ones))))
             else:
                 place = FrequencyTable(first[:size].astype(np.int64))
-                significance.append(BlockTables(int(size), binary(int(ones)), binary(int(flag)), place))
+                significance.append(
+                    BlockTables(int(size), binary(int(ones)), binary(int(flag)), place)
+                )
         rest = (tuple(binary(int(v)) for v in arrays[k]) for k in ("sign", "refinement", "escape"))
         return cls(tuple(significance), *rest)
 

@@ -30,7 +30,7 @@ def leaving(
     order = order[: starts[ABSENT]]
     stream = np.zeros(len(order), np.uint8) if known is None else taken(known, order)
     found = runs(starts)
-    layout = Layout.of([(start, end, tables[index].size) for index, start, end in found])
+    layout = BlockLayout.of([(start, end, tables[index].size) for index, start, end in found])
     flags, firsts, rest = Lane(coder), Lane(coder), Lane(coder)
     if known is not None:
         flags.known, firsts.known, rest.known = layout.split(stream)
@@ -39,8 +39,8 @@ def leaving(
         if table.flag is None or table.first is None:
             for piece in range(start, end, PIECE):
                 run = stream[piece : min(end, piece + PIECE)]
-                told = None if known is None else run.astype(np.int32)
-                run[:] = coder.code(table.single, len(run), told)
+                symbols = None if known is None else run.astype(np.int32)
+                run[:] = coder.code(table.single, len(run), symbols)
             continue
         whole, tail = divmod(end - start, table.size)
         busy = int(np.count_nonzero(flags.code(table.flag, whole)))
@@ -55,7 +55,7 @@ def leaving(
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BlockLayout:
     """Where the blocks of all classes lie in a stream.
 
     begin, size: (blocks,) of each; until: (classes,) blocks up to the end of each class; tail, short:
@@ -69,7 +69,7 @@ class Layout:
     short: Places
 
     @classmethod
-    def of(cls, classes: list[tuple[int, int, int]]) -> Layout:
+    def of(cls, classes: list[tuple[int, int, int]]) -> BlockLayout:
         """classes: begin and end in the stream, size of a block; those without blocks have 1."""
         table = np.array([row for row in classes if row[2] > 1], np.intp).reshape(-1, 3)
         start, end, size = table.T

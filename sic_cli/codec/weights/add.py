@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ...errors import ModelError, OutputError
-from ...storage.files import shown
+from ...storage.files import printable
 from .card import CARD, WEIGHTS, ModelCard, read_card
 from .pinned import read_weights
 
@@ -25,7 +25,9 @@ def add(folder: Path, target: Path) -> tuple[ModelCard, bool]:
     """
     card = read_card(folder)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", card.name):
-        raise ModelError(f"{folder / CARD}: {shown(card.name)!r} cannot be the name of a folder")
+        raise ModelError(
+            f"{folder / CARD}: {printable(card.name)!r} cannot be the name of a folder"
+        )
     weights = read_weights(card)
     place = target / card.name
     if place.exists():

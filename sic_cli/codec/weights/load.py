@@ -63,6 +63,7 @@ def load(card: ModelCard) -> ModelWeights:
 def from_arrays(card: ModelCard, found: dict[str, NDArray[Any]]) -> ModelWeights:
     """What the arrays of a weights file hold. Raises ValueError or KeyError unless they are those of a model
     of the card's configuration."""
+
     def under(prefix: str) -> Arrays:
         return {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
 

@@ -10,7 +10,12 @@ import torch
 
 from sic_cli.codec.engine import Engine, assembled
 from sic_cli.codec.inference import context
-from sic_cli.codec.inference.integer_network import EXACT, check_machine, feature_table, largest_sums
+from sic_cli.codec.inference.integer_network import (
+    EXACT,
+    check_machine,
+    feature_table,
+    largest_sums,
+)
 from sic_cli.codec.networks.context import ContextNetwork
 from sic_cli.codec.quantization.dead_zone import Indices, at_depths
 from sic_cli.codec.quantization.passes import CodingPass, gather, scatter
@@ -82,7 +87,9 @@ def integer_logits(machine: Engine, target: Indices, number: int) -> np.ndarray:
 
 
 def classes_of(logits: np.ndarray, one: CodingPass) -> np.ndarray:
-    significance, sign, refinement = (logits >> 9).reshape(3, -1, *logits.shape[1:])[:, one.channels]
+    significance, sign, refinement = (logits >> 9).reshape(3, -1, *logits.shape[1:])[
+        :, one.channels
+    ]
     kinds = (
         np.clip(significance + 8, 0, 55),
         np.clip(sign + 16, 0, 31),
@@ -128,7 +135,9 @@ def test_the_trained_form_and_the_integers_agree_to_the_last_bit(tiny: Card) -> 
 
 
 @BOTH
-def test_no_sum_of_the_weights_can_reach_2_to_24(which: str, request: pytest.FixtureRequest) -> None:
+def test_no_sum_of_the_weights_can_reach_2_to_24(
+    which: str, request: pytest.FixtureRequest
+) -> None:
     assert max(largest_sums(load(request.getfixturevalue(which)).context).values()) < EXACT
 
 
@@ -138,7 +147,9 @@ def test_a_pass_may_begin_anew_at_the_first_phase_of_a_group(tiny: Card) -> None
     one, two = (drawn(machine, 8, 6, seed) for seed in (4, 5))
     incremental = machine.context_runner.incremental()
     for target in (one, two):
-        for number in (n for n, p in enumerate(machine.table.passes) if p.phase == 0 and n % 2 == 0):
+        for number in (
+            n for n, p in enumerate(machine.table.passes) if p.phase == 0 and n % 2 == 0
+        ):
             known, _ = before(machine, target, number)
             got = incremental(known, number)
             want = classes_of(integer_logits(machine, target, number), machine.table.passes[number])

@@ -41,11 +41,11 @@ def test_the_decoder_backwards_is_torchs(
     latent, width = latents(model_weights, shape)
     original = np.random.default_rng(3).uniform(0, 255, (shape[0] * 16, shape[1] * 16, 3))
     config, arrays = model_weights.card.config, decoder_at(model_weights, realism)
-    shown: list[Array] = []
+    printable: list[Array] = []
 
     def pixel_gradient(made: Array) -> Array:
         assert made.dtype == np.float32 and made.shape == original.shape
-        shown.append(made)
+        printable.append(made)
         return (made - original).astype(np.float32)
 
     before, network = latent.copy(), filled(Synthesis, arrays, config, "cpu")
@@ -54,7 +54,7 @@ def test_the_decoder_backwards_is_torchs(
         places = torch.from_numpy(latent)[None].requires_grad_(True)
         made = network(places, torch.from_numpy(width)[None], torch.tensor([level - 1]))
         made = made[0].permute(1, 2, 0) + MIDDLE
-        assert np.abs(shown[-1] - made.detach().numpy()).max() < 1e-2
+        assert np.abs(printable[-1] - made.detach().numpy()).max() < 1e-2
         ((made - torch.from_numpy(original)).square().sum() / 2).backward()
         assert places.grad is not None
         want = places.grad[0].numpy()

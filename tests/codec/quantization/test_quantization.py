@@ -25,7 +25,7 @@ def direct(latent: np.ndarray, width: np.ndarray) -> np.ndarray:
 
 @given(st.integers(0, 10**6), st.floats(0.5, 600))
 @settings(max_examples=50, deadline=None)
-def test_cells_of_every_level_are_shifts_of_the_finest(seed: int, scale: float) -> None:
+def test_indices_of_every_level_are_shifts_of_the_finest(seed: int, scale: float) -> None:
     latent = latents(TABLE, scale, seed)
     finest = dead_zone.quantise(latent, TABLE)
     for level in range(1, 17):
@@ -34,7 +34,7 @@ def test_cells_of_every_level_are_shifts_of_the_finest(seed: int, scale: float) 
 
 
 @pytest.mark.parametrize("table", [TABLE, partition(24, 4, 16.0)])
-def test_steps_go_one_octave_at_a_time_and_end_at_each_level(table: StepSizes) -> None:
+def test_steps_go_one_depth_at_a_time_and_end_at_each_level(table: StepSizes) -> None:
     passes = table.pass_depths.astype(int)
     assert (passes[0] == NOT_SENT).all()
     gain = np.diff(passes, axis=0)
@@ -57,7 +57,7 @@ def test_a_table_that_becomes_coarser_is_refused() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 16))
 @settings(max_examples=30, deadline=None)
-def test_details_stay_inside_their_cells(seed: int, level: int) -> None:
+def test_details_stay_inside_their_intervals(seed: int, level: int) -> None:
     indices = dead_zone.quantise(latents(TABLE, 100, 1), TABLE)
     indices = dead_zone.at_depths(indices, TABLE, TABLE.depths[level - 1])
     dead_zone_scale = np.full(24, 0.2, np.float32)

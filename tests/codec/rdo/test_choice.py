@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from sic_cli.codec.entropy.tables import TOTAL
 from sic_cli.codec.quantization.dead_zone import largest
 from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, build, partition
-from sic_cli.codec.rdo.choice import Bits, Depths, chosen
+from sic_cli.codec.rdo.choice import Bits, Depths, choose_indices
 
 UNIT = np.array([64, 50], np.float32)
 DEPTHS = np.array([[0, NOT_SENT], [1, 0], [1, 2], [3, 2]], np.int8)
 TABLE = build(UNIT, DEPTHS)
 OFFSET = np.full((4, 2), 0.4, np.float32)
 WEIGHT = np.array([1, 2, 3, 4.0])
-PRICE = np.array([50, 40, 30, 20.0])
+LAMBDA = np.array([50, 40, 30, 20.0])
 ONES = {
     "zero": np.array([TOTAL // 20, TOTAL // 3]),
     "sign": np.array([TOTAL // 2, TOTAL * 2 // 3]),
@@ -26,14 +26,14 @@ ONES = {
 
 
 def depths() -> Depths:
-    return Depths.of(TABLE, OFFSET, WEIGHT, PRICE)
+    return Depths.of(TABLE, OFFSET, WEIGHT, LAMBDA)
 
 
-def test_octaves_gather_the_levels_that_share_them() -> None:
+def test_depths_gather_the_levels_that_share_them() -> None:
     found = depths()
     assert found.depth.T.tolist() == [[0, 1, 3], [0, 2, NOT_SENT]]
     assert found.weight.T.tolist() == [[1, 5, 4], [2, 7, 0]]
-    assert found.price.T.tolist() == [[50, 70, 20], [40, 50, 0]]
+    assert found.lambda_.T.tolist() == [[50, 70, 20], [40, 50, 0]]
     assert found.width.T.tolist() == [[64, 32, 8], [50, 12.5, np.inf]]
     assert np.allclose(found.share.sum(0)[:, 0], 1)
     assert found.most.tolist() == largest(TABLE).tolist()
@@ -41,13 +41,13 @@ def test_octaves_gather_the_levels_that_share_them() -> None:
 
 def test_bits_are_those_of_the_tables() -> None:
     bits = Bits.of(ONES)
-    assert bits.leave[0] == pytest.approx(np.log2(19) + 1, abs=1e-4)
-    assert bits.side[1] == pytest.approx(-0.5, abs=1e-4)  # + is half as dear as -
-    assert bits.outer[0] == pytest.approx(np.log2(3), abs=1e-4)
-    assert bits.outer[1] == pytest.approx(0.07, abs=1e-6)  # never for nothing
+    assert bits.significance[0] == pytest.approx(np.log2(19) + 1, abs=1e-4)
+    assert bits.sign_cost[1] == pytest.approx(-0.5, abs=1e-4)  # + is half as dear as -
+    assert bits.refinement[0] == pytest.approx(np.log2(3), abs=1e-4)
+    assert bits.refinement[1] == pytest.approx(0.07, abs=1e-6)  # never for nothing
 
 
-def cost(number: int, wishes: np.ndarray, classes: np.ndarray, channel: int) -> float:
+def cost(number: int, target_latents: np.ndarray, classes: np.ndarray, channel: int) -> float:
     """What an interval at the last level costs, level by level."""
     bits, total, sign = Bits.of(ONES), 0.0, np.sign(number)
     last = TABLE.depths[-1, channel]
@@ -59,28 +59,32 @@ def cost(number: int, wishes: np.ndarray, classes: np.ndarray, channel: int) -> 
         index = abs(number) >> int(last - depth)
         width = UNIT[channel] / 2.0**depth
         value = sign * (index + 0.4) * width if index else 0.0
-        total += WEIGHT[level] * (value - wishes[place]) ** 2
+        total += WEIGHT[level] * (value - target_latents[place]) ** 2
         if index:
             zero, plus, inner = classes[:, place]
-            spent = bits.leave[zero] + sign * bits.side[plus] + (index - 1) * bits.outer[inner]
-            total += PRICE[level] * spent
+            spent = (
+                bits.significance[zero]
+                + sign * bits.sign_cost[plus]
+                + (index - 1) * bits.refinement[inner]
+            )
+            total += LAMBDA[level] * spent
     return total
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4.0, 30.0, 200.0]))
-def test_hardly_any_cell_costs_less(seed: int, scale: float) -> None:
+def test_hardly_any_interval_costs_less(seed: int, scale: float) -> None:
     """Of all indices, where levels wish about the same; the search itself looks at few."""
     rng = np.random.default_rng(seed)
     middle = rng.normal(0, scale, (1, 2, 1, 3))
-    wishes = (middle + rng.normal(0, 4, (3, 2, 1, 3))).astype(np.float32)
+    target_latents = (middle + rng.normal(0, 4, (3, 2, 1, 3))).astype(np.float32)
     classes = rng.integers(0, 2, (3, 3, 2, 1, 3)).astype(np.uint8)
     now = np.zeros((2, 1, 3), np.int16)
-    found = chosen(wishes, 1, classes, now, depths(), Bits.of(ONES))
+    found = choose_indices(target_latents, 1, classes, now, depths(), Bits.of(ONES))
     assert found.dtype == now.dtype and not now.any()
     most = largest(TABLE)
     for channel in range(2):
         for place in range(3):
-            here = wishes[:, channel, 0, place], classes[:, :, channel, 0, place], channel
+            here = target_latents[:, channel, 0, place], classes[:, :, channel, 0, place], channel
             got = cost(int(found[channel, 0, place]), *here)
             every = range(-min(200, most[channel]), min(200, most[channel]) + 1)
             least = min(cost(number, *here) for number in every)
@@ -88,28 +92,35 @@ def test_hardly_any_cell_costs_less(seed: int, scale: float) -> None:
             assert got <= least * 1.3 + 1e-3  # it may miss the best by a little
 
 
-def test_wishes_far_away_saturate() -> None:
-    wishes = np.full((3, 2, 1, 1), 1e9, np.float32)
+def test_targets_far_away_saturate() -> None:
+    target_latents = np.full((3, 2, 1, 1), 1e9, np.float32)
     classes = np.zeros((3, 3, 2, 1, 1), np.uint8)
     for sign in (1, -1):
         for kind in (np.int16, np.int32):
             now = np.zeros((2, 1, 1), kind)
-            found = chosen(2 * sign * wishes, 2, classes, now, depths(), Bits.of(ONES))
+            found = choose_indices(
+                2 * sign * target_latents, 2, classes, now, depths(), Bits.of(ONES)
+            )
             assert (sign * found[:, 0, 0] == largest(TABLE)).all()
 
 
 def test_channels_that_are_never_sent_stay_zero() -> None:
     table: StepSizes = build(UNIT, np.array([[0, NOT_SENT]], np.int8))
     reconstruction_offset, one = np.full((1, 2), 0.4, np.float32), np.ones(1)
-    wishes = np.full((1, 2, 1, 1), 500, np.float32)
+    target_latents = np.full((1, 2, 1, 1), 500, np.float32)
     classes, now = np.zeros((3, 1, 2, 1, 1), np.uint8), np.zeros((2, 1, 1), np.int16)
-    found = chosen(
-        wishes, 1, classes, now, Depths.of(table, reconstruction_offset, one, one), Bits.of(ONES)
+    found = choose_indices(
+        target_latents,
+        1,
+        classes,
+        now,
+        Depths.of(table, reconstruction_offset, one, one),
+        Bits.of(ONES),
     )
     assert found[0, 0, 0] > 0 and found[1, 0, 0] == 0
 
 
-def test_the_papers_partition_has_octaves_too() -> None:
+def test_the_papers_partition_has_depths_too() -> None:
     table = partition(8, 4, 16.0)
     found = Depths.of(table, np.full((4, 8), 0.4, np.float32), np.ones(4), np.ones(4))
     assert found.depth.tolist() == [[0] * 8]

@@ -125,9 +125,9 @@ def test_a_tile_that_sees_all_chooses_what_no_tiles_choose(
 
 def test_what_lies_beyond_the_picture_does_not_count() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (20, 40, 3)).astype(np.uint8)
-    goal = search.Goal.of(pixels)
+    tile = search.TileTarget.of(pixels)
     made = np.random.default_rng(2).uniform(0, 255, (32, 48, 3)).astype(np.float32)
-    for gradient in (goal.error(made.copy()), goal.looks(10.0, made)):
+    for gradient in (tile.error(made.copy()), tile.looks(10.0, made)):
         assert gradient[:20, :40].any()
         assert not gradient[20:].any() and not gradient[:, 40:].any()
 

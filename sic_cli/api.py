@@ -106,14 +106,46 @@ def encode(
 ) -> Encoded:
     """A picture -> a .sic file in memory.
 
-    level: write levels 1..level; quality: 1 to 100, the part of the levels that is written (not
-    JPEG's scale); target_size (bytes), target_bpp: ceilings on the whole file; targets: such as
-    {"psnr": 32, "lpips": 0.1}, the smallest level that meets all is written. effort: 1 to 9, how long
-    better indices are searched for; the decoder has no more to do. max_pixels, max_memory
-    (bytes): larger pictures are refused by ResourceError before they take memory; by default those
-    that may need more than three quarters of this machine's. The rest is as the options of `sic
-    encode`. Of an array the pixels are taken as sRGB. Raises InputError, ResourceError, TargetError,
-    ModelError, UsageError.
+    Args:
+        image: A picture of Pillow's; an array uint8 of shape (H, W), (H, W, 3) or (H, W, 4), whose samples
+            are taken as sRGB; a path; a picture file's bytes; or an open binary file.
+        model: Weights by their name (`sic models`) or folder. None: those that come with sic.
+        device: Where the networks run: "auto", "cpu", "cuda" or "cuda:N".
+        level: Highest level that is written, from 1. None: all levels.
+        quality: 1 to 100, the share of the levels that is written; not JPEG's scale. It excludes level,
+            target_size, target_bpp and targets.
+        target_size: Most bytes of the whole file; as many whole layers as fit are written.
+        target_bpp: The same in bits per pixel.
+        targets: What decoded pixels must meet, such as {"psnr": 32, "ssim": 0.97, "lpips": 0.1}: decibels,
+            MS-SSIM and LPIPS-Alex. The lowest level that meets all is written, within the ceilings.
+        best_effort: Take the nearest level where none meets what was asked for, instead of TargetError.
+        measure: State the true PSNR of every level in the file, instead of an expected one.
+        realism: 0 to 1, the decoder that targets and measure decode with, as of `decode`.
+        effort: 1 to 9, how long the encoder searches for better quantisation indices. Decoding takes no
+            longer.
+        alpha: What becomes of transparency: "keep" (without loss), "flatten" (onto background) or "drop"
+            (the picture is shown opaque).
+        background: Colour for "flatten": #RRGGBB or a name.
+        frame: Which of several pictures in a file, from 0; "error" refuses such files. None: the first,
+            with a notice.
+        depth16: More than 8 bits a sample are rounded to 8: "warn" adds a notice, "allow" none, "error"
+            refuses.
+        icc: The colour profile: "embed" keeps it, "srgb" converts the pixels to sRGB, "ignore" leaves it out.
+        orient: "apply" turns the picture upright, "keep" leaves pixels and tag as they are.
+        metadata: "all" keeps colour profile, Exif, XMP and resolution, "icc" the profile alone, "none"
+            nothing.
+        strip_gps: Take the position out of Exif and XMP.
+        seed: Default seed of sampled details, 0 to 4294967295.
+        max_pixels: Refuse pictures with more pixels. Default: what the format allows, 178 megapixels.
+        max_memory: Refuse pictures that may need more bytes of memory, 1.2 GB + 12 bytes a pixel. None:
+            three quarters of this machine's memory.
+
+    Raises:
+        InputError: The picture is missing, unreadable, or of a kind that is refused.
+        ResourceError: It is over a limit, memory ended, or there is no such device.
+        TargetError: No level meets what was asked for, or the model has no such level.
+        ModelError: The weights are missing, or are not what they should be.
+        UsageError: An option has a wrong value, or two exclude each other.
     """
     limits, rest = limits_of(options)
     given = encode_options(rest, model, device)
@@ -136,11 +168,31 @@ def encode(
 def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw]) -> Image.Image:
     """A .sic file -> a picture of mode L, LA, RGB or RGBA.
 
-    level: 1, 2, ... or "max"; details: the most faithful picture, or by `seed` one of those that the
-    file allows; realism: 0, the smallest error, to 1, the most natural look. Of a cut or damaged file the best whole level comes, and `info["sic_fault"]` says
-    why; `strict` raises CorruptError instead. max_pixels, max_memory: as of `encode`. `info` also holds icc_profile, exif, xmp and dpi where
-    the file does, and sic_level, sic_levels, sic_model. Raises CorruptError, VersionError,
-    ModelError, TargetError, CheckError, ResourceError, InputError.
+    Of a cut or damaged file the best whole level comes, and `info["sic_fault"]` says why. `info` also holds
+    icc_profile, exif, xmp and dpi where the file does, and sic_level, sic_levels and sic_model.
+
+    Args:
+        source: A path, a file's bytes, or an open binary file.
+        device: Where the networks run: "auto", "cpu", "cuda" or "cuda:N".
+        level: Level to decode, or "max" for the highest whole one, which is the default.
+        details: "mean", or "sample" for another picture that the file allows, by seed.
+        seed: Which sample, 0 to 4294967295. None: the file's.
+        realism: 0 to 1: 0 is the MSE decoder (least squared error), 1 the perceptual decoder (most natural),
+            and values between them mix the parameters of both.
+        strict: Refuse a cut or damaged file by CorruptError.
+        max_pixels: Refuse files that declare more pixels. Default: what the format allows, 178 megapixels.
+        max_memory: Refuse files that may need more bytes of memory, 1.2 GB + 12 bytes a pixel. None:
+            three quarters of this machine's memory.
+
+    Raises:
+        CorruptError: The file holds no whole level, or, if strict, is damaged anywhere.
+        VersionError: A newer sic made it.
+        CheckError: Not even the first layer decodes to the symbols that were written.
+        ModelError: Its weights are not on this machine, or are not what they should be.
+        TargetError: The file is whole and has no such level.
+        ResourceError: It is over a limit, memory ended, or there is no such device.
+        InputError: The source is missing or unreadable.
+        UsageError: An option has a wrong value.
     """
     data, name = read_source(source)
     return _decoded(data, name, options, device)
@@ -149,7 +201,17 @@ def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw])
 def decode_levels(
     source: Source, *, device: str = "auto", **options: Unpack[LimitsKw]
 ) -> Iterator[tuple[int, Image.Image]]:
-    """Every whole level of a .sic file from the lowest, with its picture; raises as `decode`."""
+    """Every whole level of a .sic file from the lowest, each layer read once.
+
+    Args:
+        source: A path, a file's bytes, or an open binary file.
+        device: Where the networks run: "auto", "cpu", "cuda" or "cuda:N".
+        max_pixels: As of `decode`.
+        max_memory: As of `decode`.
+
+    Yields:
+        The level, and its picture as `decode` makes it; raises as `decode`.
+    """
     from .codec.decode import DecodeProgress
 
     data, name = read_source(source)
@@ -165,9 +227,20 @@ def truncate(
     target_size: int | None = None,
     target_bpp: float | None = None,
 ) -> bytes:
-    """The lower levels of a .sic file, without decoding: what encoding to that level gives.
+    """The lower levels of a .sic file, without decoding: byte for byte what encoding to that level gives.
 
-    Exactly one of the three says how much to keep. Raises TargetError, CorruptError, UsageError.
+    Exactly one of the three options says how much to keep.
+
+    Args:
+        source: A path, a file's bytes, or an open binary file.
+        level: Highest level to keep, from 1.
+        target_size: Most bytes of the result; as many whole layers as fit are kept.
+        target_bpp: The same in bits per pixel.
+
+    Raises:
+        TargetError: The file does not hold the level, or no level fits.
+        CorruptError: The file holds no whole level.
+        UsageError: None or several of the three were given, or a wrong value.
     """
     given = {"level": level, "target_size": target_size, "target_bpp": target_bpp}
     if sum(value is not None for value in given.values()) != 1:
@@ -181,9 +254,19 @@ def truncate(
 class Codec:
     """`encode` and `decode` with one model on one device, loaded when this is made.
 
-    Threads may share it: the codec takes one picture at a time, files are read and written side by
-    side. threads: CPU threads, for the whole process; 0 leaves them. Networks stay in the
-    process when it is closed.
+    Threads may share it: the codec takes one picture at a time, files are read and written side by side.
+    The networks stay in the process when it is closed. It is its own context manager.
+
+    Args:
+        model: Weights by their name (`sic models`) or folder, for encoding. None: those that come with sic.
+            A file that names other weights is decoded with those.
+        device: Where the networks run: "auto", "cpu", "cuda" or "cuda:N".
+        threads: CPU threads, for the whole process. 0: as they are.
+
+    Raises:
+        ModelError: The weights are missing, or are not what they should be.
+        ResourceError: There is no such device.
+        UsageError: device is none of these words.
     """
 
     def __init__(
@@ -199,12 +282,12 @@ class Codec:
         prepare(self._model, self._device)
 
     def encode(self, image: ImageLike, **options: Unpack[EncodeKw]) -> Encoded:
-        """As the function `encode`."""
+        """As the function `encode`, which describes the options."""
         self._check()
         return encode(image, model=self._model, device=self._device, **options)
 
     def decode(self, source: Source, **options: Unpack[DecodeKw]) -> Image.Image:
-        """As the function `decode`; a file that names another model is decoded with that one."""
+        """As the function `decode`, which describes the options; a file is decoded with the model it names."""
         self._check()
         return decode(source, device=self._device, **options)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_main
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import readme_table
@@ -126,6 +129,30 @@ def test_the_diagrams_are_what_their_script_draws(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == set(diagrams.DIAGRAMS)
 
 
+@pytest.mark.parametrize("function", ["encode", "decode", "decode_levels", "truncate", "Codec"])
+def test_every_option_is_described(function: str) -> None:
+    """The names in `Args:` are those of the signature, those behind `**options` with them."""
+    from sic_cli import api
+    from sic_cli.pipeline.limits import LimitsKw
+
+    what = getattr(api, function)
+    names = [n for n in inspect.signature(what).parameters if n != "options"]
+    options = {"encode": api.EncodeKw, "decode": api.DecodeKw, "decode_levels": LimitsKw}
+    names += options[function].__optional_keys__ if function in options else ()
+    text = inspect.getdoc(what) or ""
+    listed = text.partition("Args:\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^    (\w+): ", listed, re.M)) == set(names)
+
+
+def test_the_page_on_trust_names_tests_that_there_are() -> None:
+    from tests.trust import trials
+
+    rows = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8").splitlines()
+    named = {m[1] for row in rows if (m := re.match(r"\| (T\d+\w* .*?) \| [\d,]+ \|", row))}
+    there = {f"{trial.name} {trial.title}" for trial in trials()}
+    assert len(named) > 40 and named <= there, named - there
+
+
 def test_the_table_of_the_readme_is_that_of_its_figures() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == readme_table.readme(readme_table.read(), text), "run `make readme-table`"
@@ -147,3 +174,18 @@ def test_figures_come_back_as_they_were_written(tmp_path: Path) -> None:
         readme_table.read(path)
     with pytest.raises(ValueError, match="no place"):
         readme_table.readme(figures, "# sic\n")
+
+
+def test_a_report_of_eval_gives_the_figures(tmp_path: Path, picture: np.ndarray) -> None:
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    words = ["-m", "tiny", "--codecs", "sic,jpeg", "--metrics", "psnr", "--steps", "3"]
+    words += ["--realism", "0", "-o", str(tmp_path / "report")]
+    assert run_main("eval", str(tmp_path / "a.png"), *words).code == 0
+    figures = readme_table.measured(tmp_path / "report", "tiny")
+    assert [row[:2] for row in figures] == [("psnr", "sic (tiny, realism 0)"), ("psnr", "JPEG")]
+    assert all(len(values) == 4 for _, _, values in figures)
+    readme_table.write(figures, tmp_path / "figures.csv")
+    assert [row[1] for row in readme_table.read(tmp_path / "figures.csv")] == [
+        "sic (tiny, realism 0)",
+        "JPEG",
+    ]

@@ -38,7 +38,7 @@ QUIET = {
     "distributed.admin.tick.interval": "200ms",
 }
 """Dask profiles its workers a hundred times a second and measures itself, for a dashboard that nobody
-opens here: a quarter of the processor's time of a picture (ARCHITECTURE.md). How much memory workers
+opens here: a quarter of the processor's time of a picture (docs/performance.md). How much memory workers
 have is still looked at ten times a second."""
 CONNECT_SECONDS = 30
 FIRST_SECONDS = 10

@@ -3,7 +3,7 @@
 The rate that the context network pays is the exact cost of the symbols under its logits. The rate
 that pulls on the analysis is a stand-in: a reweighted L1 norm whose weight is the slope of a Laplace
 code with the local scale. Both it and the distortion act on a latent only outside the dead zone
-(ARCHITECTURE.md, "Training the encoder").
+(docs/training.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The promises of ARCHITECTURE.md's invariants, on the tiny model."""
+"""The invariants of docs/architecture.md, on the tiny model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trust campaign: many tries of what must never fail, at three scales (TRUST.md)."""
+"""The trust campaign: many tries of what must never fail, at three scales (docs/trust.md)."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A registered test. promises: numbers of the promises in TRUST.md that would break with it."""
+    """A registered test. promises: numbers of the promises in docs/trust.md that would break with it."""
 
     name: str
     title: str

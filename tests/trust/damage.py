@@ -182,7 +182,7 @@ def blow(whole: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
     return bytes(data) + rng.bytes(size), "rubbish behind"
 
 
-@trial("T3c", "payload bits flipped under right checksums: the digest of the symbols tells", 3)
+@trial("T3c", "payload bits flipped under right checksums: the digest of the symbols notices", 3)
 def flips_under_the_checksum(run: Run) -> None:
     """Also the control of T3: without checksums most flips would decode to a wrong picture."""
     wrong = 0

@@ -18,7 +18,7 @@ from tests.trust.goldens_at_hand import bad, good, manifest
 from tests.trust.identity import far_apart, worker
 
 
-@trial("T15", "golden files of every version: symbols, level table, both readers agree", 1, 5)
+@trial("T15", "golden files of every version: symbols, step-size table, both readers agree", 1, 5)
 def golden_files(run: Run) -> None:
     facts = manifest()["good"]
     for name, data in good("tiny" if run.scale == "PR" else "").items():

@@ -180,7 +180,7 @@ def layers_of_nothing(like: Parsed, width: int, height: int) -> list[ForgedLayer
 
 @trial("T19", "short files that claim a large picture cost what the picture costs, no more", 6)
 def empty_layers(run: Run) -> None:
-    """Legal sizes, layers of nothing: decoding is bounded by the declared size (TRUST.md, memory)."""
+    """Legal sizes, layers of nothing: decoding is bounded by the declared size (docs/trust.md, "Limits")."""
     base = parse(good("tiny")["tiny-made.sic"])
     sizes = {"PR": [(1024, 1024)], "N": [(4000, 3000)], "R": [(4000, 3000), (13341, 13341)]}
     files = {}

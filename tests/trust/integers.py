@@ -153,7 +153,7 @@ CONTROLS: dict[str, Callable[[Engine], Any]] = {
 }
 
 
-@trial("T14e", "a float64 carrier gives the same classes at every step of real files", 4)
+@trial("T14e", "a float64 carrier gives the same classes at every pass of real files", 4)
 def float64_carrier(run: Run) -> None:
     names = ["tiny-photo.sic", "sic-4-one-pixel.sic"] if run.scale == "PR" else list(good())
     compared = 0

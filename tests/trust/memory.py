@@ -1,7 +1,7 @@
 """Memory within the documented bound, and pictures of extreme shapes.
 
 Peak resident memory is that of a whole `sic` process, as the kernel counts it. The bound stands in
-TRUST.md: 1.2 GB and 12 bytes per pixel.
+docs/trust.md: 1.2 GB and 12 bytes per pixel.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ LAYER_FIELDS = (
     Field("level", 1, 0, MAX_LEVELS, "level that this layer completes: 0, 1, 2, ..."),
     Field("psnr", 1, 0, 255, "expected PSNR at this level in quarter decibels; 0: not known"),
     Field(
-        "digest", 4, 0, 2**32 - 1, "CRC-32 over the decoded cells, continued from layer to layer"
+        "digest", 4, 0, 2**32 - 1, "CRC-32 over the decoded indices, continued from layer to layer"
     ),
     Field("length", 0, 0, MAX_FILE, "bytes of payload"),
     Field(

@@ -65,7 +65,6 @@ class EncodeKw(LimitsKw, total=False):
     orient: Literal["apply", "keep"]
     metadata: Literal["all", "icc", "none"]
     strip_gps: bool
-    seed: int
     effort: int
 
 

@@ -48,7 +48,6 @@ class Info:
     levels: tuple[LevelInfo, ...]
     levels_total: int
     metadata: tuple[tuple[str, int], ...]
-    seed: int
     file_bytes: int
     format_version: int
     fault: str | None
@@ -115,7 +114,6 @@ def info_of(parsed: Parsed) -> Info:
         levels=levels,
         levels_total=header.levels,
         metadata=tuple((NAMES.get(c.type, c.type.decode()), len(c.data)) for c in parsed.chunks),
-        seed=header.seed,
         file_bytes=parsed.size,
         format_version=header.version,
         fault=parsed.fault,

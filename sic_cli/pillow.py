@@ -44,7 +44,7 @@ MODES = {
     "HSV",
 }
 WORDS = (
-    *("level", "quality", "target_size", "target_bpp", "model", "device", "seed"),
+    *("level", "quality", "target_size", "target_bpp", "model", "device"),
     "effort",
     *("max_pixels", "max_memory"),
 )
@@ -181,7 +181,7 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """`Image.save(fp, "SIC", level=, quality=, target_size=, target_bpp=, model=, device=, seed=, effort=,
+    """`Image.save(fp, "SIC", level=, quality=, target_size=, target_bpp=, model=, device=, effort=,
     max_pixels=, max_memory=, exif=, icc_profile=, xmp=)`; metadata is `info`'s unless it is given."""
     from .picture.load import from_image
 

@@ -21,12 +21,10 @@ for _folder in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):  # what this user set or im
     os.environ[_folder] = str(ROOT / "tests" / "no-such-folder")
 
 from hypothesis import settings  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
 
 from sic_cli.codec.encode import encode  # noqa: E402
 from sic_cli.codec.inference.parallel import set_threads  # noqa: E402
-from sic_cli.codec.weights.card import CARD, WEIGHTS, ModelCard, read_card  # noqa: E402
-from sic_cli.codec.weights.load import PERCEPTUAL  # noqa: E402
+from sic_cli.codec.weights.card import ModelCard  # noqa: E402
 from sic_cli.codec.weights.locate import find  # noqa: E402
 from tests.tiny import made_picture  # noqa: E402
 
@@ -49,24 +47,6 @@ def shipped() -> ModelCard:
         p for p in sorted((ROOT / "weights").iterdir(), reverse=True) if (p / "card.toml").is_file()
     ]
     return find(str(cards[0]))
-
-
-@pytest.fixture(scope="session")
-def two_decoders(tiny: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
-    """The tiny model with a second decoder, which shows everything a little brighter."""
-    folder = tmp_path_factory.mktemp("weights") / "two"
-    folder.mkdir()
-    tensors = load_file(tiny.folder / WEIGHTS)
-    tensors |= {
-        f"{PERCEPTUAL}{k.removeprefix('synthesis.')}": v.clone() + 0.05 * k.endswith("exit.bias")
-        for k, v in tensors.items()
-        if k.startswith("synthesis.")
-    }
-    save_file(tensors, folder / WEIGHTS)
-    card = (tiny.folder / CARD).read_text().replace('"tiny"', '"two"')
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    (folder / CARD).write_text(card.replace(tiny.digest, digest))
-    return read_card(folder)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ class EncodeTask:
     most_bytes = MAX_PICTURE
     keys = (
         "source_format", "source_mode", "bpp", "level", "levels_total", "layer_bytes", "meta_bytes",
-        "alpha_bytes", "model", "device", "seed", "effort", "tile_px", "target", "targets", "metrics",
+        "alpha_bytes", "model", "device", "effort", "tile_px", "target", "targets", "metrics",
     )  # fmt: skip
 
     @property
@@ -95,7 +95,6 @@ class EncodeTask:
             "alpha_bytes": sum(len(c.data) for c in chunks if c.type == CHUNK_ALPHA),
             "model": {"name": made.model, "id": made.model_id},
             "device": self.options.device,
-            "seed": self.options.seed,
             "effort": self.options.effort,
             "target": asdict(made.target[0]) if made.target else None,
             "targets": [asdict(target) for target in made.target],
@@ -147,7 +146,7 @@ class DecodeTask:
             "format": kind,
             "level": made.level,
             "levels_total": made.levels,
-            "seed": self.options.seed,
+            "seed": self.options.noise_seed,
             "device": self.options.device,
             "latent_hash_ok": None if made.fault else True,
         }

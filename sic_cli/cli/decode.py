@@ -30,11 +30,11 @@ SUFFIXES = frozenset([".sic"])
     "--details",
     type=click.Choice(["mean", "sample"]),
     default="mean",
-    help="The most faithful picture, or one that the file allows, by --seed.",
+    help="sample: another picture that the same file allows, by --seed.",
     show_default=True,
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: from the file)."
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: 1)."
 )
 @realism_option("0: smallest error, highest PSNR; 1: most natural.")
 @output_options

@@ -62,9 +62,6 @@ SUFFIXES = frozenset(GUESTS).union(*kinds.SUFFIXES.values())
 )
 @realism_option("Measure targets as decode shows them with this --realism.")
 @picture_options
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Default seed of sampled details."
-)
 @click.option("-m", "--model", help="Weights: a name from `sic models`, or a folder.")
 @io_options
 @run_options

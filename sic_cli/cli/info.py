@@ -60,7 +60,6 @@ def document(
             {"kind": KINDS.get(type_, type_.decode()), "bytes": count}
             for type_, count in held.chunks
         ],
-        "seed": header.seed,
         "encoder": None,
         "file_bytes": held.size,
         "fetched_bytes": fetched,

@@ -11,7 +11,10 @@ from .bitstream.reader import Parsed
 from .encode import check_size
 from .engine import REALISM, Engine, Pixels, engine
 from .entropy import new_decoder
+from .preview.decode import decode_mean_colours, decode_preview, other_symbols
+from .preview.picture import enlarged, grey_of
 from .quantization.dead_zone import Indices
+from .quantization.step_sizes import MEAN_COLOURS
 from .symbols.layer_coder import Reading, digest
 from .weights.locate import find_id
 
@@ -31,7 +34,7 @@ class DecodeProgress:
     """How far the symbols of one file have been read. Whoever asks for one level after another keeps it,
     so that no layer is read twice."""
 
-    level: int = 0
+    level: int = -1
     indices: Indices | None = None
     check: int = 0
 
@@ -41,17 +44,17 @@ def decode(
     *,
     level: int | None = None,
     device: str = "cpu",
-    details: str = "mean",
-    seed: int | None = None,
+    seed: int = 0,
     realism: float = REALISM,
     progress: DecodeProgress | None = None,
 ) -> DecodedPixels:
     """The picture at `level` (default: the highest whole one).
 
-    details: "mean" or "sample", the latter by `seed` (default: the file's). realism: 0, the smallest
-    error, to 1, the most natural look. progress: of an earlier call for the same file.
+    seed: of the noise that the decoder gets above realism 0; another seed is another picture that the same
+    file allows. realism: 0, the smallest error, to 1, the most natural look. progress: of an earlier call for
+    the same file. Level 0 is the preview, enlarged; it needs no model.
 
-    Raises CorruptError if there is no whole level, CheckError if level 1 decodes to other symbols
+    Raises CorruptError if there is no whole level, CheckError if layer 0 decodes to other symbols
     than were written, TargetError if the file is whole and does not
     reach `level`, ModelError if its model is not here.
     """
@@ -60,12 +63,14 @@ def decode(
     check_size(header.width, header.height)
     if level is not None and level > parsed.level and not parsed.fault:
         raise TargetError(f"level {level} was asked for, and the file has {parsed.level}")
+    wanted = parsed.level if level is None else min(parsed.level, level)
+    if wanted == 0:
+        return DecodedPixels(enlarged_preview(parsed), 0, None)
     machine = file_engine(parsed, device)
-    wanted = min(parsed.level, level or parsed.level)
     indices, reached, fault = decode_indices(machine, parsed, wanted, progress)
-    seed = header.seed if seed is None else seed
-    size = (header.height, header.width)
-    pixels = machine.picture(indices, reached, details, seed, *size, realism)
+    if reached == 0:
+        return DecodedPixels(enlarged_preview(parsed), 0, fault)
+    pixels = machine.picture(indices, reached, header.height, header.width, realism, seed)
     if header.grey:
         pixels = grey_of(pixels)
     return DecodedPixels(pixels, reached, fault)
@@ -89,26 +94,30 @@ def decode_indices(
     if that is not beyond `level`; moves on.
 
     -> indices, the level that they belong to, and what stopped it, if anything did.
-    Raises CheckError if not even level 1 matches.
+    Raises CheckError if not even layer 0 matches.
     """
     header = parsed.header
     shape = (machine.table.channels, -(-header.height // 16), -(-header.width // 16))
     now = DecodeProgress() if progress is None or progress.level > level else progress
     indices: Indices = np.zeros(shape, np.int16) if now.indices is None else now.indices
-    layer_coder = machine.layer_coder.with_context_classes(machine.context_runner.incremental())
-    for layer in parsed.layers[now.level : level]:
+    layers = machine.layer_coder
+    for layer in parsed.layers[now.level + 1 : level + 1]:
         fault = None
         try:
-            finer = layer_coder.layer(layer.level, indices, Reading(new_decoder(layer.payload)))
+            if layer.level == 0:
+                finer = indices.copy()
+                finer[list(MEAN_COLOURS)] = decode_mean_colours(parsed)
+            else:
+                finer = layers.layer(layer.level, indices, Reading(new_decoder(layer.payload)))
             check = digest(machine.table, layer.level, finer, now.check)
             if check != layer.digest:
-                fault = f"layer {layer.level} decodes to other symbols than were written"
+                fault = other_symbols(layer.level)
         except CorruptError as error:
             fault = f"layer {layer.level}: {error}"
         if fault:
-            start = parsed.ends[layer.level - 2] if layer.level > 1 else parsed.header_end
+            start = parsed.ends[layer.level - 1] if layer.level else parsed.header_end
             fault += f" (byte {start})"
-            if layer.level == 1:
+            if layer.level == 0:
                 raise CheckError(fault)
             return indices, layer.level - 1, fault
         indices = finer
@@ -116,7 +125,7 @@ def decode_indices(
     return indices, level, None
 
 
-def grey_of(pixels: Pixels) -> Pixels:
-    """uint8 (H, W): luma of pixels that should be grey, by the integers of ITU-R BT.601."""
-    weights = np.array([19595, 38470, 7471], np.uint32)
-    return ((pixels.astype(np.uint32) @ weights + 32768) >> 16).astype(np.uint8)
+def enlarged_preview(parsed: Parsed) -> Pixels:
+    """The preview at the picture's size. Raises CheckError as `decode_preview`."""
+    header = parsed.header
+    return enlarged(decode_preview(parsed), header.width, header.height, 16)

@@ -17,8 +17,9 @@ from .inference.parallel import bands, thread_team
 from .inference.tiles import scaled
 from .inference.transforms import patches_of
 from .lookahead import layer_coder_ahead
-from .quantization.dead_zone import Indices
-from .quantization.step_sizes import NOT_SENT
+from .preview.constants import mean_colour_coder
+from .quantization.dead_zone import Indices, at_depths
+from .quantization.step_sizes import MEAN_COLOURS, NOT_SENT
 from .rdo.search import PLANS, ReportProgress, ignore_progress
 from .symbols.layer_coder import LayerCoder, Writing, digest
 from .weights.card import ModelCard
@@ -37,12 +38,11 @@ def encode(
     level: int | None = None,
     device: str = "cpu",
     grey: bool = False,
-    seed: int = 0,
     chunks: tuple[Chunk, ...] = (),
     effort: int = 1,
     report_progress: ReportProgress | None = None,
 ) -> bytes:
-    """A .sic file of levels 1..`level` (default: all).
+    """A .sic file of levels 0..`level` (default: all).
 
     pixels: uint8 (H, W, 3); grey: the three are equal and the picture is to come back as one. effort: 1
     to 9, how long better indices are searched for (codec/rdo/search.py); report_progress: hears how far that is.
@@ -54,8 +54,8 @@ def encode(
     check_size(width, height)
     levels = card.config.levels
     level = levels if level is None else level
-    if not 1 <= level <= levels:
-        raise TargetError(f"level {level} was asked for, and the model has 1 to {levels}")
+    if not 0 <= level <= levels:
+        raise TargetError(f"level {level} was asked for, and the model has 0 to {levels}")
     machine = engine(card, device)
     indices: Indices = np.zeros((card.config.channels, -(-height // 16), -(-width // 16)), np.int16)
     error = np.zeros(levels)
@@ -70,20 +70,26 @@ def encode(
         indices = machine.search.refine(
             pixels, indices, PLANS[effort], report_progress or ignore_progress
         )
-    header = Header(width, height, levels, card.id, grey, seed)
-    with layer_coder_ahead(machine, indices, level) as layer_coder:
-        return write(header, chunks, encode_layers(machine, layer_coder, indices, psnr[:level]))
+    header = Header(width, height, levels, card.id, grey)
+    with layer_coder_ahead(machine, indices, level) as layers:
+        return write(header, chunks, encode_layers(machine, layers, indices, psnr[:level]))
 
 
 def encode_layers(
-    machine: Engine, layer_coder: LayerCoder, indices: Indices, psnr: list[int]
+    machine: Engine, layers: LayerCoder, indices: Indices, psnr: list[int]
 ) -> Iterator[Layer]:
-    """The first layers of indices at the last level, as many as have a `psnr` (`expected_psnr`)."""
-    now, check = np.zeros_like(indices), 0
+    """Layer 0 and the next ones of indices at the last level, as many as have a `psnr` (`expected_psnr`)."""
+    table, now, encoder = machine.table, np.zeros_like(indices), new_encoder()
+    mean = list(MEAN_COLOURS)
+    now[mean] = at_depths(indices, table, table.start, np.array(mean))
+    height, width = indices.shape[1:]
+    mean_colour_coder().code(height, width, Writing(encoder), now[mean].astype(np.int16))
+    check = digest(table, 0, now, 0)
+    yield Layer(0, encoder.finish(), check)
     for k, expected in enumerate(psnr, 1):
         encoder = new_encoder()
-        now = layer_coder.layer(k, now, Writing(encoder), indices)
-        check = digest(machine.table, k, now, check)
+        now = layers.layer(k, now, Writing(encoder), indices)
+        check = digest(table, k, now, check)
         yield Layer(k, encoder.finish(), check, expected)
 
 

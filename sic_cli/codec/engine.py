@@ -13,13 +13,14 @@ from .inference import tiles
 from .inference.config import STRIDE
 from .inference.context import ContextRunner
 from .inference.convolution import Array
+from .inference.noise import NoiseMaps, columns_of, noise_maps
 from .inference.synthesis_backward import SynthesisGradient
 from .inference.tiles import Strip, columns, scaled, strips
-from .inference.transforms import AnalysisRunner, SynthesisRunner, in_reading_order
+from .inference.transforms import AnalysisRunner, SynthesisRunner, halo, in_reading_order
 from .networks.device import pick_device
-from .quantization import dead_zone, sampling
+from .quantization import dead_zone
 from .quantization.dead_zone import Indices
-from .quantization.step_sizes import StepSizes, build
+from .quantization.step_sizes import StepSizes
 from .rdo.choice import Bits
 from .rdo.search import Search
 from .symbols.coding_tables import CodingTables
@@ -31,8 +32,8 @@ Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3)."""
 REALISM = 1.0
 """Which decoder is used where nobody says: the perceptual one."""
-PLACED_POSITIONS = 1 << 13
-"""Positions whose places in intervals are drawn together: that takes 13 kB for each."""
+Synthesis = Callable[[Array, Array, int, NoiseMaps | None], Pixels]
+"""Dequantised latent, step sizes, level and noise maps -> pixels."""
 
 
 class Networks:
@@ -67,8 +68,8 @@ class Networks:
         """A decoder that a search asks; on the CPU, whatever the device."""
         return SynthesisGradient(decoder_at(self._weights, realism), self._config)
 
-    def _synthesis(self, realism: float) -> Callable[[Array, Array, int], Pixels]:
-        """Latent, step sizes and level -> pixels. realism: see `decoder_at`."""
+    def _synthesis(self, realism: float) -> Synthesis:
+        """A decoder. realism: see `decoder_at`."""
         arrays = decoder_at(self._weights, realism)
         if self._device == "cpu":
             return SynthesisRunner(arrays, self._config)
@@ -83,9 +84,14 @@ class Engine:
 
     model_weights: ModelWeights
     table: StepSizes
-    layer_coder: LayerCoder
+    tables: CodingTables
     context_runner: ContextRunner
     networks: Networks
+
+    @property
+    def layer_coder(self) -> LayerCoder:
+        """A layer coder for one picture."""
+        return LayerCoder(self.table, self.tables, self.context_runner.incremental())
 
     def analyse(self, pixels: Pixels) -> NDArray[np.float32]:
         """Pixels -> latent float32 (C, ceil(H / 16), ceil(W / 16)); edges are repeated outwards."""
@@ -99,13 +105,13 @@ class Engine:
         """What `analyse` gives, by strips of rows."""
         height, width = pixels.shape[:2]
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
-        halo = 2 * self.model_weights.card.config.blocks
-        for strip in strips(rows, across, halo):
+        beyond = halo(self.model_weights.card.config)
+        for strip in strips(rows, across, beyond):
             part = pixels[scaled(strip.seen, STRIDE)]
             below = (strip.last - strip.first) * STRIDE - len(part)
             padded = np.pad(part, ((0, below), (0, -width % STRIDE), (0, 0)), mode="edge")
             parts: list[Array] = []
-            for column in columns(across, halo):
+            for column in columns(across, beyond):
                 seen = np.ascontiguousarray(padded[:, scaled(column.seen, STRIDE)])
                 parts.append(self.networks.analysis(seen)[:, strip.kept, column.kept])
             yield strip, parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
@@ -114,31 +120,27 @@ class Engine:
     def search(self) -> Search:
         """What moves indices to better ones."""
         config, arrays = self.model_weights.card.config, self.model_weights.arrays
+        kinds = ("significance", "sign", "refinement")
         return Search(
             self.table,
             self.model_weights.reconstruction_offset,
             config.widest,
             config.finest,
+            config.noise,
             self.networks.backwards(0.0).vjp,
             self.networks.backwards(1.0).vjp,
             self.context_runner.incremental,
-            Bits.of({name: arrays[name] for name in ("zero", "sign", "inner")}),
+            Bits.of({name: arrays[name] for name in kinds}),
         )
 
     def quantise(self, latent: NDArray[np.float32]) -> Indices:
         """Latent -> indices at the last level."""
         return dead_zone.quantise(latent, self.table)
 
-    def dequantise(
-        self, indices: Indices, level: int, kind: str, seed: int, top: int = 0
-    ) -> NDArray[np.float32]:
-        """Indices at `level` -> latent: `mean` or `sample` details. top: row at which they begin."""
-        if kind == "sample":
-            dead_zone_scale = self.model_weights.dead_zone_scale[level - 1]
-            return sampling.sample(indices, self.table, level, dead_zone_scale, seed, top)
-        return dead_zone.reconstruct(
-            indices, self.table, level, self.model_weights.reconstruction_offset[level - 1]
-        )
+    def dequantise(self, indices: Indices, level: int) -> NDArray[np.float32]:
+        """Indices at `level` -> latent."""
+        offset = self.model_weights.reconstruction_offset[level - 1]
+        return dead_zone.reconstruct(indices, self.table, level, offset)
 
     def synthesise(
         self,
@@ -147,33 +149,27 @@ class Engine:
         height: int,
         width: int,
         realism: float = REALISM,
+        seed: int = 0,
     ) -> Pixels:
-        """Latent at `level` -> pixels uint8 (height, width, 3). realism: 0..1, see `decoder_at`."""
-        return self._painted(lambda rows: latent[:, rows], level, height, width, realism)
+        """Latent at `level` -> pixels uint8 (height, width, 3). realism: 0..1, see `decoder_at`; seed: of the
+        noise that decoders above realism 0 get."""
+        return self._painted(lambda rows: latent[:, rows], level, height, width, realism, seed)
 
     def picture(
         self,
         indices: Indices,
         level: int,
-        kind: str,
-        seed: int,
         height: int,
         width: int,
         realism: float = REALISM,
+        seed: int = 0,
     ) -> Pixels:
-        """`place` and `synthesise`, without the latent of the whole picture."""
+        """`dequantise` and `synthesise`, without the latent of the whole picture."""
 
         def latent(rows: slice) -> NDArray[np.float32]:
-            channels, _, across = indices.shape
-            places = np.empty((channels, rows.stop - rows.start, across), np.float32)
-            some = max(1, PLACED_POSITIONS // max(1, across))
-            for top in range(rows.start, rows.stop, some):
-                few = slice(top, min(rows.stop, top + some))
-                there = places[:, top - rows.start : few.stop - rows.start]
-                there[:] = self.dequantise(indices[:, few], level, kind, seed, top)
-            return places
+            return self.dequantise(indices[:, rows], level)
 
-        return self._painted(latent, level, height, width, realism)
+        return self._painted(latent, level, height, width, realism, seed)
 
     def _painted(
         self,
@@ -182,17 +178,22 @@ class Engine:
         height: int,
         width: int,
         realism: float,
+        seed: int,
     ) -> Pixels:
         """Pixels of a latent that comes by rows."""
-        network, sizes = self.networks.synthesis(realism), self.table.step_sizes(level)
-        pixels = np.empty((height, width, 3), np.uint8)
-        depth = 2 * self.model_weights.card.config.blocks + 1
+        config, sizes = self.model_weights.card.config, self.table.step_sizes(level)
+        network, pixels = self.networks.synthesis(realism), np.empty((height, width, 3), np.uint8)
+        beyond = halo(config)
         rows, across = -(-height // STRIDE), -(-width // STRIDE)
         most = self.networks.painted if across <= tiles.WIDE else tiles.STRIP_LATENTS
-        for strip in strips(rows, across, depth, most):
-            places = latent(strip.seen)
-            for column in columns(across, depth):
-                out = network(np.ascontiguousarray(places[:, :, column.seen]), sizes, level)
+        for strip in strips(rows, across, beyond, most):
+            values, noise = latent(strip.seen), None
+            if realism:
+                noise = noise_maps(seed, config.noise, strip.seen, slice(0, across))
+            for column in columns(across, beyond):
+                here = np.ascontiguousarray(values[:, :, column.seen])
+                own_noise = None if noise is None else columns_of(noise, column)
+                out = network(here, sizes, level, own_noise)
                 out = out[scaled(strip.kept, STRIDE), scaled(column.kept, STRIDE)]
                 own = pixels[scaled(strip.own, STRIDE), scaled(column.own, STRIDE)]
                 own[:] = out[: own.shape[0], : own.shape[1]]
@@ -212,17 +213,15 @@ def engine(card: ModelCard, device: str = "cpu") -> Engine:
 
 
 def assembled(model_weights: ModelWeights, device: str = "cpu") -> Engine:
-    """The engine of weights. Symbols come from the CPU, whatever the device."""
-    config = model_weights.card.config
-    table = build(model_weights.unit, model_weights.depths, config.groups, config.lead)
-    tables = CodingTables.from_arrays(model_weights.arrays)
+    """The engine of some weights. Symbols come from the CPU, whatever the device."""
+    table, arrays = model_weights.table, model_weights.arrays
     context_runner = ContextRunner(
-        model_weights.context, model_weights.reach, model_weights.logs, table.pass_depths
+        model_weights.context, model_weights.reach, model_weights.logs, table.passes
     )
     return Engine(
         model_weights,
         table,
-        LayerCoder(table, tables, context_runner.context_classes),
+        CodingTables.from_arrays(arrays),
         context_runner,
         Networks(model_weights, device),
     )

@@ -39,4 +39,4 @@ def look(rows: Sequence[Row], plan: EvaluationPlan, folder: Path) -> tuple[list[
 
 def _file(path: Path, row: Row, who: Contender) -> bytes:
     data = path.read_bytes()
-    return data[: parse(data).ends[int(row.setting.split()[1]) - 1]] if who.name == "sic" else data
+    return data[: parse(data).ends[int(row.setting.split()[1])]] if who.name == "sic" else data

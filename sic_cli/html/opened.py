@@ -60,7 +60,7 @@ def opened(path: str, level: int | None, device: str, realism: float) -> Opened:
     fault = made.fault or (parsed.fault if level is None else None)
     notices = (Notice(f"{name}: {fault}; level {made.level}", "W-truncated"),) if fault else ()
     short = f"{short} level {made.level}" + (f" realism {realism:g}" if realism < 1 else "")
-    return Opened(name, short, colours(made.pixels), parsed.ends[made.level - 1], notices)
+    return Opened(name, short, colours(made.pixels), parsed.ends[made.level], notices)
 
 
 def compared(reference: Opened, others: Sequence[Opened], names: Sequence[str]) -> list[Seen]:
@@ -102,10 +102,10 @@ def levels_of(
                 f"level {level}",
                 f"level {level}",
                 pixels,
-                parsed.ends[level - 1],
+                parsed.ends[level],
                 meter.all(pixels) if meter else {},
                 level=level,
-                stated=parsed.layers[level - 1].psnr / 4,
+                stated=parsed.layers[level].psnr / 4,
             )
         )
     return out, all_levels.fault

@@ -166,15 +166,14 @@ def encode_picture(
             level=asked_level(options, card.config.levels),
             device=options.device,
             grey=picture.grey,
-            seed=options.seed,
             chunks=to_chunks(picture, name),
             effort=options.effort,
             report_progress=report_progress,
         )
         found = settle(made, picture.pixels, options, name)
     parsed, level = parse(found.made), found.level
-    ends = (parsed.header_end, *parsed.ends[:level])
-    return EncodedFile(
+    ends = (parsed.header_end, *parsed.ends[: level + 1])
+    return Encoded(
         found.made[: ends[-1]],
         parsed.header.width,
         parsed.header.height,
@@ -242,8 +241,7 @@ def decode_parsed(
             parsed,
             level=options.level,
             device=options.device,
-            details=options.details,
-            seed=options.seed,
+            seed=options.noise_seed,
             realism=options.realism,
             progress=progress,
         )

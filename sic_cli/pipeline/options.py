@@ -16,13 +16,12 @@ class EncodeOptions(Choices):
     """How a picture is read, and: level: the highest level written; target_size (bytes), target_bpp: ceilings on the whole file.
     quality (1..100), targets, best_effort, measure: see pipeline/rate_control.py; level and ceilings cap the search.
     realism: of the decoder that these measure with. effort: 1 to 9, how long better indices are searched
-    for. seed: default seed of sampled details. model:
+    for. model:
     name, folder, or None for the newest weights."""
 
     level: int | None = None
     target_size: int | None = None
     target_bpp: float | None = None
-    seed: int = 0
     model: str | None = None
     device: str = "auto"
     quality: int | None = None
@@ -35,8 +34,8 @@ class EncodeOptions(Choices):
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
-    """level: None for the highest whole one. details: "mean" or "sample", the latter by `seed`
-    (None: the file's). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and
+    """level: None for the highest whole one. details: "mean", or "sample" for another picture that
+    the file allows, by `seed` (None: 1). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and
     damaged files. background: under transparency, for formats without. metadata: "all", "icc" or
     "none". output_quality: of JPEG, WebP and AVIF, 1 to 100; png_compression: 0 to 9; None: sic's
     own."""
@@ -52,3 +51,8 @@ class DecodeOptions:
     strip_gps: bool = False
     output_quality: int | None = None
     png_compression: int | None = None
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of the decoder's noise: 0 unless another sample is asked for."""
+        return 0 if self.details == "mean" else 1 if self.seed is None else self.seed

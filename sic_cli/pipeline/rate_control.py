@@ -189,7 +189,7 @@ def settle(made: bytes, original: NDArray[np.uint8], options: RateOptions, name:
 
 def _ceilings(parsed: Parsed, level: int, options: RateOptions) -> tuple[Reached, ...]:
     """What was asked for that needs no decoding."""
-    header, size = parsed.header, parsed.ends[level - 1]
+    header, size = parsed.header, parsed.ends[level]
     got = []
     if options.quality is not None:
         got.append(Reached("quality", options.quality, 100 * level / header.levels))

@@ -1,20 +1,19 @@
 """Frequency tables from what the layer coder really meets: the last step from trained to codable.
 
-The layer coder that codes is the layer coder that counts: a `Coder` that only tallies runs over training pictures,
-so every class gets the frequencies of the decisions that fall into it, whatever the network's logits
-say.
+The layer coder that codes is the one that counts: a `Coder` that only tallies runs over training pictures,
+so every class gets the frequencies of the decisions that fall into it, whatever the network's logits say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..codec.entropy.tables import TOTAL, FrequencyTable
 from ..codec.inference.integer_network import REFINEMENT, SIGN, SIGNIFICANCE, ClassRange
-from ..codec.quantization.dead_zone import Indices
+from ..codec.quantization.dead_zone import Indices, at_depths
 from ..codec.quantization.step_sizes import StepSizes
 from ..codec.symbols.class_runs import Symbols
 from ..codec.symbols.coding_tables import CodingTables, block_arrays
@@ -32,9 +31,14 @@ class Tally:
 
     def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
         assert known is not None
-        seen = np.bincount(known, minlength=2)
-        self.counts[id(table)] = self.counts.get(id(table), np.zeros(2, np.int64)) + seen
+        size = len(table.weights)
+        seen = np.bincount(known, minlength=size)
+        self.counts[id(table)] = self.of(table) + seen
         return known
+
+    def of(self, table: FrequencyTable) -> NDArray[np.int64]:
+        """int64 (symbols,): how often each symbol of a table was met."""
+        return self.counts.get(id(table), np.zeros(len(table.weights), np.int64))
 
 
 def expected_ones(kind: ClassRange, rising: bool) -> NDArray[np.float64]:
@@ -46,10 +50,10 @@ def expected_ones(kind: ClassRange, rising: bool) -> NDArray[np.float64]:
 def plain_arrays() -> dict[str, NDArray[np.int64]]:
     """Tables straight from the logits, no blocks: what a model starts with."""
     ones = {
-        "zero": expected_ones(SIGNIFICANCE, False),
+        "significance": expected_ones(SIGNIFICANCE, False),
         "sign": expected_ones(SIGN, True),
-        "inner": expected_ones(REFINEMENT, False),
-        "more": expected_ones(REFINEMENT, False),
+        "refinement": expected_ones(REFINEMENT, False),
+        "escape": expected_ones(REFINEMENT, False),
     }
     return {k: frequencies(v) for k, v in ones.items()} | {
         "block": np.ones(SIGNIFICANCE.count, np.int64),
@@ -64,28 +68,33 @@ def frequencies(ones: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def fit(
-    table: StepSizes, classes: ContextClasses, pictures: Iterable[Indices], prior: float = 16.0
+    table: StepSizes,
+    incremental: Callable[[], ContextClasses],
+    pictures: Iterable[Indices],
+    prior: float = 16.0,
 ) -> dict[str, NDArray[np.int64]]:
-    """The arrays of `CodingTables.from_arrays`, fitted to indices of training pictures.
+    """The arrays of `CodingTables.from_arrays`, fitted to training pictures.
 
-    prior: how many decisions a class's own logit counts for.
+    incremental: `ContextRunner.incremental`; pictures: their indices at the last level; prior: how many
+    decisions a class's own logit counts for.
     """
     plain = plain_arrays()
     tables = CodingTables.from_arrays(plain)
-    tally, layer_coder = Tally(), LayerCoder(table, tables, classes)
-    for target_indices in pictures:
-        indices = np.zeros_like(target_indices)
+    tally = Tally()
+    for target in pictures:
+        layer_coder = LayerCoder(table, tables, incremental())
+        indices = at_depths(target, table, table.start)
         for level in range(1, table.levels + 1):
-            indices = layer_coder.layer(level, indices, tally, target_indices)
+            indices = layer_coder.layer(level, indices, tally, target)
     kinds = {
-        "zero": tuple(t.single for t in tables.significance),
+        "significance": tuple(t.single for t in tables.significance),
         "sign": tables.sign,
-        "inner": tables.refinement,
-        "more": tables.escape,
+        "refinement": tables.refinement,
+        "escape": tables.escape,
     }
     fitted = {}
     for name, own in kinds.items():
-        counts = np.stack([tally.counts.get(id(t), np.zeros(2, np.int64)) for t in own])
+        counts = np.stack([tally.of(t) for t in own])
         guess = plain[name] / TOTAL
         fitted[name] = frequencies((counts[:, 1] + prior * guess) / (counts.sum(1) + prior))
-    return fitted | block_arrays(fitted["zero"])
+    return fitted | block_arrays(fitted["significance"])

@@ -32,11 +32,11 @@ def test_the_file_is_that_of_one_step_after_another(
 ) -> None:
     machine, indices = engine(tiny), np.zeros((8, 2, 2), np.int16)
     with lookahead.layer_coder_ahead(machine, indices, level) as layer_coder:
-        assert not isinstance(layer_coder._classes, IncrementalContext)
+        assert not isinstance(layer_coder._context_classes, IncrementalContext)
     made = encode(PIXELS, tiny, level=level)
     monkeypatch.setattr(lookahead, "LARGE", 0)
     with lookahead.layer_coder_ahead(machine, indices, level) as layer_coder:
-        assert isinstance(layer_coder._classes, IncrementalContext)
+        assert isinstance(layer_coder._context_classes, IncrementalContext)
     assert encode(PIXELS, tiny, level=level) == made
 
 

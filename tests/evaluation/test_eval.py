@@ -82,11 +82,11 @@ def test_a_killed_run_goes_on_behind_a_torn_line(photos: Path, tmp_path: Path) -
 
 
 def test_several_kinds_of_realism_are_rows_of_their_own_from_one_file(
-    photos: Path, tmp_path: Path, two_decoders: ModelCard
+    photos: Path, tmp_path: Path, tiny: ModelCard
 ) -> None:
     """And weights in a folder that is named are enough, wherever it lies."""
     out = tmp_path / "out"
-    done = evaluate(photos, out, "-m", str(two_decoders.folder), "--realism", "0,1")
+    done = evaluate(photos, out, "-m", str(tiny.folder), "--realism", "0,1")
     assert done.code == 0, done.err
     *rows, last = lines(out)
     own = [r for r in rows if r["codec"] == "sic"]

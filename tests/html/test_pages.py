@@ -137,9 +137,9 @@ def test_compare_states_what_it_measured(
 
 
 def test_compare_report_and_targets_take_the_decoder_that_was_asked_for(
-    tmp_path: Path, picture: np.ndarray, two_decoders: ModelCard, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, picture: np.ndarray, tiny: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SIC_MODEL_PATH", str(two_decoders.folder.parent))
+    monkeypatch.setenv("SIC_MODEL_PATH", str(tiny.folder.parent))
     a, b, page = (str(tmp_path / name) for name in ("a.png", "a.sic", "a.html"))
     Image.fromarray(picture).save(a)
 

@@ -47,7 +47,6 @@ HEADER_FIELDS = (
     Field("width", 0, 1, MAX_SIDE, "pixels per row"),
     Field("height", 0, 1, MAX_SIDE, "rows"),
     Field("levels", 1, 1, MAX_LEVELS, "levels that the model has (not: that the file has)"),
-    Field("seed", 0, 0, 2**32 - 1, "default seed for sampled details"),
     Field("model", MODEL_BYTES, 0, 2**64 - 1, "first 8 bytes of the SHA-256 of the weights file"),
 )
 
@@ -64,7 +63,7 @@ CHUNK_FIELDS = (
 )
 
 LAYER_FIELDS = (
-    Field("level", 1, 1, MAX_LEVELS, "level that this layer completes: 1, 2, 3, ..."),
+    Field("level", 1, 0, MAX_LEVELS, "level that this layer completes: 0, 1, 2, ..."),
     Field("psnr", 1, 0, 255, "expected PSNR at this level in quarter decibels; 0: not known"),
     Field(
         "digest", 4, 0, 2**32 - 1, "CRC-32 over the decoded indices, continued from layer to layer"
@@ -128,7 +127,6 @@ class Header:
     levels: int
     model: bytes
     grey: bool = False
-    seed: int = 0
     version: int = VERSION
 
 
@@ -147,7 +145,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What takes level `level - 1` to `level`. psnr: quarter decibels, 0 if not known."""
+    """What takes level `level - 1` to `level`; layer 0 holds the mean colours. psnr: quarter decibels, 0 if not known."""
 
     level: int
     payload: bytes

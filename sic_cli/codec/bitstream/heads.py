@@ -64,9 +64,9 @@ def heads(at: At, size: int, level: int = MAX_LEVELS) -> Heads | None:
             if place > size or len(chunks) > MAX_CHUNKS or length > MAX_CHUNKS_BYTES:
                 return None
         header_end = place
-        while place < size and len(ends) < min(level, header.levels):
+        while place < size and len(ends) <= min(level, header.levels):
             head = at(place, place + HEAD_BYTES)
-            if head[0] != len(ends) + 1:
+            if head[0] != len(ends):
                 return None
             length, end = get_varint(head, 6, "layer")
             place += end + CRC_BYTES + length
@@ -76,7 +76,7 @@ def heads(at: At, size: int, level: int = MAX_LEVELS) -> Heads | None:
             ends.append(place)
     except (EOFError, IndexError, CorruptError, VersionError, ResourceError):
         return None
-    if not ends or (place < size and len(ends) == header.levels):
+    if not ends or (place < size and len(ends) > header.levels):
         return None
     return Heads(
         header, tuple(chunks), tuple(psnrs), header_end, tuple(ends), size, None, "", False

@@ -53,17 +53,17 @@ class Parsed:
 
     @property
     def level(self) -> int:
-        """The highest whole level; 0 if there is none."""
-        return len(self.layers)
+        """The highest whole level; -1 if not even layer 0 is whole."""
+        return len(self.layers) - 1
 
     def chunk(self, type_: bytes) -> bytes | None:
         """Data of the first chunk of a type."""
         return next((c.data for c in self.chunks if c.type == type_), None)
 
     def require_level(self) -> None:
-        """Raise CorruptError unless there is at least level 1."""
+        """Raise CorruptError unless there is at least layer 0."""
         if not self.layers:
-            raise CorruptError(f"no whole level: {self.fault or 'the file ends before layer 1'}")
+            raise CorruptError(f"no whole level: {self.fault or 'the file ends before layer 0'}")
 
 
 def read_header(data: bytes) -> tuple[Header, int, int]:
@@ -126,7 +126,6 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
         levels=values["levels"],
         model=values["model"].to_bytes(MODEL_BYTES, "big"),
         grey=bool(values["flags"] & FLAG_GREY),
-        seed=values["seed"],
         version=values["version"],
     )
     return header, place + CRC_BYTES, check
@@ -190,8 +189,8 @@ def parse(data: bytes) -> Parsed:
     header_end, layers, ends = place, list[Layer](), list[int]()
     fault, kind = None, ""
     try:
-        while place < len(data) and len(layers) < header.levels:
-            layer, place = _read_layer(data, place, len(layers) + 1, header_crc)
+        while place < len(data) and len(layers) <= header.levels:
+            layer, place = _read_layer(data, place, len(layers), header_crc)
             layers.append(layer)
             ends.append(place)
         if place < len(data):
@@ -225,7 +224,7 @@ def read_head(data: bytes) -> tuple[Header, list[Chunk], int, int]:
 
 
 def open_sic(data: bytes, name: str, strict: bool = False) -> Parsed:
-    """A .sic file's contents; there is at least level 1. Raises CorruptError, VersionError and
+    """A .sic file's contents; there is at least layer 0. Raises CorruptError, VersionError and
     ResourceError that begin with `name`; with `strict` for any cut or damage."""
     try:
         parsed = parse(data)

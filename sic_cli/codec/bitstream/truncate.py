@@ -7,15 +7,19 @@ from .reader import Parsed, parse
 
 
 def level_for_size(parsed: Parsed, most: int) -> int:
-    """The highest level whose file has at most `most` bytes. Raises TargetError if there is none."""
+    """The highest level, from 1, whose file has at most `most` bytes. Raises TargetError if there is none:
+    a preview alone, level 0, is never what a size asks for."""
     parsed.require_level()
-    fitting = [k for k, end in enumerate(parsed.ends, 1) if end <= most]
+    fitting = [k for k, end in enumerate(parsed.ends) if k and end <= most]
     if not fitting:
         beside = sum(len(chunk.data) for chunk in parsed.chunks)
         of_it = f"; {beside} bytes of it are metadata and transparency" if beside else ""
+        if parsed.level == 0:
+            raise TargetError("the file holds a preview alone, and no level that could be cut")
         raise TargetError(
-            f"level 1 takes {parsed.ends[0]} bytes, more than {most}",
-            f"the smallest possible size is {parsed.ends[0]}{of_it}",
+            f"level 1 takes {parsed.ends[1]} bytes, more than {most}",
+            f"the smallest possible size is {parsed.ends[1]}{of_it}; a preview alone (level 0) "
+            f"takes {parsed.ends[0]}",
         )
     return fitting[-1]
 
@@ -29,7 +33,7 @@ def level_within(parsed: Parsed, size: int | None, bpp: float | None) -> int:
 
 
 def truncate(data: bytes, level: int, parsed: Parsed | None = None) -> bytes:
-    """The first `level` layers: byte for byte what encoding to that level gives.
+    """Layers 0 to `level`: byte for byte what encoding to that level gives.
 
     parsed: what `parse(data)` gave, if it is known. Raises TargetError if the file has fewer whole
     layers, CorruptError if it has none.
@@ -38,6 +42,6 @@ def truncate(data: bytes, level: int, parsed: Parsed | None = None) -> bytes:
     parsed.require_level()
     if level > parsed.level:
         raise TargetError(
-            f"level {level} was asked for, and the file has {parsed.level} whole levels"
+            f"level {level} was asked for, and the highest whole level is {parsed.level}"
         )
-    return data[: parsed.ends[level - 1]]
+    return data[: parsed.ends[level]]

@@ -24,7 +24,6 @@ def write_header(header: Header) -> bytes:
             put_varint(header.width),
             put_varint(header.height),
             bytes((header.levels,)),
-            put_varint(header.seed),
             header.model,
         )
     )
@@ -52,7 +51,7 @@ def write_layer(layer: Layer, header_crc: int) -> bytes:
 
 
 def write(header: Header, chunks: Iterable[Chunk], layers: Iterable[Layer]) -> bytes:
-    """A whole file. Layers must be those of levels 1, 2, ... without a gap."""
+    """A whole file. Layers must be those of levels 0, 1, 2, ... without a gap."""
     first = write_header(header)
     header_crc = int.from_bytes(first[-CRC_BYTES:], "big")
     parts = [first, *(write_chunk(c, header_crc) for c in chunks)]

@@ -15,26 +15,27 @@ PATCH = 3 * STRIDE * STRIDE
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Sizes of the networks and shape of the step-size table.
+    """Sizes of the networks and range of the step sizes.
 
-    channels: latent channels; levels: levels in a file; width, blocks: both transforms;
-    head_width: the full-resolution head behind the synthesis; context_width, context_blocks: the
-    integer context network; widest, finest: step sizes of levels 1 and K (in pixel units of an
-    orthonormal transform); groups, lead: how level 1 is divided into passes (see codec/quantization/step_sizes.py).
+    channels: latent channels; levels: levels in a file; width, half_width: of the stages at strides 16 and 8;
+    blocks: residual blocks in each stage; head_width, head_features: the head at stride 4 behind the
+    synthesis; noise: noise maps of the perceptual decoder at strides 16, 8 and 4; context_width,
+    context_hidden: the integer context network; widest, finest: step sizes of levels 1 and K (in pixel units
+    of an orthonormal transform).
     """
 
     channels: int = 256
     levels: int = 16
-    width: int = 128
-    blocks: int = 6
+    width: int = 192
+    half_width: int = 96
+    blocks: int = 3
     head_width: int = 48
     head_features: int = 16
-    context_width: int = 96
-    context_blocks: int = 3
+    noise: tuple[int, int, int] = (8, 4, 4)
+    context_width: int = 64
+    context_hidden: int = 64
     widest: float = 192.0
     finest: float = 8.0
-    groups: tuple[int, ...] = (4, 24, 80)
-    lead: int = 2
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand in a card."""

@@ -51,48 +51,42 @@ RANGES = (SIGNIFICANCE, SIGN, REFINEMENT)
 @dataclass(frozen=True, slots=True)
 class ContextWeights(Generic[T]):
     """Whole numbers in float32, arrays here and tensors in training. Convolutions: weights
-    (out, in, k, k); biases (passes, out)."""
+    (out, in, k, k); biases (steps, out)."""
 
     entry: T
     entry_bias: T
-    mid: tuple[T, ...]
-    mid_bias: tuple[T, ...]
-    back: tuple[T, ...]
+    mid: T
+    mid_bias: T
+    back: T
     exit: T
     exit_bias: T
 
     def map(self, change: Callable[[T], S]) -> ContextWeights[S]:
         """The same network, every array put through `change`."""
 
-        def many(values: tuple[T, ...]) -> tuple[S, ...]:
-            return tuple(change(v) for v in values)
-
         return ContextWeights(
             change(self.entry),
             change(self.entry_bias),
-            many(self.mid),
-            many(self.mid_bias),
-            many(self.back),
+            change(self.mid),
+            change(self.mid_bias),
+            change(self.back),
             change(self.exit),
             change(self.exit_bias),
         )
 
 
 def context_shapes(config: ModelConfig, passes: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of a context network, by the names of a weights file. passes: coding
-    passes."""
-    wide, channels = config.context_width, config.channels
-    shapes: dict[str, tuple[int, ...]] = {
+    """The shape of each array of a context network of so many passes, by the names of a weights file."""
+    wide, hidden, channels = config.context_width, config.context_hidden, config.channels
+    return {
         "entry": (wide, 2 * channels, 1, 1),
-        "entry_bias": (passes, wide),
+        "entry_bias": (passes, 2, wide),
+        "mid": (hidden, wide, 3, 3),
+        "mid_bias": (passes, hidden),
+        "back": (wide, hidden, 1, 1),
         "exit": (len(RANGES) * channels, wide, 1, 1),
         "exit_bias": (passes, len(RANGES) * channels),
     }
-    for block in range(config.context_blocks):
-        shapes[f"mid.{block}"] = (wide, wide, 3, 3)
-        shapes[f"mid_bias.{block}"] = (passes, wide)
-        shapes[f"back.{block}"] = (wide, wide, 1, 1)
-    return shapes
 
 
 def feature_table(
@@ -121,9 +115,9 @@ def scaled(weights: ContextWeights[Array]) -> ContextWeights[Array]:
     return ContextWeights(
         weights.entry * unit,
         weights.entry_bias * unit + half,
-        tuple(w * unit for w in weights.mid),
-        tuple(b * unit + half for b in weights.mid_bias),
-        tuple(w * unit for w in weights.back),
+        weights.mid * unit,
+        weights.mid_bias * unit + half,
+        weights.back * unit,
         weights.exit * width,
         weights.exit_bias * width,
     )
@@ -134,16 +128,16 @@ def largest_sums(weights: ContextWeights[Array]) -> dict[str, int]:
 
     def most(kernel: Array, bias: Array | None, inputs: int) -> int:
         total = np.abs(kernel).sum((1, 2, 3)) * inputs
-        return int((total if bias is None else total + np.abs(bias).max(0)).max())
+        if bias is not None:
+            total = total + np.abs(bias).reshape(-1, len(kernel)).max(0)
+        return int(total.max())
 
-    sums = {"entry": most(weights.entry, weights.entry_bias, FEATURE_MAX)}
-    for i, (mid, bias, back) in enumerate(
-        zip(weights.mid, weights.mid_bias, weights.back, strict=True)
-    ):
-        sums[f"mid{i}"] = most(mid, bias, ACTIVATION_MAX)
-        sums[f"back{i}"] = most(back, None, ACTIVATION_MAX)
-    sums["exit"] = most(weights.exit, weights.exit_bias, ACTIVATION_MAX)
-    return sums
+    return {
+        "entry": most(weights.entry, weights.entry_bias, FEATURE_MAX),
+        "mid": most(weights.mid, weights.mid_bias, ACTIVATION_MAX),
+        "back": most(weights.back, None, ACTIVATION_MAX),
+        "exit": most(weights.exit, weights.exit_bias, ACTIVATION_MAX),
+    }
 
 
 @cache

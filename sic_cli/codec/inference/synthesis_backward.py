@@ -1,4 +1,5 @@
-"""The synthesis backwards: a gradient of pixels becomes one of latents, on the CPU with NumPy, for an encoder that searches."""
+"""The synthesis backwards: a gradient of pixels becomes one of latents, on the CPU with NumPy, for an encoder
+that searches."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from .config import STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel
+from .noise import NoiseMaps
 from .parallel import Each, bands, thread_team
 from .transforms import (
     FARTHEST,
@@ -17,8 +19,8 @@ from .transforms import (
     Arrays,
     BlockRunner,
     SynthesisRunner,
-    by_dots,
     dots,
+    ringed,
 )
 
 PixelGradient = Callable[[Array], Array]
@@ -30,74 +32,108 @@ class SynthesisGradient(SynthesisRunner):
 
     def __init__(self, arrays: Arrays, config: ModelConfig) -> None:
         super().__init__(arrays, config)
-        self._backward_blocks = [BackwardBlock(arrays, i) for i in range(config.blocks)]
+        count = range(config.blocks)
+        self._backward_blocks = [BackwardBlock(arrays, f"stride16.{i}") for i in count]
+        self._backward_fine_blocks = [BackwardBlock(arrays, f"stride8.{i}") for i in count]
         self._head_in_transposed = transposed_kernel(arrays["head_in.weight"])
         self._head_out_transposed = transposed_kernel(arrays["head_out.weight"])
 
-    def vjp(self, latent: Array, width: Array, level: int, pixel_gradient: PixelGradient) -> Array:
-        """Vector-Jacobian product of the synthesis. Arguments as of a call; pixel_gradient: of what pixels cost -> float32 (C, h, w)."""
+    def vjp(
+        self,
+        latent: Array,
+        step: Array,
+        level: int,
+        pixel_gradient: PixelGradient,
+        noise: NoiseMaps | None = None,
+    ) -> Array:
+        """Vector-Jacobian product of the synthesis. Arguments as of a call; pixel_gradient: of what pixels
+        cost -> float32 (C, h, w). Noise is a constant."""
         rows, across = latent.shape[1:]
-        parts, small = bands(rows, across), bands(rows * STRIDE // FINE, across * STRIDE // FINE)
+        side = STRIDE // FINE
+        parts, fine_parts = bands(rows, across), bands(2 * rows, 2 * across)
+        small = bands(rows * side, across * side)
         with thread_team() as each:
-            x = self.first_block_input(latent, width, level, each, parts)
-            kept = []
+            x = self.first_block_input(latent, step, level, noise, each)
+            kept, fine_kept = list[Array](), list[Array]()
             for one in self.blocks:
                 kept.append(np.empty_like(x))
                 x = one(x, level, each, parts, kept[-1])
-            fine = self.head_input(x, latent, each, parts)
-            head = self.head_hidden(fine, level, each, small)
+            fine = self.up(x, level, noise, each)
+            for one in self.fine_blocks:
+                fine_kept.append(np.empty_like(fine))
+                fine = one(fine, level, each, fine_parts, fine_kept[-1])
+            stride4 = None if noise is None else noise.stride4
+            drawn = self.head_input(fine, latent, stride4, level, each)
+            head = self.head_hidden(drawn, level, each)
             pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.float32)
 
             def paint(band: slice) -> None:
-                for block, h in self.head_output(head, fine, band):
-                    dots(pixels, block)[:] = by_dots(h, fine.shape[1])
+                for block, made in self.head_output(head, drawn, band):
+                    dots(pixels, block)[:] = made
 
             each(paint, small)
-            back = self._through_head(pixel_gradient(pixels), head, fine, level, each)
+            back = self._through_head(pixel_gradient(pixels), head, level, each)
             out = np.empty_like(latent)
-            self._out_of_patches(back, x, out, each, parts)
+            self._through_exit(back, fine, out, each, parts)
+            for block, held in zip(
+                reversed(self._backward_fine_blocks), reversed(fine_kept), strict=True
+            ):
+                block(fine, held, level, each, fine_parts)
+            self._through_up(fine, x, each, parts)
             for block, held in zip(reversed(self._backward_blocks), reversed(kept), strict=True):
                 block(x, held, level, each, parts)
-            self._to_latent(x, latent, width, out, each, parts)
+            self._to_latent(x, latent, step, out, each, parts)
         return out
 
-    def _through_head(
-        self, pixel_gradient: Array, head: Array, fine: Array, level: int, each: Each
-    ) -> Array:
-        """Gradient of `fine`."""
-        rows, across = fine.shape[:2]
-        inner_gradient = ringed(rows, across, HEAD_PIXELS)
-        seen = dots(pixel_gradient, slice(0, rows)).transpose(0, 2, 4, 1, 3)
-        np.multiply(
-            seen, np.float32(PIXEL_SCALE), out=inner_gradient[1:-1, 1:-1].reshape(seen.shape)
-        )
-        back = ringed(rows, across, head.shape[2])
-        inner = folded(backward(inner_gradient, self._head_out_transposed, each))
-        np.copyto(back[1:-1, 1:-1], inner, where=head > 0)
+    def _through_head(self, pixel_gradient: Array, head: Array, level: int, each: Each) -> Array:
+        """Gradient of what the head gets, (4 h, 4 w, pixels and features)."""
+        rows, across = (count - 2 for count in head.shape[:2])
+        outer = ringed(rows, across, HEAD_PIXELS)
+        seen = dots(pixel_gradient, slice(0, rows)).swapaxes(1, 2)
+        inner = outer[1:-1, 1:-1]
+        np.multiply(seen.reshape(inner.shape), np.float32(PIXEL_SCALE), out=inner)
+        back = backward(outer, self._head_out_transposed, each)
+        back *= head > 0
         back *= self._head_gain[level - 1]
-        out = np.ascontiguousarray(folded(backward(back, self._head_in_transposed, each)))
-        out[:, :, :HEAD_PIXELS] += inner_gradient[1:-1, 1:-1]
+        out = backward(back, self._head_in_transposed, each)[1:-1, 1:-1]
+        out[:, :, :HEAD_PIXELS] += inner
         return out
 
-    def _out_of_patches(
-        self, back: Array, x: Array, out: Array, each: Each, parts: list[slice]
+    def _through_exit(
+        self, back: Array, fine: Array, out: Array, each: Each, parts: list[slice]
     ) -> None:
-        """From the head's gradient to that of the blocks' output, into x, and of the shortcut, into out."""
-        _, across, wide = x.shape
-        channels, side = len(out), STRIDE // FINE
+        """From the gradient of the head's input to that of the last blocks' output, into `fine`, and of the
+        linear map's input, into `out`."""
+        across = fine.shape[1] // 2
+        channels, side, both = len(out), STRIDE // FINE, back.shape[2]
 
         def work(band: slice) -> None:
-            for block in blocks(band, self._exit.shape[1] * across):
+            for block in blocks(band, across * side * side * both):
                 there = back[block.start * side : block.stop * side]
-                squares = there.reshape(-1, side, across, side, back.shape[2]).swapaxes(1, 2)
-                flat = squares.reshape(-1, self._exit.shape[1])
-                np.matmul(flat, self._exit.T, out=x[block].reshape(-1, wide))
-                out[:, block] = (self._straight @ flat.T).reshape(channels, -1, across)
+                squares = there.reshape(-1, 2, 2 * across, 2, both).swapaxes(1, 2)
+                flat = squares.reshape(-1, 4 * both)
+                here = fine[2 * block.start : 2 * block.stop]
+                here[:] = (flat @ self._exit.T).reshape(here.shape)
+                drawn = there[:, :, :HEAD_PIXELS].reshape(-1, side, across, side, HEAD_PIXELS)
+                flat = drawn.swapaxes(1, 2).reshape(-1, side * side * HEAD_PIXELS)
+                out[:, block] = (self._linear @ flat.T).reshape(channels, -1, across)
+
+        each(work, parts)
+
+    def _through_up(self, fine: Array, x: Array, each: Each, parts: list[slice]) -> None:
+        """From the gradient at stride 8 to that of the last block at stride 16, into x."""
+        across, half = x.shape[1], fine.shape[2]
+
+        def work(band: slice) -> None:
+            for block in blocks(band, across * 4 * half):
+                there = fine[2 * block.start : 2 * block.stop].reshape(-1, 2, across, 2, half)
+                flat = there.swapaxes(1, 2).reshape(-1, 4 * half)
+                np.matmul(flat, self._up.T, out=x[block].reshape(len(flat), -1))
 
         each(work, parts)
 
     def _to_latent(
-        self, x: Array, latent: Array, width: Array, out: Array, each: Each, parts: list[slice]
+        self, x: Array, latent: Array, step: Array, out: Array, each: Each, parts: list[slice]
     ) -> None:
         """Add what comes through the entry."""
         channels, _, across = latent.shape
@@ -107,9 +143,9 @@ class SynthesisGradient(SynthesisRunner):
                 seen = self._entry @ x[block].reshape(-1, x.shape[2]).T
                 seen = seen.reshape(2, channels, -1, across)
                 out[:, block] += seen[0] / self._scale[:, None, None]
-                step = width[:, None, None]
-                inside = np.abs(latent[:, block]) < FARTHEST * step
-                out[:, block] += np.where(inside, seen[1] / step, 0)
+                size = step[:, None, None]
+                inside = np.abs(latent[:, block]) < FARTHEST * size
+                out[:, block] += np.where(inside, seen[1] / size, 0)
 
         each(work, parts)
 
@@ -117,10 +153,10 @@ class SynthesisGradient(SynthesisRunner):
 class BackwardBlock(BlockRunner):
     """One residual block backwards."""
 
-    def __init__(self, arrays: Arrays, index: int) -> None:
-        super().__init__(arrays, index)
-        self._second_transposed = transposed_kernel(arrays[f"blocks.{index}.second.weight"])
-        self._first_transposed = transposed_kernel(arrays[f"blocks.{index}.first.weight"])
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        super().__init__(arrays, name)
+        self._second_transposed = transposed_kernel(arrays[f"{name}.second.weight"])
+        self._first_transposed = transposed_kernel(arrays[f"{name}.first.weight"])
 
     def __call__(  # type: ignore[override]
         self, x: Array, held: Array, level: int, each: Each, parts: list[slice]
@@ -143,11 +179,6 @@ class BackwardBlock(BlockRunner):
         each(first, parts)
 
 
-def ringed(rows: int, across: int, channels: int) -> Array:
-    """Zeros with one place more on each side."""
-    return np.zeros((rows + 2, across + 2, channels), np.float32)
-
-
 def backward(x: Array, by: Array, each: Each) -> Array:
     """A convolution of x with a kernel from `transposed_kernel`."""
     out = np.empty((*x.shape[:2], by.shape[2]), np.float32)
@@ -158,15 +189,6 @@ def backward(x: Array, by: Array, each: Each) -> Array:
 
     each(work, bands(*x.shape[:2]))
     return out
-
-
-def folded(x: Array) -> Array:
-    """Where a picture's edge was repeated outwards once, its gradient belongs to the edge."""
-    x[1] += x[0]
-    x[-2] += x[-1]
-    x[:, 1] += x[:, 0]
-    x[:, -2] += x[:, -1]
-    return x[1:-1, 1:-1]
 
 
 def transposed_kernel(weight: Array) -> Array:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 STRIP_LATENTS = 32_768
 """Latent positions per strip of the analysis, and of what a GPU is asked to paint: 8 megapixels, 700 MB of a
 GPU's memory inside the synthesis."""
-PAINTED_LATENTS = 1 << 17
-"""Positions that the synthesis looks at together on a CPU: 2 kB each, for its head works in strips of its
+PAINTED_LATENTS = 1 << 16
+"""Positions that the synthesis looks at together on a CPU: 5 kB each, for its head works in strips of its
 own. Large, because every strip computes the rows anew that it shares with the next."""
 WIDE = 512
 """Latent positions side by side that are computed at once. Wider pictures, from 8,192 pixels on, are cut

@@ -1,7 +1,8 @@
 """Analysis and synthesis on the CPU, with NumPy: the networks of `networks/transforms.py`, in few passes.
 
 Pictures are float32 (rows, across, channels), computed in bands (`parallel.py`). Weights are put into the
-order in which memory is read, and what follows a product is done while its block is in the cache.
+order in which memory is read, and what follows a product is done while its block is in the cache. Both
+transforms have a stage at stride 8 and one at stride 16; the synthesis ends in a head at stride 4.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from numpy.typing import NDArray
 
 from .config import PATCH, STRIDE, ModelConfig
 from .convolution import Array, blocks, convolved, kernel, scratch
+from .noise import NoiseMaps
 from .parallel import Each, bands, thread_team
 from .tiles import overlapping_strips, scaled
 
 PIXEL_SCALE = 64.0
 """Networks see pixels and give corrections in units of this many grey levels."""
 MIDDLE = 127.5
+HALF_STRIDE = 8
+"""Pixels in each direction for one position of the finer stage."""
 FINE = 4
 """Pixels in each direction for one position of the synthesis's head."""
 HEAD_PIXELS = 3 * FINE**2
-"""Values of those pixels."""
+"""Values of those pixels: (row, column, colour), colour fastest."""
 HEAD_POSITIONS = 1 << 13
 """Latent positions whose pixels the head makes together, at 7 kB each, so that much of it
 stays in the cache that cores share."""
@@ -32,90 +36,119 @@ FARTHEST = np.float32(3)
 
 Arrays = dict[str, NDArray[np.floating]]
 """Parameters of a network by the names that they have in training."""
-
-
 Shapes = dict[str, tuple[int, ...]]
 
 
 def analysis_shapes(config: ModelConfig) -> Shapes:
     """The shape of each parameter of the analysis."""
-    wide, channels = config.width, config.channels
+    wide, half, channels = config.width, config.half_width, config.channels
     return {
         "linear": (channels, PATCH),
         "scale": (channels,),
-        **_layer("entry", wide, PATCH, 1),
+        **_layer("entry", half, 3 * HALF_STRIDE**2, 1),
+        **_block_shapes("stride8", config.blocks, half, 1),
+        **_layer("down", wide, 4 * half, 1),
+        **_block_shapes("stride16", config.blocks, wide, 1),
         **_layer("exit", channels, wide, 1),
-        **_block_shapes(config, 1),
     }
 
 
-def synthesis_shapes(config: ModelConfig) -> Shapes:
-    """The shape of each parameter of the synthesis."""
-    wide, channels, head = config.width, config.channels, config.head_width
-    return {
+def synthesis_shapes(config: ModelConfig, perceptual: bool) -> Shapes:
+    """The shape of each parameter of a decoder; the perceptual one has noise inputs."""
+    wide, half, channels, head = config.width, config.half_width, config.channels, config.head_width
+    levels, features = config.levels, config.head_features
+    shapes = {
         "linear": (PATCH, channels),
         "scale": (channels,),
-        "entry_level": (config.levels, wide),
-        "head_gain": (config.levels, head),
         **_layer("entry", wide, 2 * channels, 1),
-        **_layer("exit", PATCH + 16 * config.head_features, wide, 1),
-        **_layer("head_in", head, HEAD_PIXELS + config.head_features, 3),
+        "entry_level": (levels, wide),
+        **_block_shapes("stride16", config.blocks, wide, levels),
+        **_layer("up", 4 * half, wide, 1),
+        **_block_shapes("stride8", config.blocks, half, levels),
+        **_layer("exit", 4 * (HEAD_PIXELS + features), half, 1),
+        **_layer("head_in", head, HEAD_PIXELS + features, 3),
+        "head_gain": (levels, head),
         **_layer("head_out", HEAD_PIXELS, head, 3),
-        **_block_shapes(config, config.levels),
     }
+    if perceptual:
+        for stride, maps, outputs in zip(
+            (16, 8, 4), config.noise, (wide, half, features), strict=True
+        ):
+            shapes[f"noise{stride}.weight"] = (outputs, maps, 1, 1)
+            shapes[f"noise{stride}_gain"] = (levels, outputs)
+    return shapes
 
 
 def _layer(name: str, outputs: int, inputs: int, size: int) -> Shapes:
     return {f"{name}.weight": (outputs, inputs, size, size), f"{name}.bias": (outputs,)}
 
 
-def _block_shapes(config: ModelConfig, gains: int) -> Shapes:
+def _block_shapes(stage: str, count: int, width: int, gains: int) -> Shapes:
     shapes: Shapes = {}
-    for index in range(config.blocks):
+    for index in range(count):
         for name in ("first", "second"):
-            shapes |= _layer(f"blocks.{index}.{name}", config.width, config.width, 3)
-        shapes[f"blocks.{index}.gain"] = (gains, config.width)
+            shapes |= _layer(f"{stage}.{index}.{name}", width, width, 3)
+        shapes[f"{stage}.{index}.gain"] = (gains, width)
     return shapes
+
+
+def halo(config: ModelConfig) -> int:
+    """Latent rows that either transform looks beyond its own: both stages, and the head's two convolutions."""
+    return 2 * config.blocks + config.blocks + 1
 
 
 class AnalysisRunner:
     """Pixels -> latent."""
 
     def __init__(self, arrays: Arrays, config: ModelConfig) -> None:
-        self._blocks = [BlockRunner(arrays, i) for i in range(config.blocks)]
-        entry, exit = (single(arrays[f"{name}.weight"]) for name in ("entry", "exit"))
+        self._fine_blocks = [BlockRunner(arrays, f"stride8.{i}") for i in range(config.blocks)]
+        self._blocks = [BlockRunner(arrays, f"stride16.{i}") for i in range(config.blocks)]
+        entry, down, exit = (single(arrays[f"{n}.weight"]) for n in ("entry", "down", "exit"))
         scale = whole(arrays["scale"])
-        inner = entry / PIXEL_SCALE
-        self._both = in_reading_order(np.concatenate([inner, whole(arrays["linear"])]))
+        self._entry = np.ascontiguousarray(entry.T) / np.float32(PIXEL_SCALE)
         self._entry_bias = whole(arrays["entry.bias"])
+        self._down, self._down_bias = np.ascontiguousarray(down.T), whole(arrays["down.bias"])
         self._exit = np.ascontiguousarray((exit * scale[:, None]).T)
         self._exit_bias = whole(arrays["exit.bias"]) * scale
+        self._linear = in_reading_order(whole(arrays["linear"]))
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Array:
         """pixels: uint8 (H, W, 3), sides multiples of 16 -> float32 (C, H/16, W/16)."""
         rows, across = (side // STRIDE for side in pixels.shape[:2])
         wide, channels = self._exit.shape
-        parts = bands(rows, across)
+        half = self._entry.shape[1]
+        parts, fine_parts = bands(rows, across), bands(2 * rows, 2 * across)
+        fine = np.empty((2 * rows, 2 * across, half), np.float32)
         x = np.empty((rows, across, wide), np.float32)
-        straight = np.empty((rows, across, channels), np.float32)
         latent = np.empty((channels, rows, across), np.float32)
 
         def first_layer(band: slice) -> None:
-            for block, patches in patches_of(pixels, band):
-                both = scratch("both", len(patches), wide + channels)
-                np.matmul(patches, self._both, out=both)
-                np.add(both[:, :wide], self._entry_bias, out=x[block].reshape(-1, wide))
-                straight[block].reshape(-1, channels)[:] = both[:, wide:]
+            for block, patches in patches_of(pixels, band, HALF_STRIDE):
+                out = fine[block].reshape(-1, half)
+                np.matmul(patches, self._entry, out=out)
+                out += self._entry_bias
+
+        def down(band: slice) -> None:
+            for block in blocks(band, across * 4 * half):
+                there = fine[2 * block.start : 2 * block.stop].reshape(-1, 2, across, 2, half)
+                squares = scratch("squares", len(there), across, 2, 2, half)
+                np.copyto(squares, there.swapaxes(1, 2))
+                out = x[block].reshape(-1, wide)
+                np.matmul(squares.reshape(len(out), -1), self._down, out=out)
+                out += self._down_bias
 
         def last_layer(band: slice) -> None:
-            for block in blocks(band, across * channels):
-                h = x[block].reshape(-1, wide) @ self._exit
+            for block, patches in patches_of(pixels, band, STRIDE):
+                h = patches @ self._linear
+                h += x[block].reshape(-1, wide) @ self._exit
                 h += self._exit_bias
-                h += straight[block].reshape(-1, channels)
                 latent[:, block] = h.T.reshape(channels, -1, across)
 
         with thread_team() as each:
-            each(first_layer, parts)
+            each(first_layer, fine_parts)
+            for one in self._fine_blocks:
+                fine = one(fine, 1, each, fine_parts)
+            each(down, parts)
             for one in self._blocks:
                 x = one(x, 1, each, parts)
             each(last_layer, parts)
@@ -126,66 +159,81 @@ class SynthesisRunner:
     """Latent -> pixels."""
 
     def __init__(self, arrays: Arrays, config: ModelConfig) -> None:
-        self.blocks = [BlockRunner(arrays, i) for i in range(config.blocks)]
+        self.blocks = [BlockRunner(arrays, f"stride16.{i}") for i in range(config.blocks)]
+        self.fine_blocks = [BlockRunner(arrays, f"stride8.{i}") for i in range(config.blocks)]
         channels = config.channels
         entry, self._scale = single(arrays["entry.weight"]), whole(arrays["scale"])
         self._entry = np.ascontiguousarray(entry.T)
         self._entry_bias = whole(arrays["entry.bias"]) + whole(arrays["entry_level"])
-        # the exit's rows: by position of the head, and there its pixels, then its features
-        exit, bias = single(arrays["exit.weight"]), whole(arrays["exit.bias"])
-        straight = whole(arrays["linear"]) / PIXEL_SCALE
-        order = head_order(config.head_features)
-        zeros = np.zeros((len(exit) - PATCH, channels), np.float32)
-        self._exit = np.ascontiguousarray(exit[order].T)
-        self._straight = np.ascontiguousarray(np.concatenate([straight, zeros])[order].T)
-        self._exit_bias = bias[order]
+        self._up = np.ascontiguousarray(single(arrays["up.weight"]).T)
+        self._up_bias = whole(arrays["up.bias"])
+        self._exit, self._exit_bias = by_position(arrays, HEAD_PIXELS)
+        # (C, 16 x 48): the linear map, position of the head after position
+        side = STRIDE // FINE
+        linear = whole(arrays["linear"]).reshape(3, side, FINE, side, FINE, channels)
+        linear = linear.transpose(1, 3, 2, 4, 0, 5).reshape(PATCH, channels)
+        self._linear = np.ascontiguousarray(linear.T) / np.float32(PIXEL_SCALE)
+        self._noise = [NoiseInput.of(arrays, stride) for stride in (16, 8, 4)]
         self._head_gain = whole(arrays["head_gain"])
         self._head_in = kernel(arrays["head_in.weight"])
         self._head_in_bias = whole(arrays["head_in.bias"])
         self._head_out = kernel(arrays["head_out.weight"])
         self._head_out_bias = whole(arrays["head_out.bias"])
 
-    def __call__(self, latent: Array, width: Array, level: int) -> NDArray[np.uint8]:
-        """latent: float32 (C, h, w), 0 where not sent; width: float32 (C,), step sizes (may be
-        infinite); level: from 1 -> pixels uint8 (16 h, 16 w, 3)."""
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise maps change what it makes."""
+        return any(one is not None for one in self._noise)
+
+    def __call__(
+        self, latent: Array, step: Array, level: int, noise: NoiseMaps | None = None
+    ) -> NDArray[np.uint8]:
+        """latent: float32 (C, h, w), dequantised, 0 where not sent; step: float32 (C,), step sizes (may be
+        infinite); level: from 1; noise: maps for these positions, None where the decoder has no noise
+        inputs -> pixels uint8 (16 h, 16 w, 3)."""
         rows, across = latent.shape[1:]
         pixels = np.empty((rows * STRIDE, across * STRIDE, 3), np.uint8)
-        parts = bands(rows, across)
         with thread_team() as each:
-            x = self.first_block_input(latent, width, level, each, parts)
+            x = self.first_block_input(latent, step, level, noise, each)
             for one in self.blocks:
-                x = one(x, level, each, parts)
+                x = one(x, level, each, bands(rows, across))
+            fine = self.up(x, level, noise, each)
+            for one in self.fine_blocks:
+                fine = one(fine, level, each, bands(2 * rows, 2 * across))
             for strip in overlapping_strips(rows, max(1, HEAD_POSITIONS // across), 1):
                 own = pixels[scaled(strip.own, STRIDE)]
-                self.paint(x[strip.seen], latent[:, strip.seen], strip.kept, level, own, each)
+                seen = None if noise is None else noise.stride4[scaled(strip.seen, STRIDE // FINE)]
+                here = fine[scaled(strip.seen, STRIDE // HALF_STRIDE)]
+                self.paint(here, latent[:, strip.seen], seen, strip.kept, level, own, each)
         return pixels
 
     def paint(
         self,
         x: Array,
         latent: Array,
+        noise: Array | None,
         kept: slice,
         level: int,
         pixels: NDArray[np.uint8],
         each: Each,
     ) -> None:
-        """From the last block to pixels. kept: of rows of x and latent, those to paint; they are `pixels`.
+        """From the last block to pixels. kept: latent rows to paint, of those given; they are `pixels`.
         What lies one row beyond is all that the head looks at."""
-        fine = self.head_input(x, latent, each, bands(*x.shape[:2]))
-        head = self.head_hidden(fine, level, each, bands(*fine.shape[:2]))
+        drawn = self.head_input(x, latent, noise, level, each)
+        head = self.head_hidden(drawn, level, each)
         top = kept.start * STRIDE // FINE
 
         def work(band: slice) -> None:
-            for block, h in self.head_output(head, fine, slice(top + band.start, top + band.stop)):
+            for block, h in self.head_output(head, drawn, slice(top + band.start, top + band.stop)):
                 np.rint(h, out=h)
                 np.clip(h, 0, 255, out=h)
                 there = slice(block.start - top, block.stop - top)
-                dots(pixels, there)[:] = by_dots(h.astype(np.uint8), fine.shape[1])
+                dots(pixels, there)[:] = h.astype(np.uint8)
 
-        each(work, bands(len(pixels) // FINE, fine.shape[1]))
+        each(work, bands(len(pixels) // FINE, pixels.shape[1] // FINE))
 
     def first_block_input(
-        self, latent: Array, width: Array, level: int, each: Each, parts: list[slice]
+        self, latent: Array, step: Array, level: int, noise: NoiseMaps | None, each: Each
     ) -> Array:
         """What the first block gets, (h, w, wide)."""
         channels, rows, across = latent.shape
@@ -197,55 +245,131 @@ class SynthesisRunner:
                 here = latent[:, block].reshape(channels, -1)
                 seen = scratch("entering", 2 * channels, here.shape[1])
                 np.divide(here, self._scale[:, None], out=seen[:channels])
-                np.divide(here, width[:, None], out=seen[channels:])
+                np.divide(here, step[:, None], out=seen[channels:])
                 np.clip(seen[channels:], -FARTHEST, FARTHEST, out=seen[channels:])
                 total = x[block].reshape(-1, wide)
                 np.matmul(seen.T, self._entry, out=total)
                 total += bias
+                if noise is not None and self._noise[0] is not None:
+                    self._noise[0].add(noise.stride16[block], level, total)
 
-        each(first_layer, parts)
+        each(first_layer, bands(rows, across))
         return x
 
-    def head_input(self, x: Array, latent: Array, each: Each, parts: list[slice]) -> Array:
-        """What the head gets, (4 h, 4 w, pixels and features)."""
-        channels, rows, across = latent.shape
-        wide, fine_wide, side = x.shape[2], self._head_in.shape[1] // 3, STRIDE // FINE
-        fine = np.empty((rows * side, across * side, fine_wide), np.float32)
+    def up(self, x: Array, level: int, noise: NoiseMaps | None, each: Each) -> Array:
+        """From the last block at stride 16 to the first one at stride 8, (2 h, 2 w, half)."""
+        rows, across, wide = x.shape
+        half = self._up.shape[1] // 4
+        fine = np.empty((2 * rows, 2 * across, half), np.float32)
 
-        def unfold(band: slice) -> None:
-            for block in blocks(band, self._exit.shape[1] * across):
-                out = x[block].reshape(-1, wide) @ self._exit
-                out += latent[:, block].reshape(channels, -1).T @ self._straight
-                out += self._exit_bias
-                squares = out.reshape(-1, across, side, side, fine_wide)
-                there = slice(block.start * side, block.stop * side)
-                fine[there].reshape(-1, side, across, side, fine_wide)[:] = squares.swapaxes(1, 2)
+        def work(band: slice) -> None:
+            for block in blocks(band, across * 4 * half):
+                out = x[block].reshape(-1, wide) @ self._up
+                out += self._up_bias
+                there = fine[2 * block.start : 2 * block.stop]
+                squares = out.reshape(-1, across, 2, 2, half).swapaxes(1, 2)
+                there.reshape(-1, 2, across, 2, half)[:] = squares
+                if noise is not None and self._noise[1] is not None:
+                    seen = noise.stride8[2 * block.start : 2 * block.stop]
+                    self._noise[1].add(seen, level, there.reshape(-1, half))
 
-        each(unfold, parts)
+        each(work, bands(rows, across))
         return fine
 
-    def head_hidden(self, fine: Array, level: int, each: Each, parts: list[slice]) -> Array:
-        """The inner layer of the head, (4 h, 4 w, head)."""
+    def head_input(
+        self, x: Array, latent: Array, noise: Array | None, level: int, each: Each
+    ) -> Array:
+        """What the head gets, (4 h + 2, 4 w + 2, pixels and features): zeros around the picture."""
+        channels, rows, across = latent.shape
+        half, both, side = x.shape[2], self._head_in.shape[1] // 3, STRIDE // FINE
+        drawn = ringed(rows * side, across * side, both)
+
+        def unfold(band: slice) -> None:
+            for block in blocks(band, across * side * side * both):
+                out = x[2 * block.start : 2 * block.stop].reshape(-1, half) @ self._exit
+                out += self._exit_bias
+                here = drawn[1 + block.start * side : 1 + block.stop * side, 1:-1]
+                squares = out.reshape(-1, 2 * across, 2, 2, both).swapaxes(1, 2)
+                here.reshape(-1, 2, 2 * across, 2, both)[:] = squares
+                out = latent[:, block].reshape(channels, -1).T @ self._linear
+                squares = out.reshape(-1, across, side, side, HEAD_PIXELS).swapaxes(1, 2)
+                here.reshape(-1, side, across, side, both)[..., :HEAD_PIXELS] += squares
+                if noise is not None and self._noise[2] is not None:
+                    seen = noise[block.start * side : block.stop * side]
+                    here[..., HEAD_PIXELS:] += self._noise[2].made(seen, level)
+
+        each(unfold, bands(rows, across))
+        return drawn
+
+    def head_hidden(self, drawn: Array, level: int, each: Each) -> Array:
+        """The inner layer of the head, (4 h + 2, 4 w + 2, head)."""
         gain = self._head_gain[level - 1]
-        head = np.empty((*fine.shape[:2], self._head_in.shape[2]), np.float32)
+        head = np.empty((*drawn.shape[:2], self._head_in.shape[2]), np.float32)
 
         def hidden(band: slice) -> None:
-            for block, h in convolved(fine, self._head_in, band, edge=True):
+            for block, h in convolved(drawn, self._head_in, band):
                 h += self._head_in_bias
                 h *= gain
                 np.maximum(h, 0, out=head[block].reshape(h.shape))
 
-        each(hidden, parts)
+        each(hidden, bands(*drawn.shape[:2]))
         return head
 
-    def head_output(self, head: Array, fine: Array, band: slice) -> Iterator[tuple[slice, Array]]:
-        """Grey levels, neither rounded nor cut, block by block: (rows x 4 w, 48)."""
-        for block, h in convolved(head, self._head_out, band, edge=True):
+    def head_output(self, head: Array, drawn: Array, band: slice) -> Iterator[tuple[slice, Array]]:
+        """Grey levels, neither rounded nor cut, block by block: (rows, 4, 4 w, 4, 3) as `dots` has them.
+        band: rows of positions of the head, without the ring."""
+        across = drawn.shape[1]
+        for block, h in convolved(head, self._head_out, slice(band.start + 1, band.stop + 1)):
             h += self._head_out_bias
-            h += fine[block].reshape(-1, fine.shape[2])[:, :HEAD_PIXELS]
+            h += drawn[block].reshape(len(h), -1)[:, :HEAD_PIXELS]
             h *= np.float32(PIXEL_SCALE)
             h += np.float32(MIDDLE)
-            yield block, h
+            made = h.reshape(-1, across, FINE, FINE, 3)[:, 1:-1].swapaxes(1, 2)
+            yield slice(block.start - 1, block.stop - 1), made
+
+
+class NoiseInput:
+    """A 1x1 convolution of noise maps and a gain for each level and channel."""
+
+    def __init__(self, weight: Array, gain: Array) -> None:
+        self._weight, self._gain = weight, gain
+
+    @classmethod
+    def of(cls, arrays: Arrays, stride: int) -> NoiseInput | None:
+        """That of a stride, if the decoder has one."""
+        name = f"noise{stride}"
+        if f"{name}.weight" not in arrays:
+            return None
+        weight = np.ascontiguousarray(single(arrays[f"{name}.weight"]).T)
+        return cls(weight, whole(arrays[f"{name}_gain"]))
+
+    def made(self, maps: Array, level: int) -> Array:
+        """maps: (rows, across, maps) -> (rows, across, outputs)."""
+        out: Array = maps @ self._weight
+        out *= self._gain[level - 1]
+        return out
+
+    def add(self, maps: Array, level: int, out: Array) -> None:
+        """Add what is made of maps (rows, across, maps) to out (positions, outputs)."""
+        out += self.made(maps, level).reshape(out.shape)
+
+
+def ringed(rows: int, across: int, channels: int) -> Array:
+    """Room for so many positions, with zeros around."""
+    out = np.empty((rows + 2, across + 2, channels), np.float32)
+    out[0] = out[-1] = 0
+    out[:, 0] = out[:, -1] = 0
+    return out
+
+
+def by_position(arrays: Arrays, pixels: int) -> tuple[Array, Array]:
+    """Weights (half, 4 x outputs) and biases of the exit: for each of the four positions of the head its
+    values of pixels, then its features."""
+    weight, bias = single(arrays["exit.weight"]), whole(arrays["exit.bias"])
+    first = np.arange(4 * pixels).reshape(4, pixels)
+    rest = np.arange(4 * pixels, len(bias)).reshape(4, -1)
+    order = np.concatenate([first, rest], 1).reshape(-1)
+    return np.ascontiguousarray(weight[order].T), bias[order]
 
 
 def dots(pixels: NDArray[Any], block: slice) -> NDArray[Any]:
@@ -254,17 +378,12 @@ def dots(pixels: NDArray[Any], block: slice) -> NDArray[Any]:
     return here.reshape(-1, FINE, pixels.shape[1] // FINE, FINE, 3)
 
 
-def by_dots(values: NDArray[Any], across: int) -> NDArray[Any]:
-    """The same view of what the head gives, (rows x across, 48)."""
-    return values.reshape(-1, across, 3, FINE, FINE).transpose(0, 3, 1, 4, 2)
-
-
 class BlockRunner:
     """One residual block."""
 
-    def __init__(self, arrays: Arrays, index: int) -> None:
-        def own(name: str) -> NDArray[np.floating]:
-            return arrays[f"blocks.{index}.{name}"]
+    def __init__(self, arrays: Arrays, name: str) -> None:
+        def own(part: str) -> NDArray[np.floating]:
+            return arrays[f"{name}.{part}"]
 
         self._first, self._second = kernel(own("first.weight")), kernel(own("second.weight"))
         self._first_bias, self._second_bias = whole(own("first.bias")), whole(own("second.bias"))
@@ -324,21 +443,15 @@ def in_reading_order(weight: Array) -> Array:
     return np.ascontiguousarray(reordered.reshape(PATCH, -1))
 
 
-def patches_of(pixels: NDArray[np.uint8], band: slice) -> Iterator[tuple[slice, Array]]:
-    """Rows of positions and their patches, float32 (positions, 768) around 0, block by block."""
-    across = pixels.shape[1] // STRIDE
-    for block in blocks(band, PATCH * across):
-        here = pixels[block.start * STRIDE : block.stop * STRIDE]
-        patches = scratch("patches", block.stop - block.start, across, STRIDE, STRIDE, 3)
-        patches[:] = here.reshape(-1, STRIDE, across, STRIDE, 3).swapaxes(1, 2)
+def patches_of(
+    pixels: NDArray[np.uint8], band: slice, side: int = STRIDE
+) -> Iterator[tuple[slice, Array]]:
+    """Rows of positions and their patches, float32 (positions, 3 side^2) around 0, block by block; values
+    by row, column, colour."""
+    across, size = pixels.shape[1] // side, 3 * side * side
+    for block in blocks(band, size * across):
+        here = pixels[block.start * side : block.stop * side]
+        patches = scratch("patches", block.stop - block.start, across, side, side, 3)
+        patches[:] = here.reshape(-1, side, across, side, 3).swapaxes(1, 2)
         patches -= np.float32(MIDDLE)
-        yield block, patches.reshape(-1, PATCH)
-
-
-def head_order(features: int) -> NDArray[np.intp]:
-    """Which row of the exit's weights stands where: for each of the 16 positions of the head inside a
-    patch its 48 values of pixels (colour, row, column), then its features."""
-    pixels = np.arange(PATCH).reshape(3, STRIDE // FINE, FINE, STRIDE // FINE, FINE)
-    pixels = pixels.transpose(1, 3, 0, 2, 4).reshape(-1, HEAD_PIXELS)
-    more = PATCH + np.arange(features * len(pixels)).reshape(features, -1).T
-    return np.concatenate([pixels, more], 1).reshape(-1)
+        yield block, patches.reshape(-1, size)

@@ -12,8 +12,9 @@ from torch import nn
 
 from ..inference.config import ModelConfig
 from ..inference.convolution import Array
+from ..inference.noise import NoiseMaps
 from ..inference.transforms import MIDDLE, Arrays
-from .transforms import Analysis, Synthesis
+from .transforms import Analysis, Noise, Synthesis
 
 
 @contextmanager
@@ -60,13 +61,26 @@ class TorchSynthesis:
 
     def __init__(self, arrays: Arrays, config: ModelConfig, device: str) -> None:
         self._device = device
-        self._network = filled(Synthesis, arrays, config, device)
+        perceptual = "noise16.weight" in arrays
+        self._network = filled(lambda c: Synthesis(c, perceptual), arrays, config, device)
 
-    def __call__(self, latent: Array, width: Array, level: int) -> NDArray[np.uint8]:
+    def __call__(
+        self, latent: Array, step: Array, level: int, noise: NoiseMaps | None = None
+    ) -> NDArray[np.uint8]:
         """As `SynthesisRunner`."""
         with plainly(self._device):
-            values, steps = (torch.from_numpy(a).to(self._device)[None] for a in (latent, width))
-            out = self._network(values, steps, torch.tensor([level - 1], device=self._device))[0]
+            values, steps = (torch.from_numpy(a).to(self._device)[None] for a in (latent, step))
+            at = torch.tensor([level - 1], device=self._device)
+            out = self._network(values, steps, at, self._maps(noise))[0]
             out = (out + MIDDLE).round_().clamp_(0, 255).to(torch.uint8)
             pixels: NDArray[np.uint8] = out.permute(1, 2, 0).cpu().numpy()
         return pixels
+
+    def _maps(self, noise: NoiseMaps | None) -> Noise | None:
+        if noise is None:
+            return None
+        parts = (noise.stride16, noise.stride8, noise.stride4)
+        one, two, three = (
+            torch.from_numpy(part).to(self._device).permute(2, 0, 1)[None] for part in parts
+        )
+        return one, two, three

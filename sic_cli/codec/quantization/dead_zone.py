@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .passes import CodingPass, gather
 from .step_sizes import NOT_SENT, StepSizes
 
 Indices = NDArray[np.signedinteger[Any]]
@@ -46,9 +47,8 @@ def quantise(latent: NDArray[np.float32], table: StepSizes) -> Indices:
 def largest(table: StepSizes) -> NDArray[np.int32]:
     """(C,) largest index at the last level."""
     depth = table.depths[-1].astype(np.int32)
-    first = np.array(
-        [column[column != NOT_SENT][:1].sum() for column in table.pass_depths.T], np.int32
-    )
+    reached = np.stack([table.start, *(one.after for one in table.passes)])
+    first = np.array([column[column != NOT_SENT][:1].sum() for column in reached.T], np.int32)
     shift = np.where(depth != NOT_SENT, depth - first, 0)
     most: NDArray[np.int32] = ((ESCAPE_MAX + 1) << shift) - 1
     return most
@@ -65,15 +65,19 @@ def at_depths(
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def nonzero_at(
-    indices: Indices, table: StepSizes, depths: NDArray[np.int8], channels: NDArray[np.intp]
+def nonzero_behind(
+    indices: Indices, table: StepSizes, one: CodingPass
 ) -> tuple[NDArray[np.intp], Indices]:
-    """Where what `at_depths` gives is not 0, as flat places in rising order, and what it is there."""
+    """Where indices of the last level are not 0 behind a pass, as flat places of (channel, position of the
+    pass) in rising order, and what they are there."""
     places, values = [], []
-    for first, part in _coarsened(indices, table, depths, channels):
-        here = np.flatnonzero(part)
-        places.append(here + first * indices[0].size)
-        values.append(part.reshape(-1)[here])
+    size = 0
+    for first, part in _coarsened(indices, table, one.after, one.channels):
+        coded = gather(part, one.lattices)
+        size = coded.shape[1]
+        here = np.flatnonzero(coded)
+        places.append(here + first * size)
+        values.append(coded.reshape(-1)[here])
     return np.concatenate(places), np.concatenate(values)
 
 

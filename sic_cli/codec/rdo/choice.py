@@ -81,7 +81,7 @@ class Bits:
 
     @staticmethod
     def of(ones: dict[str, NDArray[np.int64]]) -> Bits:
-        """ones: frequencies of symbol 1 by class of `zero`, `sign` and `inner`."""
+        """ones: frequencies of symbol 1 by class of `significance`, `sign` and `refinement`."""
 
         def dearer(name: str) -> Array:
             share = np.full(256, 0.5)
@@ -90,8 +90,8 @@ class Bits:
             return ratio.astype(np.float32)
 
         half, low, high = np.float32(0.5), *map(np.float32, REFINEMENT_BITS)
-        refinement = np.minimum(np.maximum(dearer("inner"), low), high)
-        return Bits(dearer("zero") + 1, dearer("sign") * half, refinement)
+        refinement = np.minimum(np.maximum(dearer("refinement"), low), high)
+        return Bits(dearer("significance") + 1, dearer("sign") * half, refinement)
 
 
 def choose_indices(

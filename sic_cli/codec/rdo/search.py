@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from ..inference.config import STRIDE
 from ..inference.convolution import Array
+from ..inference.noise import NoiseMaps, noise_maps
 from ..inference.synthesis_backward import PixelGradient
 from ..inference.tiles import Strip, scaled
 from ..quantization.dead_zone import Indices, at_depths, reconstruct
-from ..quantization.step_sizes import NOT_SENT, StepSizes
+from ..quantization.passes import gather, scatter
+from ..quantization.step_sizes import MEAN_COLOURS, NOT_SENT, StepSizes
 from .choice import Bits, Depths, choose_indices
 from .texture import Texture
 
@@ -42,9 +44,9 @@ TILE = 64
 HALO = 4
 """Positions beyond a tile that are searched with it and then forgotten."""
 
-Vjp = Callable[[Array, Array, int, PixelGradient], Array]
+Vjp = Callable[[Array, Array, int, PixelGradient, NoiseMaps | None], Array]
 """`SynthesisGradient.vjp`."""
-Incremental = Callable[[], Callable[[Indices, int, NDArray[np.intp]], NDArray[np.uint8]]]
+Incremental = Callable[[], Callable[[Indices, int], NDArray[np.uint8]]]
 """`ContextRunner.incremental`."""
 ReportProgress = Callable[[float], None]
 """Called now and then with the share that is done."""
@@ -115,7 +117,8 @@ class TileTarget:
 class Search:
     """What a search needs of the weights.
 
-    reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes of level 1 and K;
+    reconstruction_offset: (K, C), where in an interval values are decoded; widest, finest: step sizes
+    of level 1 and K; noise: maps of the perceptual decoder;
     mse_decoder, perceptual_decoder: the decoders backwards; incremental: the context network; bits: the tables.
     """
 
@@ -123,6 +126,7 @@ class Search:
     reconstruction_offset: Array
     widest: float
     finest: float
+    noise: tuple[int, int, int]
     mse_decoder: Vjp
     perceptual_decoder: Vjp
     incremental: Incremental
@@ -151,7 +155,8 @@ class Search:
             def report_tile(share: float, before: int = index) -> None:
                 report_progress((before + share) / len(tiles))
 
-            found = self._tile(tile, seen, depths, plan, report_tile)
+            noise = noise_maps(0, self.noise, down.seen, right.seen)
+            found = self._tile(tile, noise, seen, depths, plan, report_tile)
             out[:, down.own, right.own] = found[:, down.kept, right.kept]
         report_progress(1.0)
         return out
@@ -169,6 +174,7 @@ class Search:
     def _tile(
         self,
         tile: TileTarget,
+        noise: NoiseMaps,
         indices: Indices,
         depths: Depths,
         plan: SearchPlan,
@@ -180,43 +186,56 @@ class Search:
         for sweep, turns in enumerate(plan.sweeps):
             levels = sorted({max(1, round(s * self.table.levels)) for s in turns}, reverse=True)
             for turn, level in enumerate(levels):
-                target = self._target_latent(indices, level, tile, plan, plan.texture(sweep))
+                texture = noise if plan.texture(sweep) else None
+                target = self._target_latent(indices, level, tile, plan, texture)
                 share = depths.share[_level_assignment(level, levels, self.table.levels)].sum(0)
                 for sum_, part in zip(total, share, strict=True):
                     here = np.flatnonzero(part)
                     sum_[here] += part[here, None, None] * target[here]
                 report_progress((sweep + (turn + 1) / len(levels)) / len(plan.sweeps))
+            mean_colours = indices[list(MEAN_COLOURS)]
             indices = choose_indices(total, sweep + 1, classes, indices, depths, self.bits)
+            indices[list(MEAN_COLOURS)] = mean_colours  # layer 0 has other tables, not asked here
         return indices
 
     def _target_latent(
-        self, indices: Indices, level: int, tile: TileTarget, plan: SearchPlan, texture: bool
+        self,
+        indices: Indices,
+        level: int,
+        tile: TileTarget,
+        plan: SearchPlan,
+        texture: NoiseMaps | None,
     ) -> Array:
-        """Target latents of a level, (C, h, w): a step down the gradient."""
+        """Target latents of a level, (C, h, w): a step down the gradient. texture: the noise with which it
+        counts, None: it does not."""
         width, part = self.table.step_sizes(level), (level - 1) / max(1, self.table.levels - 1)
         now = at_depths(indices, self.table, self.table.depths[level - 1])
         value = reconstruct(now, self.table, level, self.reconstruction_offset[level - 1])
-        gradient = self.mse_decoder(value, width, level, tile.error)
+        gradient = self.mse_decoder(value, width, level, tile.error, None)
         worth = TEXTURE * 4 * part * (1 - part)
-        if texture and worth:
-            gradient += self.perceptual_decoder(value, width, level, partial(tile.looks, worth))
+        if texture is not None and worth:
+            looks = partial(tile.looks, worth)
+            gradient += self.perceptual_decoder(value, width, level, looks, texture)
         gradient *= np.float32(STEP if len(plan.sweeps) > 1 else 1)
         value -= gradient
         return value
 
     def _classes(self, indices: Indices, depths: Depths) -> NDArray[np.uint8]:
-        """uint8 (3, J, C, h, w): what the context network says of each depth's cut."""
+        """uint8 (3, J, C, h, w): what the context network says of each depth's decisions."""
         found = np.zeros((3, len(depths.depth), *indices.shape), np.uint8)
-        passes, classes = self.table.pass_depths, self.incremental()
-        for coding_pass in range(len(passes) - 1):
-            before, after = passes[coding_pass], passes[coding_pass + 1]
-            changed = np.flatnonzero(after > before)
-            known = at_depths(indices, self.table, before)
-            part = classes(known, coding_pass, changed)
-            # a pass that leads to no level's depth counts for the next one that does
-            theirs = depths.depth[:, changed]
-            place = ((theirs != NOT_SENT) & (theirs < after[changed])).sum(0)
-            found[:, place, changed] = part
+        table, classes = self.table, self.incremental()
+        known = at_depths(indices, table, table.start)
+        for number, one in enumerate(table.passes):
+            part = classes(known, number)
+            # decisions that lead to no level's depth count for the next one that does
+            theirs = depths.depth[:, one.channels]
+            place = ((theirs != NOT_SENT) & (theirs < one.after[one.channels])).sum(0)
+            for row, channel in enumerate(one.channels):
+                scatter(part[:, row], found[:, place[row], channel], one.lattices)
+            behind = at_depths(indices, table, one.after, one.channels)
+            planes = known[one.channels]
+            scatter(gather(behind, one.lattices), planes, one.lattices)
+            known[one.channels] = planes
         return found
 
 

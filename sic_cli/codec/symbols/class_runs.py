@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..entropy import Decoder, Encoder
 from ..entropy.tables import FrequencyTable
 
 Symbols = NDArray[np.int32]
@@ -32,6 +33,28 @@ class Coder(Protocol):
     """What a layer coder does with symbols. `known` is None when decoding."""
 
     def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols: ...
+
+
+class Writing:
+    """Codes known symbols into an encoder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
+        assert known is not None
+        self._encoder.encode(table, known)
+        return known
+
+
+class Reading:
+    """Takes symbols out of a decoder."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def code(self, table: FrequencyTable, count: int, known: Symbols | None) -> Symbols:
+        return self._decoder.decode(table, count)
 
 
 @dataclass(slots=True)

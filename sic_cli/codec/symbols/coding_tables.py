@@ -30,8 +30,8 @@ class BlockTables:
 
 @dataclass(frozen=True, slots=True)
 class CodingTables:
-    """significance: by class; symbol 1: leaves the dead zone. sign: symbol 1: positive. refinement: symbol 1: outer
-    half. escape: symbol 1: the first index is larger still."""
+    """significance: by class; symbol 1: leaves the dead zone. sign: symbol 1: positive. refinement: symbol 1:
+    outer half. escape: symbol 1: the magnitude of a channel's first index is larger still."""
 
     significance: tuple[BlockTables, ...]
     sign: tuple[FrequencyTable, ...]
@@ -40,11 +40,11 @@ class CodingTables:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.int64]]) -> CodingTables:
-        """From what a weights file holds: `zero`, `sign`, `inner`, `more` (frequencies of symbol 1
-        by class), `block` (sizes), `flag` (frequencies of symbol 1), `first` (rows of 64)."""
+        """From what a weights file holds: `significance`, `sign`, `refinement`, `escape` (frequencies of
+        symbol 1 by class), `block` (sizes), `flag` (frequencies of symbol 1), `first` (rows of 64)."""
         significance = []
         for ones, size, flag, first in zip(
-            arrays["zero"], arrays["block"], arrays["flag"], arrays["first"], strict=True
+            arrays["significance"], arrays["block"], arrays["flag"], arrays["first"], strict=True
         ):
             if size == 1:
                 significance.append(BlockTables(1, binary(int(ones))))
@@ -53,7 +53,7 @@ class CodingTables:
                 significance.append(
                     BlockTables(int(size), binary(int(ones)), binary(int(flag)), place)
                 )
-        rest = (tuple(binary(int(v)) for v in arrays[k]) for k in ("sign", "inner", "more"))
+        rest = (tuple(binary(int(v)) for v in arrays[k]) for k in ("sign", "refinement", "escape"))
         return cls(tuple(significance), *rest)
 
 

@@ -15,16 +15,13 @@ from ..inference.config import ModelConfig
 from ..inference.convolution import Array
 from ..inference.integer_network import MAGNITUDES, ContextWeights, context_shapes
 from ..inference.transforms import Arrays, analysis_shapes, synthesis_shapes
-from ..quantization.step_sizes import build
+from ..quantization.step_sizes import StepSizes, step_sizes_of
 from .card import WEIGHTS, ModelCard
 from .pinned import read_weights
 
-PERCEPTUAL = "vivid."
-"""Prefix of the decoder at realism 1 in a weights file."""
 SINGLE = {
-    **{name: name for name in ("reach", "logs", "unit", "psnr_fit")},
+    **{name: name for name in ("reach", "logs", "psnr_fit")},
     "reconstruction_offset": "centre",
-    "dead_zone_scale": "spread",
 }
 """Attribute -> name in a weights file."""
 
@@ -33,24 +30,21 @@ SINGLE = {
 class ModelWeights:
     """Everything that a weights file holds.
 
-    analysis, synthesis, perceptual_synthesis: parameters of the networks by name, the decoder at realism 0 and at
-    realism 1; the last two are one object if there is one decoder. arrays: coding tables by name; unit,
-    depths: the step-size table; reach, logs: context features; reconstruction_offset, dead_zone_scale: float32 (K, C);
-    psnr_fit: float32 (K, 2), see codec/encode.py.
+    analysis, mse, perceptual: parameters of the networks by name, the decoders at realism 0 and at realism 1.
+    arrays: coding tables by name; table: step sizes and passes; reach, logs: context features;
+    reconstruction_offset: float32 (K, C); psnr_fit: float32 (K, 2), see codec/encode.py.
     """
 
     card: ModelCard
     analysis: Arrays
-    synthesis: Arrays
-    perceptual_synthesis: Arrays
+    mse: Arrays
+    perceptual: Arrays
     context: ContextWeights[Array]
     reach: Array
     logs: Array
     arrays: dict[str, NDArray[np.int64]]
-    unit: Array
-    depths: NDArray[np.int8]
+    table: StepSizes
     reconstruction_offset: Array
-    dead_zone_scale: Array
     psnr_fit: Array
 
 
@@ -59,83 +53,99 @@ def load(card: ModelCard) -> ModelWeights:
     data = read_weights(card)
     try:
         found = load_arrays(data)
-
-        def under(prefix: str) -> Arrays:
-            return {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
-
-        def single(name: str) -> Array:
-            return found[name].astype(np.float32)
-
-        def many(name: str) -> tuple[Array, ...]:
-            return tuple(single(f"context.{name}.{i}") for i in range(card.config.context_blocks))
-
-        _check_shapes(card.config, found)
-        synthesis = under("synthesis.")
-        return ModelWeights(
-            card=card,
-            analysis=under("analysis."),
-            synthesis=synthesis,
-            perceptual_synthesis=under(PERCEPTUAL) or synthesis,
-            context=ContextWeights(
-                single("context.entry"),
-                single("context.entry_bias"),
-                many("mid"),
-                many("mid_bias"),
-                many("back"),
-                single("context.exit"),
-                single("context.exit_bias"),
-            ),
-            arrays={k: v.astype(np.int64) for k, v in under("tables.").items()},
-            depths=found["octaves"].astype(np.int8),
-            **{name: single(stored) for name, stored in SINGLE.items()},
-        )
+        return from_arrays(card, found)
     except (KeyError, ValueError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(
             f"{card.folder / WEIGHTS}: not a weights file of this sic ({error})"
         ) from None
 
 
-def _check_shapes(config: ModelConfig, found: dict[str, NDArray[Any]]) -> None:
-    """Raise ValueError unless these are the arrays of such a model, no more and no less."""
+def from_arrays(card: ModelCard, found: dict[str, NDArray[Any]]) -> ModelWeights:
+    """What the arrays of a weights file hold. Raises ValueError or KeyError unless they are those of a model
+    of the card's configuration."""
+
+    def under(prefix: str) -> Arrays:
+        return {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
+
+    def single(name: str) -> Array:
+        return found[name].astype(np.float32)
+
+    table = _checked(card.config, found)
+    return ModelWeights(
+        card=card,
+        analysis=under("analysis."),
+        mse=under("mse."),
+        perceptual=under("perceptual."),
+        context=ContextWeights(
+            single("context.entry"),
+            single("context.entry_bias"),
+            single("context.mid"),
+            single("context.mid_bias"),
+            single("context.back"),
+            single("context.exit"),
+            single("context.exit_bias"),
+        ),
+        arrays={k: v.astype(np.int64) for k, v in under("tables.").items()},
+        table=table,
+        **{name: single(stored) for name, stored in SINGLE.items()},
+    )
+
+
+def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
+    """The step-size table. Raises ValueError unless these are the arrays of such a model, no more and no
+    less, and the table nests."""
     levels, channels = config.levels, config.channels
     wanted: dict[str, tuple[int, ...]] = {
         **dict.fromkeys(("reach", "unit"), (channels,)),
-        **dict.fromkeys(("octaves", "centre", "spread"), (levels, channels)),
+        **dict.fromkeys(("octaves", "centre"), (levels, channels)),
         "logs": (MAGNITUDES,),
         "psnr_fit": (levels, 2),
     }
     for name, shape in wanted.items():
         if found[name].shape != shape:
             raise ValueError(f"{name} is {found[name].shape}, not {shape}")
-    depths = found["octaves"].astype(np.int8)
-    table = build(found["unit"].astype(np.float32), depths, config.groups, config.lead)
+    groups = (found[f"groups.{name}"].astype(np.int8) for name in ("level", "depths", "phases"))
+    table = step_sizes_of(found["unit"], found["octaves"], *groups)
     parts = {
         "analysis.": analysis_shapes(config),
-        "synthesis.": synthesis_shapes(config),
-        "context.": context_shapes(config, len(table.pass_level)),
+        "mse.": synthesis_shapes(config, perceptual=False),
+        "perceptual.": synthesis_shapes(config, perceptual=True),
+        "context.": context_shapes(config, len(table.passes)),
     }
-    if any(name.startswith(PERCEPTUAL) for name in found):
-        parts[PERCEPTUAL] = synthesis_shapes(config)
     for prefix, shapes in parts.items():
         wanted |= {prefix + name: shape for name, shape in shapes.items()}
-    have = {k: v.shape for k, v in found.items() if not k.startswith("tables.")}
+    have = {k: v.shape for k, v in found.items() if not k.startswith(("tables.", "groups."))}
     for name in sorted(have.keys() | wanted.keys()):
         if have.get(name) != wanted.get(name):
             raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
+    for name, array in found.items():
+        if not _finite(array):
+            raise ValueError(f"{name} holds numbers that are not finite")
+    return table
+
+
+def _finite(array: NDArray[Any]) -> bool:
+    """Whether all numbers are finite. Half precision is looked at as bits, which is ten times as fast."""
+    if array.dtype == np.float16:
+        return not bool(((array.view(np.uint16) & np.uint16(0x7C00)) == np.uint16(0x7C00)).any())
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def decoder_at(model_weights: ModelWeights, realism: float) -> Arrays:
     """The decoder between its two ends: parameters mixed linearly, 0 the MSE decoder, 1 the perceptual one.
+    The MSE decoder has no noise inputs, so between the two the gains of noise are a share of the perceptual
+    decoder's.
 
     Two networks of which one was trained on from the other can be mixed like this (Wang and others,
     "Deep Network Interpolation for Continuous Imagery Effect Transition", CVPR 2019).
     """
-    if realism == 0 or model_weights.perceptual_synthesis is model_weights.synthesis:
-        return model_weights.synthesis
-    if realism == 1:
-        return model_weights.perceptual_synthesis
-    ends = (
-        (k, v.astype(np.float32), model_weights.perceptual_synthesis[k])
-        for k, v in model_weights.synthesis.items()
-    )
-    return {name: own + np.float32(realism) * (end - own) for name, own, end in ends}
+    if realism in (0, 1):
+        return model_weights.perceptual if realism else model_weights.mse
+    share, mixed = np.float32(realism), dict[str, NDArray[np.floating[Any]]]()
+    for name, end in model_weights.perceptual.items():
+        if name in model_weights.mse:
+            own = model_weights.mse[name].astype(np.float32)
+            mixed[name] = own + share * (end - own)
+        else:
+            mixed[name] = end * share if name.endswith("_gain") else end
+    return mixed

@@ -8,40 +8,62 @@ import numpy as np
 import pytest
 import torch
 
-from sic_cli.codec.engine import assembled
+from sic_cli.codec.engine import Engine, assembled
+from sic_cli.codec.inference import context
 from sic_cli.codec.inference.integer_network import (
     EXACT,
     check_machine,
     feature_table,
     largest_sums,
 )
-from sic_cli.codec.networks.context import (
-    ContextNet,
-    exact,
-    features,
-    logits,
-    magnitude_logs,
-    trunk,
-)
-from sic_cli.codec.quantization.dead_zone import at_depths
-from sic_cli.codec.weights.card import ModelCard
+from sic_cli.codec.networks.context import ContextNetwork
+from sic_cli.codec.quantization.dead_zone import Indices, at_depths
+from sic_cli.codec.quantization.passes import CodingPass, gather, scatter
+from sic_cli.codec.weights.card import Card
 from sic_cli.codec.weights.load import load
-from sic_cli.errors import ModelError
-from sic_cli.training.export import context_tensors
 from tests.tiny import CONFIG
 
+BOTH = pytest.mark.parametrize("which", ["tiny", "shipped"])
 
-def integer_context(model_weights, indices: np.ndarray, coding_pass: int) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """FORMAT.md section 6.4 in numpy int64: an independent count of the same logits."""
-    w, table = model_weights.context, assembled(model_weights).table
-    reach = model_weights.reach.astype(int)
-    lift = reach - table.pass_depths[coding_pass].astype(int)
+
+def machine_of(which: str, request: pytest.FixtureRequest) -> Engine:
+    return assembled(load(request.getfixturevalue(which)))
+
+
+def drawn(machine: Engine, height: int, width: int, seed: int) -> Indices:
+    """Indices at the last level, near 0 and far from it."""
+    rng = np.random.default_rng(seed)
+    made = (rng.laplace(size=(machine.table.channels, height, width)) * 40).astype(np.int32)
+    made[rng.random(made.shape) < 0.3] *= 50
+    return made
+
+
+def before(machine: Engine, target: Indices, number: int) -> tuple[Indices, np.ndarray]:
+    """What is decoded before a pass, and where earlier phases of its group have coded, bool (h, w)."""
+    table, one = machine.table, machine.table.passes[number]
+    indices = at_depths(target, table, one.before).astype(np.int32)
+    coded = np.zeros(target.shape[1:], bool)
+    for y, x in one.coded:
+        coded[y::2, x::2] = True
+    finer = at_depths(target, table, one.after)
+    return np.where(coded, finer, indices), coded
+
+
+def features(machine: Engine, indices: Indices, one: CodingPass, coded: np.ndarray) -> np.ndarray:
+    """FORMAT.md, section 6.4, in int64: (2 C, h, w)."""
+    weights = machine.release
+    depth = np.where(coded, one.after[:, None, None], one.before[:, None, None]).astype(int)
+    lift = weights.reach.astype(int)[:, None, None] - depth
     m = np.minimum(np.abs(indices), 255)
-    value = np.minimum(127, np.floor((2 * m + 1) * 2.0 ** lift[:, None, None])).astype(
-        int
-    ) * np.sign(indices)
-    log = np.clip(model_weights.logs.astype(int)[m] + 16 * lift[:, None, None], 1, 127)
-    seen = np.concatenate([value, np.where(indices != 0, log, 0)])
+    value = np.minimum(127, np.floor((2 * m + 1) * 2.0**lift)).astype(int) * np.sign(indices)
+    log = np.clip(weights.logs.astype(int)[m] + 16 * lift, 1, 127)
+    return np.concatenate([value, np.where(indices != 0, log, 0)])
+
+
+def integer_logits(machine: Engine, target: Indices, number: int) -> np.ndarray:
+    """FORMAT.md, section 6.4, in int64: an independent count of the logits at all positions."""
+    w, one = machine.release.context, machine.table.passes[number]
+    indices, coded = before(machine, target, number)
 
     def conv(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
         k = kernel.astype(np.int64)
@@ -54,77 +76,109 @@ def integer_context(model_weights, indices: np.ndarray, coding_pass: int) -> np.
         return (v + 64) >> 7
 
     def bias(b: np.ndarray) -> np.ndarray:
-        return b[coding_pass].astype(np.int64)[:, None, None]
+        return b.astype(np.int64)[:, None, None]
 
-    x = r(conv(w.entry, seen) + bias(w.entry_bias))
-    for mid, mid_bias, back in zip(w.mid, w.mid_bias, w.back, strict=True):
-        h = np.clip(r(conv(mid, np.clip(x, 0, 255)) + bias(mid_bias)), 0, 255)
-        x = x + r(conv(back, h))
-    return conv(w.exit, np.clip(x, 0, 255)) + bias(w.exit_bias)
+    pending, done = w.entry_bias[number]
+    entered = conv(w.entry, features(machine, indices, one, coded))
+    x = np.clip(r(entered + np.where(coded, bias(done), bias(pending))), 0, 255)
+    h = np.clip(r(conv(w.mid, x) + bias(w.mid_bias[number])), 0, 255)
+    x = np.clip(x + r(conv(w.back, h)), 0, 255)
+    return conv(w.exit, x) + bias(w.exit_bias[number])
 
 
-@pytest.mark.parametrize("which", ["tiny", "shipped"])
+def classes_of(logits: np.ndarray, one: CodingPass) -> np.ndarray:
+    significance, sign, refinement = (logits >> 9).reshape(3, -1, *logits.shape[1:])[
+        :, one.channels
+    ]
+    kinds = (
+        np.clip(significance + 8, 0, 55),
+        np.clip(sign + 16, 0, 31),
+        np.clip(refinement + 8, 0, 31),
+    )
+    return np.stack([gather(kind, one.lattices) for kind in kinds])
+
+
+@BOTH
+@pytest.mark.parametrize(("height", "width"), [(6, 5), (1, 1), (1, 7), (37, 34)])
 def test_the_network_is_the_one_that_the_format_describes(
+    which: str, height: int, width: int, request: pytest.FixtureRequest
+) -> None:
+    """Pass after pass, over sums that are updated: all classes, all phases."""
+    machine = machine_of(which, request)
+    target, incremental = drawn(machine, height, width, 2), machine.context_runner.incremental()
+    known = at_depths(target, machine.table, machine.table.start).astype(np.int32)
+    for number, one in enumerate(machine.table.passes):
+        got = incremental(known, number)
+        if which == "tiny" or number % 3 == 0 or one.phases > 1:
+            assert np.array_equal(got, classes_of(integer_logits(machine, target, number), one))
+        planes = known[one.channels]
+        behind = at_depths(target, machine.table, one.after, one.channels)
+        scatter(gather(behind, one.lattices), planes, one.lattices)
+        known[one.channels] = planes
+    assert np.array_equal(known, at_depths(target, machine.table, machine.table.depths[-1]))
+
+
+def test_the_trained_form_and_the_integers_agree_to_the_last_bit(tiny: Card) -> None:
+    machine = assembled(load(tiny))
+    torch.manual_seed(0)
+    net = ContextNetwork(CONFIG, machine.table.passes)
+    weights = net.weights().map(lambda v: v.detach().numpy())
+    object.__setattr__(machine.release, "context", weights)
+    target = drawn(machine, 9, 8, 3)
+    for number, one in enumerate(machine.table.passes):
+        indices, coded = before(machine, target, number)
+        seen = torch.from_numpy(features(machine, indices, one, coded)).float().permute(1, 2, 0)
+        made = net(seen[None], number, torch.from_numpy(coded))[0].detach().numpy() * 2048
+        want = integer_logits(machine, target, number)
+        want = want.reshape(3, -1, 9, 8)[:, one.channels].transpose(2, 3, 0, 1)
+        assert np.array_equal(made, want)
+
+
+@BOTH
+def test_no_sum_of_the_weights_can_reach_2_to_24(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    model_weights = load(request.getfixturevalue(which))
-    machine, rng = assembled(model_weights), np.random.default_rng(2)
-    table = machine.table
-    for coding_pass in range(0, len(table.pass_level), 3):
-        indices = (rng.laplace(size=(table.channels, 6, 5)) * 3).astype(np.int32)
-        indices[table.pass_depths[coding_pass] < 0] = 0
-        want = integer_context(model_weights, indices, coding_pass)
-        channels = np.arange(table.channels)
-        got = machine.context_runner.context_classes(indices, coding_pass, channels)
-        zero, sign, inner = (want >> 9).reshape(3, table.channels, 6, 5)
-        assert np.array_equal(got[0], np.clip(zero + 8, 0, 55))
-        assert np.array_equal(got[1], np.clip(sign + 16, 0, 31))
-        assert np.array_equal(got[2], np.clip(inner + 8, 0, 31))
-
-
-def test_the_trained_form_and_the_integers_agree_to_the_last_bit() -> None:
-    torch.manual_seed(0)
-    net = ContextNet(CONFIG, 9)
-    indices = torch.from_numpy(
-        (np.random.default_rng(0).laplace(size=(2, 8, 5, 6)) * 2).astype(np.int32)
-    ).float()
-    depth, reach, coding_pass = torch.full((2, 8), 3.0), torch.full((8,), 4.0), torch.tensor([2, 5])
-    seen = features(indices, depth, reach, magnitude_logs())
-    trained = net(seen, coding_pass).detach() * 2048
-    with exact():
-        whole = logits(net.weights(), trunk(net.weights(), seen, coding_pass), coding_pass)
-    assert torch.equal(trained, whole) and torch.equal(whole, whole.round())
-
-
-@pytest.mark.parametrize("which", ["tiny", "shipped"])
-def test_no_sum_of_a_release_can_reach_2_to_24(which: str, request: pytest.FixtureRequest) -> None:
     assert max(largest_sums(load(request.getfixturevalue(which)).context).values()) < EXACT
 
 
-def test_export_refuses_a_network_whose_sums_could_overflow() -> None:
-    net = ContextNet(replace(CONFIG, context_width=600), 9)
-    with torch.no_grad():
-        net.exit.fill_(1.0)
-    with pytest.raises(ModelError, match="exit may reach"):
-        context_tensors(net.weights().map(lambda v: v.detach().numpy()))
+def test_a_pass_may_begin_anew_at_the_first_phase_of_a_group(tiny: Card) -> None:
+    """And only one that follows the pass before takes over its sums."""
+    machine = assembled(load(tiny))
+    one, two = (drawn(machine, 8, 6, seed) for seed in (4, 5))
+    incremental = machine.context_runner.incremental()
+    for target in (one, two):
+        for number in (
+            n for n, p in enumerate(machine.table.passes) if p.phase == 0 and n % 2 == 0
+        ):
+            known, _ = before(machine, target, number)
+            got = incremental(known, number)
+            want = classes_of(integer_logits(machine, target, number), machine.table.passes[number])
+            assert np.array_equal(got, want)
 
 
-def test_a_step_that_refines_nothing_has_no_classes(tiny: ModelCard) -> None:
-    indices = np.zeros((8, 2, 3), np.int16)
-    none = assembled(load(tiny)).context_runner.context_classes(indices, 0, np.zeros(0, np.intp))
-    assert none.shape == (3, 0, 2, 3)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_classes_do_not_depend_on_bands_and_threads(
+    shipped: Card, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = assembled(load(shipped))
+    runner, target = machine.context_runner, drawn(machine, 67, 40, 6)
+    monkeypatch.setattr(context, "OUTPUT_POSITIONS", 100)
+    for number in (0, 3, 9):
+        known, _ = before(machine, target, number)
+        sums = runner.first_layer(known, machine.table.passes[number].before)
+        if machine.table.passes[number].phase:
+            continue
+        got = runner.context_classes(sums, number, threads)
+        want = classes_of(integer_logits(machine, target, number), machine.table.passes[number])
+        assert np.array_equal(got, want)
 
 
-def test_autocast_of_the_caller_changes_nothing(tiny: ModelCard) -> None:
-    model_weights = load(tiny)
-    context_runner, indices = (
-        assembled(model_weights).context_runner,
-        np.random.default_rng(3).integers(-9, 9, (8, 5, 5)).astype(np.int32),
-    )
-    channels = np.arange(8)
-    want = context_runner.context_classes(indices, 6, channels)
+def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
+    machine = assembled(load(tiny))
+    known, _ = before(machine, drawn(machine, 5, 5, 3), 0)
+    want = machine.context_runner.incremental()(known, 0)
     with torch.autocast("cpu", torch.bfloat16):
-        assert np.array_equal(context_runner.context_classes(indices, 6, channels), want)
+        assert np.array_equal(machine.context_runner.incremental()(known, 0), want)
 
 
 def test_this_machine_adds_whole_numbers_exactly() -> None:
@@ -137,81 +191,27 @@ def test_sums_beyond_2_to_24_would_be_noticed() -> None:
     assert (torch.tensor(float(EXACT)) + 1).item() == EXACT
 
 
-@pytest.mark.parametrize("positions", [1, 40, 77])
-def test_strips_of_any_height_give_the_same_classes(
-    shipped: ModelCard, positions: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model_weights = load(shipped)
-    machine = assembled(model_weights)
-    context_runner, table = machine.context_runner, machine.table
-    rng = np.random.default_rng(4)
-    indices = rng.integers(-3, 4, (table.channels, 19, 11)).astype(np.int32)
-    channels = np.flatnonzero(table.pass_depths[8] > table.pass_depths[7])
-    whole = context_runner.context_classes(indices, 7, channels)
-    monkeypatch.setattr("sic_cli.codec.inference.context.STRIP_POSITIONS", positions)
-    assert np.array_equal(context_runner.context_classes(indices, 7, channels), whole)
-
-
-@pytest.mark.parametrize("which", ["tiny", "shipped"])
+@BOTH
 def test_features_by_look_up_are_those_of_the_formula(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    model_weights = load(request.getfixturevalue(which))
-    table = assembled(model_weights).table
-    indices = torch.arange(-255, 256).float().expand(1, table.channels, 1, 511)
-    whole = [v.astype(np.int32) for v in (model_weights.reach, model_weights.logs)]
-    for depth in table.pass_depths:
-        tensors = (torch.from_numpy(v).float() for v in (depth[None], *whole))
-        want = features(indices, *tensors).reshape(2, table.channels, 511).numpy()
-        depths = depth.astype(np.int32)
-        made = feature_table(whole[0], depths, whole[1], np.arange(-255, 256))
-        sent = depth >= 0
+    machine = machine_of(which, request)
+    count = machine.table.channels
+    indices = np.broadcast_to(np.arange(-255, 256), (count, 1, 511))
+    reach, logs = (v.astype(np.int32) for v in (machine.release.reach, machine.release.logs))
+    for one in machine.table.passes:
+        plain = replace(one, before=one.after)
+        want = features(machine, indices, plain, np.zeros((1, 511), bool)).reshape(2, count, 511)
+        made = feature_table(reach, one.after.astype(np.int32), logs, np.arange(-255, 256))
+        sent = one.after >= 0
         assert np.array_equal(made[sent], want.transpose(1, 2, 0)[sent])
 
 
-def test_large_indices_count_as_the_largest_of_the_table(shipped: ModelCard) -> None:
+def test_large_indices_count_as_the_largest_of_the_table(shipped: Card) -> None:
     machine = assembled(load(shipped))
-    indices = np.zeros((machine.table.channels, 2, 3), np.int32)
-    channels, several = np.arange(machine.table.channels), []
+    number = machine.table.passes_of(9)[0]
+    indices, several = np.zeros((machine.table.channels, 2, 3), np.int32), []
     for most in (255, 256, 100_000):
         indices[:5, 1, 1] = most, -most, most, -most, most
-        several.append(machine.context_runner.context_classes(indices, 9, channels))
+        several.append(machine.context_runner.incremental()(indices, number))
     assert np.array_equal(several[0], several[1]) and np.array_equal(several[0], several[2])
-
-
-@pytest.mark.parametrize("which", ["tiny", "shipped"])
-def test_steps_in_their_order_have_the_classes_of_each_step_alone(
-    which: str, request: pytest.FixtureRequest
-) -> None:
-    """Sums that are carried from pass to pass, over indices near 0 and far from it."""
-    machine = assembled(load(request.getfixturevalue(which)))
-    context_runner, table, rng = machine.context_runner, machine.table, np.random.default_rng(6)
-    target_indices = (rng.laplace(size=(table.channels, 37, 34)) * 40).astype(np.int32)
-    target_indices[rng.random(target_indices.shape) < 0.3] *= 50
-    following, jumping = context_runner.incremental(), context_runner.incremental()
-    for coding_pass in range(len(table.pass_level)):
-        indices, channels = (
-            at_depths(target_indices, table, table.pass_depths[coding_pass]),
-            context_runner.refined_channels(coding_pass),
-        )
-        want = context_runner.context_classes(indices, coding_pass, channels)
-        assert np.array_equal(following(indices, coding_pass, channels), want)
-        if coding_pass % 3:  # begins anew wherever a pass was left out
-            assert np.array_equal(jumping(indices, coding_pass, channels), want)
-    assert len(np.unique(want)) > 10
-
-
-@pytest.mark.parametrize("kept", [0, 1 << 17])
-def test_the_first_indices_of_another_picture_begin_anew(
-    tiny: ModelCard, kept: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sic_cli.codec.inference.context.KEPT_POSITIONS", kept)
-    machine, rng = assembled(load(tiny)), np.random.default_rng(7)
-    following, table = machine.context_runner.incremental(), machine.table
-    for size in (3, 5):
-        target_indices = (rng.laplace(size=(table.channels, size, 4)) * 9).astype(np.int32)
-        for coding_pass in range(4):
-            indices = at_depths(target_indices, table, table.pass_depths[coding_pass])
-            channels = machine.context_runner.refined_channels(coding_pass)
-            want = machine.context_runner.context_classes(indices, coding_pass, channels)
-            assert np.array_equal(following(indices, coding_pass, channels), want)

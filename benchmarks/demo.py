@@ -41,9 +41,9 @@ def main() -> None:
     figures = []
     print(f"{source.name}: {width}x{height}\n{'level':>5} {'bytes':>8} {'bpp':>7} {'PSNR':>6}")
     for level in LEVELS:
-        pixels = decode(parse(data[: parsed.ends[level - 1]])).pixels
+        pixels = decode(parse(data[: parsed.ends[level]])).pixels
         (out / f"level{level:02}.png").write_bytes(save(pixels, "PNG", None))
-        size = parsed.ends[level - 1]
+        size = parsed.ends[level]
         reference = picture.pixels[:, :, 0] if picture.grey else picture.pixels
         text = f"{level:>5} {size:>8} {size * 8 / (width * height):>7.3f} {psnr(reference, pixels):>6.2f}"
         print(text)

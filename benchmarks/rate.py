@@ -58,14 +58,16 @@ def main() -> None:
     shape = (len(paths), levels)
     rate, ideal, guess = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     quality, lpips = np.zeros((2, *shape)), np.zeros((2, *shape))
+    preview = np.zeros(len(paths))
     for row, path in enumerate(paths):
         pixels = load(path.read_bytes(), path.name, 65535, 178_000_000).pixels
         parsed = parse(encode(pixels, card))
         area = pixels.shape[0] * pixels.shape[1]
         indices, _, _ = decode_indices(engine(card), parsed, levels)
-        ideal[row] = code_length(engine(card), indices) / area
-        rate[row] = np.array(parsed.ends) * 8 / area
-        guess[row] = [layer.psnr / 4 for layer in parsed.layers]
+        ideal[row] = code_length(engine(card), indices)[1:] / area
+        rate[row] = np.array(parsed.ends[1:]) * 8 / area
+        preview[row] = parsed.ends[0] * 8 / area
+        guess[row] = [layer.psnr / 4 for layer in parsed.layers[1:]]
         all_levels = AllLevels(parsed)
         for k in range(levels):
             for realism in (0, 1):
@@ -89,6 +91,7 @@ def main() -> None:
         "| level | bpp | PSNR dB, LPIPS-Alex at realism 0 | the same at realism 1 | information bpp | bytes over information |",
         "|---|---|---|---|---|---|",
     ]
+    lines.append(f"| 0 | {preview.mean():.4f} | | | | |")
     for k in range(levels):
         over = f"{(bpp[k] / known[k] - 1) * 100:+.2f} %"
         mse_decoder, perceptual = (f"{mean[i][k]:.2f}, {mean[i + 1][k]:.4f}" for i in (0, 2))

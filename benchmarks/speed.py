@@ -111,7 +111,8 @@ def inside(picture: Path, runs: int) -> None:
     from sic_cli.codec.engine import engine
     from sic_cli.codec.entropy import coder_name
     from sic_cli.codec.inference.parallel import threads
-    from sic_cli.codec.quantization.dead_zone import at_depths
+    from sic_cli.codec.quantization.dead_zone import Indices, at_depths
+    from sic_cli.codec.quantization.passes import gather, scatter
     from sic_cli.codec.weights.locate import find
 
     pixels = np.array(Image.open(picture).convert("RGB"))
@@ -119,12 +120,18 @@ def inside(picture: Path, runs: int) -> None:
     parsed, machine = parse(encode(pixels, card)), engine(card)
     height, width = pixels.shape[:2]
     indices, table = decode_indices(machine, parsed, parsed.level)[0], machine.table
-    before = [at_depths(indices, table, depths) for depths in table.pass_depths[:-1]]
+    before, known = list[Indices](), at_depths(indices, table, table.start)
+    for one in table.passes:
+        before.append(known.copy())
+        behind = gather(at_depths(indices, table, one.after, one.channels), one.lattices)
+        planes = known[one.channels]
+        scatter(behind, planes, one.lattices)
+        known[one.channels] = planes
 
     def context() -> None:
         classes = machine.context_runner.incremental()
-        for step, known in enumerate(before):
-            classes(known, step, machine.context_runner.refined_channels(step))
+        for number, state in enumerate(before):
+            classes(state, number)
 
     head(f"after load, {width}x{height}, {threads()} threads, coder {coder_name()}")
     line("encode, 16 levels", timed(lambda: encode(pixels, card), runs), "250", "80")
@@ -137,7 +144,7 @@ def inside(picture: Path, runs: int) -> None:
     network = timed(context, runs)
     line(f"    of these the context network, {len(before)} passes", network)
     size = (height, width)
-    line("  picture", timed(lambda: machine.picture(indices, parsed.level, "mean", 0, *size), runs))
+    line("  picture", timed(lambda: machine.picture(indices, parsed.level, *size), runs))
     share = 1 - min(network.cpu) / min(symbols.cpu)
     entropy = share * min(symbols.cpu) / min(whole.cpu)
     print(f"  layer coder and entropy coding: {entropy:.0%} of decoding (must 15 %, aim 8 %)")

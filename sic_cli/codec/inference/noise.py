@@ -63,8 +63,9 @@ def noise(seed: int, stride: int, count: int, rows: slice, columns: slice) -> Ar
         maps = mixed(key + number * GOLDEN)
         down = np.arange(rows.start, rows.stop, dtype=np.uint64)
         right = np.arange(columns.start, columns.stop, dtype=np.uint64)
-        by_row = mixed(maps[None] + down[:, None] * GOLDEN)
-        words = mixed(by_row[:, None] + right[None, :, None] * GOLDEN)
+        by_row: Words = maps[None] + down[:, None] * GOLDEN
+        places: Words = mixed(by_row)[:, None] + right[None, :, None] * GOLDEN
+        words = mixed(places)
     pairs = (words & LOW) + ((words >> np.uint64(8)) & LOW)
     total = ((pairs * LANES) >> np.uint64(48)).astype(np.int32)
     total -= CENTRE

@@ -126,7 +126,8 @@ class Synthesis(nn.Module):
         maps = noise[(16, 8, 4).index(stride)]
         made = self.get_submodule(f"noise{stride}")(maps)
         gain: Tensor = self.get_parameter(f"noise{stride}_gain")[level]
-        return h + made * gain[:, :, None, None]
+        out: Tensor = h + made * gain[:, :, None, None]
+        return out
 
 
 def to_depth(x: Tensor, side: int) -> Tensor:

@@ -35,6 +35,12 @@ def mixed(x: Words) -> Words:
     return x ^ (x >> np.uint64(31))
 
 
+def times_golden(x: Words) -> Words:
+    """A multiple of 2**64 over the golden ratio, modulo 2**64."""
+    out: Words = np.multiply(x, GOLDEN, dtype=np.uint64)
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class NoiseMaps:
     """float32 (h, w, maps), (2 h, 2 w, maps), (4 h, 4 w, maps) for h x w latent positions."""
@@ -57,15 +63,13 @@ def noise_maps(seed: int, counts: tuple[int, int, int], rows: slice, columns: sl
 def noise(seed: int, stride: int, count: int, rows: slice, columns: slice) -> Array:
     """float32 (rows, columns, count): maps of one stride, at positions of that stride."""
     with np.errstate(over="ignore"):
-        one = np.array([seed], np.uint64) + np.uint64(1)
-        key: Words = mixed(one * GOLDEN)
-        number: Words = np.arange(count, dtype=np.uint64) + np.uint64(64 * stride)
-        maps = mixed(key + number * GOLDEN)
-        down = np.arange(rows.start, rows.stop, dtype=np.uint64)
-        right = np.arange(columns.start, columns.stop, dtype=np.uint64)
-        by_row: Words = maps[None] + down[:, None] * GOLDEN
-        places: Words = mixed(by_row)[:, None] + right[None, :, None] * GOLDEN
-        words = mixed(places)
+        key = mixed(times_golden(np.array([seed + 1], np.uint64)))
+        number = np.arange(64 * stride, 64 * stride + count, dtype=np.uint64)
+        maps = mixed(key + times_golden(number))
+        down = times_golden(np.arange(rows.start, rows.stop, dtype=np.uint64))
+        right = times_golden(np.arange(columns.start, columns.stop, dtype=np.uint64))
+        by_row = mixed(maps[None] + down[:, None])
+        words = mixed(by_row[:, None] + right[None, :, None])
     pairs = (words & LOW) + ((words >> np.uint64(8)) & LOW)
     total = ((pairs * LANES) >> np.uint64(48)).astype(np.int32)
     total -= CENTRE

@@ -173,7 +173,7 @@ def encode_picture(
         found = settle(made, picture.pixels, options, name)
     parsed, level = parse(found.made), found.level
     ends = (parsed.header_end, *parsed.ends[: level + 1])
-    return Encoded(
+    return EncodedFile(
         found.made[: ends[-1]],
         parsed.header.width,
         parsed.header.height,

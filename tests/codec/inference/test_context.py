@@ -19,7 +19,7 @@ from sic_cli.codec.inference.integer_network import (
 from sic_cli.codec.networks.context import ContextNetwork
 from sic_cli.codec.quantization.dead_zone import Indices, at_depths
 from sic_cli.codec.quantization.passes import CodingPass, gather, scatter
-from sic_cli.codec.weights.card import Card
+from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.load import load
 from tests.tiny import CONFIG
 
@@ -51,7 +51,7 @@ def before(machine: Engine, target: Indices, number: int) -> tuple[Indices, np.n
 
 def features(machine: Engine, indices: Indices, one: CodingPass, coded: np.ndarray) -> np.ndarray:
     """FORMAT.md, section 6.4, in int64: (2 C, h, w)."""
-    weights = machine.release
+    weights = machine.model_weights
     depth = np.where(coded, one.after[:, None, None], one.before[:, None, None]).astype(int)
     lift = weights.reach.astype(int)[:, None, None] - depth
     m = np.minimum(np.abs(indices), 255)
@@ -62,7 +62,7 @@ def features(machine: Engine, indices: Indices, one: CodingPass, coded: np.ndarr
 
 def integer_logits(machine: Engine, target: Indices, number: int) -> np.ndarray:
     """FORMAT.md, section 6.4, in int64: an independent count of the logits at all positions."""
-    w, one = machine.release.context, machine.table.passes[number]
+    w, one = machine.model_weights.context, machine.table.passes[number]
     indices, coded = before(machine, target, number)
 
     def conv(kernel: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -118,12 +118,12 @@ def test_the_network_is_the_one_that_the_format_describes(
     assert np.array_equal(known, at_depths(target, machine.table, machine.table.depths[-1]))
 
 
-def test_the_trained_form_and_the_integers_agree_to_the_last_bit(tiny: Card) -> None:
+def test_the_trained_form_and_the_integers_agree_to_the_last_bit(tiny: ModelCard) -> None:
     machine = assembled(load(tiny))
     torch.manual_seed(0)
     net = ContextNetwork(CONFIG, machine.table.passes)
     weights = net.weights().map(lambda v: v.detach().numpy())
-    object.__setattr__(machine.release, "context", weights)
+    object.__setattr__(machine.model_weights, "context", weights)
     target = drawn(machine, 9, 8, 3)
     for number, one in enumerate(machine.table.passes):
         indices, coded = before(machine, target, number)
@@ -141,7 +141,7 @@ def test_no_sum_of_the_weights_can_reach_2_to_24(
     assert max(largest_sums(load(request.getfixturevalue(which)).context).values()) < EXACT
 
 
-def test_a_pass_may_begin_anew_at_the_first_phase_of_a_group(tiny: Card) -> None:
+def test_a_pass_may_begin_anew_at_the_first_phase_of_a_group(tiny: ModelCard) -> None:
     """And only one that follows the pass before takes over its sums."""
     machine = assembled(load(tiny))
     one, two = (drawn(machine, 8, 6, seed) for seed in (4, 5))
@@ -158,7 +158,7 @@ def test_a_pass_may_begin_anew_at_the_first_phase_of_a_group(tiny: Card) -> None
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_classes_do_not_depend_on_bands_and_threads(
-    shipped: Card, threads: int, monkeypatch: pytest.MonkeyPatch
+    shipped: ModelCard, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = assembled(load(shipped))
     runner, target = machine.context_runner, drawn(machine, 67, 40, 6)
@@ -173,7 +173,7 @@ def test_classes_do_not_depend_on_bands_and_threads(
         assert np.array_equal(got, want)
 
 
-def test_autocast_of_the_caller_changes_nothing(tiny: Card) -> None:
+def test_autocast_of_the_caller_changes_nothing(tiny: ModelCard) -> None:
     machine = assembled(load(tiny))
     known, _ = before(machine, drawn(machine, 5, 5, 3), 0)
     want = machine.context_runner.incremental()(known, 0)
@@ -198,7 +198,9 @@ def test_features_by_look_up_are_those_of_the_formula(
     machine = machine_of(which, request)
     count = machine.table.channels
     indices = np.broadcast_to(np.arange(-255, 256), (count, 1, 511))
-    reach, logs = (v.astype(np.int32) for v in (machine.release.reach, machine.release.logs))
+    reach, logs = (
+        v.astype(np.int32) for v in (machine.model_weights.reach, machine.model_weights.logs)
+    )
     for one in machine.table.passes:
         plain = replace(one, before=one.after)
         want = features(machine, indices, plain, np.zeros((1, 511), bool)).reshape(2, count, 511)
@@ -207,7 +209,7 @@ def test_features_by_look_up_are_those_of_the_formula(
         assert np.array_equal(made[sent], want.transpose(1, 2, 0)[sent])
 
 
-def test_large_indices_count_as_the_largest_of_the_table(shipped: Card) -> None:
+def test_large_indices_count_as_the_largest_of_the_table(shipped: ModelCard) -> None:
     machine = assembled(load(shipped))
     number = machine.table.passes_of(9)[0]
     indices, several = np.zeros((machine.table.channels, 2, 3), np.int32), []

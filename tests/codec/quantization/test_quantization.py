@@ -1,16 +1,32 @@
-"""Indices nest, level tables only become finer, details stay inside their intervals."""
+"""Indices nest: those of every level are shifts of the finest ones."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sic_cli.codec.quantization import dead_zone, sampling
-from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, build, partition, staggered
+from sic_cli.codec.quantization import dead_zone
+from sic_cli.codec.quantization.step_sizes import (
+    MEAN_COLOURS,
+    NOT_SENT,
+    StepSizes,
+    planned,
+    staggered,
+    step_sizes_of,
+)
 
-TABLE = staggered(24, 16, 192.0, 8.0, np.zeros(24, np.int8), (2, 6), 2)
+
+def made(first_sent: int = 1) -> StepSizes:
+    """24 channels, 16 levels; the last channel is sent from level `first_sent` on."""
+    unit, depths = staggered(24, 16, 192.0, 8.0, np.zeros((16, 24), np.int32))
+    finer = np.maximum.accumulate(np.arange(16) // 4)
+    depths[:, list(MEAN_COLOURS)] = np.array([5, 6, 6]) + finer[:, None]
+    depths[: first_sent - 1, 23] = NOT_SENT
+    return step_sizes_of(unit, depths, *planned(depths, ((6, 4), (24, 1))))
+
+
+TABLE = made()
 
 
 def latents(table: StepSizes, scale: float, seed: int) -> np.ndarray:
@@ -18,9 +34,9 @@ def latents(table: StepSizes, scale: float, seed: int) -> np.ndarray:
     return (rng.laplace(size=(table.channels, 5, 7)) * scale).astype(np.float32)
 
 
-def direct(latent: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Indices by the definition: sign(y) floor(|y| / w)."""
-    return (np.sign(latent) * np.floor(np.abs(latent) / width[:, None, None])).astype(np.int32)
+def direct(latent: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Indices by the definition: sign(y) floor(|y| / step)."""
+    return (np.sign(latent) * np.floor(np.abs(latent) / step[:, None, None])).astype(np.int32)
 
 
 @given(st.integers(0, 10**6), st.floats(0.5, 600))
@@ -33,51 +49,34 @@ def test_indices_of_every_level_are_shifts_of_the_finest(seed: int, scale: float
         assert np.array_equal(got, direct(latent, TABLE.step_sizes(level)))
 
 
-@pytest.mark.parametrize("table", [TABLE, partition(24, 4, 16.0)])
-def test_steps_go_one_depth_at_a_time_and_end_at_each_level(table: StepSizes) -> None:
-    passes = table.pass_depths.astype(int)
-    assert (passes[0] == NOT_SENT).all()
-    gain = np.diff(passes, axis=0)
-    assert (gain >= 0).all() and (gain[passes[:-1] != NOT_SENT] <= 1).all()
-    for level in range(1, table.levels + 1):
-        assert np.array_equal(passes[table.passes_of(level)[-1] + 1], table.depths[level - 1])
+def test_a_channel_that_is_not_sent_says_nothing() -> None:
+    table = made(first_sent=5)
+    assert np.isinf(table.step_sizes(4)[23]) and np.isfinite(table.step_sizes(5)[23])
+    finest = dead_zone.quantise(latents(table, 300, 1), table)
+    assert finest[23].any()
+    assert not dead_zone.at_depths(finest, table, table.depths[3])[23].any()
+    assert 23 in table.refined_by(5) and 23 not in table.refined_by(4)
 
 
-def test_the_papers_channel_partition_is_a_level_table() -> None:
-    table = partition(512, 16, 1.0)
-    sent = [int(np.isfinite(table.step_sizes(k)).sum()) for k in range(1, 17)]
-    assert sent == [32 * k for k in range(1, 17)]
-    assert set(np.unique(table.step_sizes(7))) == {1.0, np.inf}
+def test_what_is_not_zero_behind_a_pass_is_found_where_it_lies() -> None:
+    finest = dead_zone.quantise(latents(TABLE, 200, 2), TABLE)
+    for one in TABLE.passes:
+        behind = dead_zone.at_depths(finest, TABLE, one.after, one.channels)
+        flat = dead_zone.gather(behind, one.lattices).reshape(-1)
+        places, values = dead_zone.nonzero_behind(finest, TABLE, one)
+        assert np.array_equal(places, np.flatnonzero(flat))
+        assert np.array_equal(values, flat[places])
 
 
-def test_a_table_that_becomes_coarser_is_refused() -> None:
-    with pytest.raises(ValueError, match="finer"):
-        build(np.ones(2, np.float32), np.array([[2, 2], [2, 1]], np.int8))
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 16))
-@settings(max_examples=30, deadline=None)
-def test_details_stay_inside_their_intervals(seed: int, level: int) -> None:
-    indices = dead_zone.quantise(latents(TABLE, 100, 1), TABLE)
-    indices = dead_zone.at_depths(indices, TABLE, TABLE.depths[level - 1])
-    dead_zone_scale = np.full(24, 0.2, np.float32)
-    made = sampling.sample(indices, TABLE, level, dead_zone_scale, seed)
-    assert np.array_equal(direct(made, TABLE.step_sizes(level)), indices)
-
-
-def test_details_depend_on_seed_channel_and_place_alone() -> None:
-    whole = sampling.random_words((6, 9, 11), 7)
-    assert np.array_equal(whole[:3, :4, :5], sampling.random_words((3, 4, 5), 7))
-    assert not np.array_equal(whole, sampling.random_words((6, 9, 11), 8))
-    assert sampling.random_words((1, 1, 2), 7).tolist() == [[[1007064072, 1598449436]]]
-    many = sampling.random_words((4, 100, 100), 3) / 2.0**32
-    assert (
-        abs(many.mean() - 0.5) < 0.01
-        and abs(np.corrcoef(many[0].ravel(), many[1].ravel())[0, 1]) < 0.03
+def test_values_lie_in_their_intervals() -> None:
+    indices = dead_zone.at_depths(
+        dead_zone.quantise(latents(TABLE, 100, 1), TABLE), TABLE, TABLE.depths[6]
     )
+    value = dead_zone.reconstruct(indices, TABLE, 7, np.full(24, 0.4, np.float32))
+    assert np.array_equal(direct(value, TABLE.step_sizes(7)), indices)
 
 
-def test_latents_beyond_the_first_cut_saturate() -> None:
-    table = partition(4, 2, 1.0)
-    indices = dead_zone.quantise(np.full((4, 1, 1), 1e9, np.float32), table)
-    assert indices.max() == dead_zone.ESCAPE_MAX
+def test_latents_beyond_the_first_index_saturate() -> None:
+    finest = dead_zone.quantise(np.full((24, 1, 1), 1e9, np.float32), TABLE)
+    first = dead_zone.at_depths(finest, TABLE, TABLE.depths[0])
+    assert (first == dead_zone.ESCAPE_MAX).all()

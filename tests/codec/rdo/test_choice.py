@@ -9,19 +9,29 @@ from hypothesis import strategies as st
 
 from sic_cli.codec.entropy.tables import TOTAL
 from sic_cli.codec.quantization.dead_zone import largest
-from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, build, partition
+from sic_cli.codec.quantization.passes import passes_of
+from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, planned
 from sic_cli.codec.rdo.choice import Bits, Depths, choose_indices
 
 UNIT = np.array([64, 50], np.float32)
 DEPTHS = np.array([[0, NOT_SENT], [1, 0], [1, 2], [3, 2]], np.int8)
+
+
+def build(unit: np.ndarray, depths: np.ndarray) -> StepSizes:
+    """A table of few channels, without layer 0."""
+    wide = np.pad(depths, ((0, 0), (0, 5)), constant_values=NOT_SENT)
+    level, reached, phases = planned(np.roll(wide, 5, 1), ((7, 1),))
+    return StepSizes(unit, depths, passes_of(level, reached[:, 5:], phases))
+
+
 TABLE = build(UNIT, DEPTHS)
 OFFSET = np.full((4, 2), 0.4, np.float32)
 WEIGHT = np.array([1, 2, 3, 4.0])
 LAMBDA = np.array([50, 40, 30, 20.0])
 ONES = {
-    "zero": np.array([TOTAL // 20, TOTAL // 3]),
+    "significance": np.array([TOTAL // 20, TOTAL // 3]),
     "sign": np.array([TOTAL // 2, TOTAL * 2 // 3]),
-    "inner": np.array([TOTAL // 4, TOTAL // 2 - 1]),
+    "refinement": np.array([TOTAL // 4, TOTAL // 2 - 1]),
 }
 
 
@@ -118,10 +128,3 @@ def test_channels_that_are_never_sent_stay_zero() -> None:
         Bits.of(ONES),
     )
     assert found[0, 0, 0] > 0 and found[1, 0, 0] == 0
-
-
-def test_the_papers_partition_has_depths_too() -> None:
-    table = partition(8, 4, 16.0)
-    found = Depths.of(table, np.full((4, 8), 0.4, np.float32), np.ones(4), np.ones(4))
-    assert found.depth.tolist() == [[0] * 8]
-    assert found.weight.tolist() == [[4, 4, 3, 3, 2, 2, 1, 1]]

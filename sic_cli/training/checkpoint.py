@@ -1,166 +1,185 @@
-"""Checkpoints: a safetensors file, written whole or not at all, that a killed run resumes from."""
+"""Checkpoints: a safetensors file, written whole or not at all, that a killed run resumes from to the bit.
+
+What is random in a step follows from the seed and the number of the step, so nothing of it needs to be stored.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..codec.inference.config import ModelConfig
-from ..codec.inference.integer_network import LOGIT_ONE, WEIGHT_SHIFT
-from ..codec.inference.transforms import Arrays
-from ..codec.networks.codec_model import CodecModel
-from ..codec.quantization.step_sizes import StepSizes, build
-from ..codec.weights.card import ModelCard
-from ..codec.weights.load import load
+from ..codec.weights.card import CARD, WEIGHTS, read_card
+from ..codec.weights.pinned import read_weights
+from ..errors import ModelError
 from ..storage.files import replace_file
+from .model import TrainModel
+
+NAME = "checkpoint.safetensors"
+PARTS = ("analysis.", "mse.", "perceptual.")
+"""Networks by the beginnings of their names, in a weights file as here."""
+STORED = {"unit": "unit", "depths": "octaves", "centre": "centre"}
+"""The others: name here, name in a weights file."""
 
 
 @dataclass(slots=True)
 class TrainingProgress:
-    """What has been done so far, over all runs: optimiser steps, crops seen, hours of wall time."""
+    """What has been done so far, over all runs: optimiser steps, crops seen, hours of wall time. begun, begun_steps:
+    crops and steps when the current stage began; stage; notes: facts for the model card."""
 
     steps: int = 0
     crops: int = 0
     hours: float = 0.0
-    norms: list[float] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
+    begun: int = 0
+    begun_steps: int = 0
+    stage: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
-def table_of(model: CodecModel) -> StepSizes:
-    """The step-size table that a model carries in its buffers."""
-    config = model.config
-    depths = model.depths.to(torch.int8).numpy()
-    return build(model.unit.numpy(), depths, config.groups, config.lead)
+@dataclass(slots=True)
+class TrainingState:
+    """All that a step changes. average: moving averages of the parameters that learn, by name; norms: as in
+    `Objective`; the discriminator's optimiser is the last one."""
+
+    model: TrainModel
+    average: dict[str, Tensor]
+    optimisers: list[torch.optim.Optimizer]
+    norms: Tensor
+    progress: TrainingProgress
+    discriminator: nn.Module | None = None
+
+    def names(self) -> dict[Tensor, str]:
+        """Names of all parameters that an optimiser may have."""
+        found: dict[Tensor, str] = {p: n for n, p in self.model.named_parameters()}
+        if self.discriminator is not None:
+            parts = self.discriminator.named_parameters()
+            found |= {p: f"discriminator.{n}" for n, p in parts}
+        return found
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything by the names of a checkpoint."""
+        found = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        found |= {f"average.{k}": v for k, v in self.average.items()}
+        found["norms"] = self.norms
+        if self.discriminator is not None:
+            state = self.discriminator.state_dict()
+            found |= {f"discriminator.{k}": v for k, v in state.items()}
+        names = self.names()
+        for index, optimiser in enumerate(self.optimisers):
+            for parameter, own in optimiser.state.items():
+                for key, value in own.items():
+                    found[f"optimiser{index}.{key}.{names[parameter]}"] = torch.as_tensor(value)
+        return {k: v.detach().cpu().clone().contiguous() for k, v in found.items()}
 
 
-def save(
-    path: Path,
-    model: CodecModel,
-    average: dict[str, Tensor],
-    optimisers: list[torch.optim.Optimizer],
-    progress: TrainingProgress,
+def save(path: Path, state: TrainingState) -> None:
+    """Write everything that `load` and `restore` need."""
+    write(path, state.tensors(), state.model.config, state.progress)
+
+
+def write(
+    path: Path, tensors: dict[str, Tensor], config: ModelConfig, progress: TrainingProgress
 ) -> None:
-    """Write everything that `load` needs."""
-    tensors = {f"model.{k}": v.detach().contiguous() for k, v in model.state_dict().items()}
-    tensors |= {f"average.{k}": v.contiguous() for k, v in average.items()}
-    names: dict[Tensor, str] = {p: n for n, p in model.named_parameters()}
-    for index, optimiser in enumerate(optimisers):
-        for parameter, state in optimiser.state.items():
-            for key, value in state.items():
-                value = torch.as_tensor(value).detach().clone().contiguous()
-                tensors[f"optimiser{index}.{key}.{names[parameter]}"] = value
-    facts = {
-        "config": json.dumps(model.config.to_dict()),
-        "progress": _facts(progress),
-    }
-    part = path.with_suffix(".part")
-    save_file({k: v.cpu() for k, v in tensors.items()}, part, facts)
-    os.replace(part, path)
+    """Write a checkpoint, whole or not at all."""
+    facts = {"config": json.dumps(config.to_dict()), "progress": json.dumps(asdict(progress))}
+    replace_file(str(path), serialise(tensors, facts))
 
 
-def save_small(path: Path, checkpoint: Path) -> None:
-    """The averaged parameters of a checkpoint alone, in half precision: what travels between machines.
-
-    `load_model` reads it like any checkpoint; optimisers start anew.
-    """
-    model, average, progress = load_model(checkpoint)
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"model.{k}": v.half() for k, v in average.items()}
-    facts = {"config": json.dumps(model.config.to_dict()), "progress": _facts(progress)}
-    replace_file(str(path), serialise({k: v.contiguous() for k, v in tensors.items()}, facts))
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises ModelError."""
+    try:
+        with safe_open(path, "pt") as file:
+            found = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            return found, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a file of tensors ({error})") from None
 
 
-def _facts(progress: TrainingProgress) -> str:
-    names = ("steps", "crops", "hours", "norms", "notes")
-    return json.dumps({k: getattr(progress, k) for k in names})
+def load(path: Path) -> tuple[TrainModel, TrainingProgress, dict[str, Tensor]]:
+    """The model of a checkpoint, its progress, and all its tensors for `restore`. Raises ModelError."""
+    tensors, facts = read(path)
+    if "progress" not in facts:
+        raise ModelError(f"{path}: not a checkpoint")
+    state = under(tensors, "model.")
+    model = model_of(ModelConfig.from_dict(json.loads(facts["config"])), state, path)
+    return model, TrainingProgress(**json.loads(facts["progress"])), tensors
 
 
-def load_model(path: Path) -> tuple[CodecModel, dict[str, Tensor], TrainingProgress]:
-    """The model of a checkpoint, its averaged parameters and its progress."""
-    with safe_open(path, "pt") as file:
-        facts = file.metadata()
-        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    config = ModelConfig.from_dict(json.loads(facts["config"]))
-    depths = tensors["model.depths"].to(torch.int8).numpy()
-    table = build(tensors["model.unit"].numpy(), depths, config.groups, config.lead)
-    model = CodecModel(config, table)
-    if any(k.startswith("model.perceptual_synthesis.") for k in tensors):
-        model.add_perceptual_synthesis()
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
-    return model, average, TrainingProgress(**json.loads(facts["progress"]))
+def restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    """Give averages, running means, discriminator and optimisers what a checkpoint holds of them."""
+    device = state.norms.device
+    for name, value in under(tensors, "average.").items():
+        if name in state.average:
+            state.average[name].copy_(value)
+    if "norms" in tensors and tensors["norms"].shape == state.norms.shape:
+        state.norms.copy_(tensors["norms"])
+    known = under(tensors, "discriminator.")
+    if state.discriminator is not None and known:
+        state.discriminator.load_state_dict(known)
+    own = {name: p for p, name in state.names().items()}
+    for index, optimiser in enumerate(state.optimisers):
+        inside = {p for group in optimiser.param_groups for p in group["params"]}
+        for rest, value in under(tensors, f"optimiser{index}.").items():
+            key, _, name = rest.partition(".")
+            parameter = own.get(name)
+            if parameter is not None and parameter in inside:
+                value = value if key == "step" else value.to(device)
+                optimiser.state[parameter][key] = value
 
 
-def averaged(checkpoint: Path) -> tuple[CodecModel, TrainingProgress]:
-    """The model of a checkpoint with its averaged parameters."""
-    model, average, progress = load_model(checkpoint)
-    model.load_state_dict({**model.state_dict(), **average})
-    return model, progress
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin so, without the beginning."""
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def model_from_weights(card: ModelCard, perceptual: bool = False) -> CodecModel:
-    """The trainable form of weights, so that what was trained is never started again.
-
-    perceptual_synthesis: with its decoder of realism 1.
-
-    The context network comes back exactly, the transforms as the weights file has them, rounded.
-    """
-    model_weights = load(card)
-    config = card.config
-    model = CodecModel(
-        config, build(model_weights.unit, model_weights.depths, config.groups, config.lead)
-    )
-    model.analysis.load_state_dict(tensors_of(model_weights.analysis))
-    model.synthesis.load_state_dict(
-        tensors_of(model_weights.perceptual_synthesis if perceptual else model_weights.synthesis)
-    )
-    known = model_weights.context.map(torch.from_numpy)
-    with torch.no_grad():
-        model.reconstruction_offset.copy_(torch.from_numpy(model_weights.reconstruction_offset))
-        model.reach.copy_(torch.from_numpy(model_weights.reach))
-        model.logs.copy_(torch.from_numpy(model_weights.logs))
-        for name in ("entry", "mid", "back", "exit"):
-            _fill(getattr(model.context, name), getattr(known, name), 2**WEIGHT_SHIFT)
-        for name in ("entry_bias", "mid_bias", "exit_bias"):
-            _fill(getattr(model.context, name), getattr(known, name), LOGIT_ONE)
+def model_of(config: ModelConfig, state: dict[str, Tensor], path: Path) -> TrainModel:
+    """A model of these parameters. Raises ModelError unless they are all of its own and nothing else."""
+    try:
+        perceptual = any(k.startswith("perceptual.") for k in state)
+        model = TrainModel(config, state["unit"].numpy(), state["depths"].numpy(), perceptual)
+        model.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        )
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path}: not transforms of this configuration ({error})") from None
     return model
 
 
-def tensors_of(arrays: Arrays) -> dict[str, Tensor]:
-    """float32."""
-    return {name: torch.from_numpy(value.astype(np.float32)) for name, value in arrays.items()}
+def averaged(path: Path) -> tuple[TrainModel, TrainingProgress]:
+    """The model of a checkpoint with its averaged parameters, which are what is released."""
+    model, progress, tensors = load(path)
+    model.load_state_dict({**model.state_dict(), **under(tensors, "average.")})
+    return model, progress
 
 
-def _fill(own: Tensor | nn.ParameterList, known: Tensor | tuple[Tensor, ...], one: int) -> None:
-    """Real parameters from whole ones, single or by block."""
-    many = isinstance(known, tuple)
-    for parameter, value in zip(own if many else (own,), known if many else (known,), strict=True):
-        parameter.copy_(value / one)
-
-
-def load_optimisers(path: Path, model: CodecModel, optimisers: list[torch.optim.Optimizer]) -> None:
-    """Give optimisers the state that a checkpoint holds for parameters of the same name."""
-    parameters = dict(model.named_parameters())
-    with safe_open(path, "pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            kind, _, rest = name.partition(".")
-            if not kind.startswith("optimiser"):
-                continue
-            key, _, parameter = rest.partition(".")
-            index, value = int(kind[9:]), file.get_tensor(name)
-            target = parameters.get(parameter)
-            if index >= len(optimisers) or target is None:
-                continue
-            groups = optimisers[index].param_groups
-            if any(target is p for group in groups for p in group["params"]):
-                on = target.device if key != "step" else value.device
-                optimisers[index].state[target][key] = value.to(on)
+def transforms_of(path: Path) -> tuple[TrainModel, TrainingProgress]:
+    """The transforms to begin with: of a checkpoint, of a folder of weights, or of a file of transforms (tensors by
+    the names of a weights file). Raises ModelError."""
+    if path.is_dir() and (path / NAME).is_file():
+        path = path / NAME
+    if path.is_dir() and (path / CARD).is_file():
+        card = read_card(path)
+        read_weights(card)
+        tensors, facts = read(path / WEIGHTS)
+        config, known = card.config, card.facts
+    else:
+        tensors, facts = read(path)
+        if "progress" in facts:
+            return averaged(path)
+        config = ModelConfig()
+        if "config" in facts:
+            config = ModelConfig.from_dict(json.loads(facts["config"]))
+        known = {k: json.loads(v) for k, v in facts.items() if k in ("crops", "hours", "steps")}
+    state = {k: v for k, v in tensors.items() if k.startswith(PARTS)}
+    state |= {own: tensors[name] for own, name in STORED.items() if name in tensors}
+    progress = TrainingProgress(
+        int(known.get("steps", 0)), int(known.get("crops", 0)), float(known.get("hours", 0.0))
+    )
+    return model_of(config, state, path), progress

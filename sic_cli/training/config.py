@@ -1,55 +1,72 @@
-"""What a training run is configured by: everything that a resumed run must find unchanged, and its budget."""
+"""What a training run is configured by: everything that a resumed run must find unchanged.
+
+The three stages and their losses: docs/training.md.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Stage = Literal["mse", "both", "gan"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+Judge = Literal["heads", "patches"]
+JUDGES: tuple[Judge, ...] = get_args(Judge)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """batch is per process; lr is that of the decoder and context; the encoder learns slower.
+    """stage: "mse" trains analysis and MSE decoder, "both" the perceptual decoder too, "gan" the perceptual
+    decoder alone, against a discriminator.
 
-    stage: "joint" trains all; "both" trains all with two decoders behind one encoder; "decoder" freezes
-    analysis and context; "context" freezes both
-    transforms; "decoding" the analysis alone. decay: last part of a final run, in which the rate
-    falls. favour: the first level is drawn e^favour times as often as the last. even: if above 0, a
-    crop counts by log(even + its share of the level's mean), so that decibels count and not squared
-    errors, of which busy crops have most. only_level: train for this level alone, 0: for all.
+    batch: crops per process and step; crop: their side in pixels. lr: of Adam, muon_lr: of Muon; encoder_lr,
+    linear_lr: factors for the analysis and for linear maps. warmup: steps; decay: last part of a run with an
+    end, in which the rates fall. ema: of the moving average. clip: largest norm of a gradient.
+    average_every: steps between two averages of the weights of several processes.
 
-    Weights beside the squared error: lpips, of LPIPS; statistics, of the energy
-    of fine structure (texture.py); blocking, of the error's steps over the edges of the patches in flat
-    places, so that no blocks show, which statistics do not look at.
+    favour: the first level is drawn e^favour times as often as the last. even: a crop counts by log(even + its
+    share of the level's running mean). price: factor of the rate in the cost of a level. blocking, lpips_alex,
+    lpips_squeeze, statistics: weights of the other losses.
 
-    rate_weight: factor of the rate in the cost of a level. perceptual_decoder: weight of all that the second decoder of
-    stage "both" pays, against the first one's cost.
-
-    The paper's terms, each off by default. samples: if above 1, the decoder sees so many random samples
-    of the indices instead of their centres, and all losses are means over them. full: weight of the
-    finest level, at which every sample then pays as well. consistency: weight of the distance between
-    a latent and that of its decoded picture.
+    discriminator: which one; adversarial: norm of its gradient at the pixels, as a share of that of all other
+    losses ("heads"), or weight of its loss ("patches"); alone: crops that it learns from before the decoder
+    follows ("heads"), or over which its weight rises ("patches"); discriminator_lr: of its Adam.
     """
 
-    stage: str = "joint"
-    batch: int = 4
+    stage: Stage = "mse"
+    batch: int = 8
     crop: int = 256
     lr: float = 1e-3
     muon_lr: float = 2e-3
-    encoder_lr: float = 0.25
+    encoder_lr: float = 0.4
     linear_lr: float = 0.15
     warmup: int = 200
-    decay: float = 0.3
+    decay: float = 0.4
     ema: float = 0.999
     clip: float = 1.0
-    bits_weight: float = 4.0
-    lpips: float = 0.0
-    favour: float = 0.0
-    even: float = 0.0
-    blocking: float = 0.0
-    statistics: float = 0.0
-    rate_weight: float = 1.0
-    perceptual_decoder: float = 0.25
-    only_level: int = 0
-    samples: int = 1
-    full: float = 0.0
-    consistency: float = 0.0
+    average_every: int = 8
+    favour: float = 1.0
+    even: float = 0.25
+    price: float = 1.8
+    blocking: float = 0.02
+    lpips_alex: float = 2.0
+    lpips_squeeze: float = 0.5
+    statistics: float = 0.1
+    discriminator: Judge = "heads"
+    adversarial: float = 0.4
+    alone: int = 8000
+    discriminator_lr: float = 5e-4
     seed: int = 0
+
+    @property
+    def perceptual(self) -> bool:
+        """Whether the perceptual decoder learns."""
+        return self.stage != "mse"
+
+
+DEFAULTS: dict[Stage, TrainConfig] = {
+    "mse": TrainConfig(),
+    "both": TrainConfig("both", lr=5e-4, muon_lr=1e-3, decay=0.33, price=3.0),
+    "gan": TrainConfig("gan", lr=3e-4, muon_lr=6e-4, decay=0.5),
+}
+"""Rates and prices of each stage."""

@@ -87,6 +87,10 @@ class Crops:
         if not self.pictures:
             raise ValueError(f"no picture is as large as a crop of {size} pixels")
 
+    def reseed(self, seed: int) -> None:
+        """What comes next depends on `seed` alone."""
+        self.random.seed(seed)
+
     def one(self) -> np.ndarray:
         """uint8 (size, size, 3)."""
         rng, size = self.random, self.size
@@ -153,6 +157,10 @@ class DeviceCrops:
         self.offsets = (sizes.cumsum(0) - sizes).to(device)
         self.size, self.device = size, device
         self.chance = torch.Generator(device=device).manual_seed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """What comes next depends on `seed` alone."""
+        self.chance.manual_seed(seed)
 
     def batch(self, count: int) -> torch.Tensor:
         """float (count, 3, size, size), values 0..255."""

@@ -83,7 +83,7 @@ def psnr_fit(
             error = float(
                 np.square(latent - value, dtype=np.float64).sum() / (latent[0].size * 768)
             )
-            out = machine.synthesise(value, level, *pixels.shape[:2], realism=0.0)
+            out = machine.synthesise(value, level, pixels.shape[0], pixels.shape[1], realism=0.0)
             mse = np.square(out.astype(np.float64) - pixels).mean()
             seen.append(latent_psnr(error))
             true.append(10 * np.log10(255**2 / max(mse, 1e-3)))

@@ -1,15 +1,18 @@
-"""The training loop: one process or several that average their gradients; stops by the clock.
+"""The training loop: one process or several whose weights are averaged every few steps; stops by the clock.
 
-Every process draws its own crops. Process 0 keeps the moving average of the parameters, evaluates,
-logs one JSON line per evaluation and writes checkpoints. A run may be killed at any second: it loses
-what came after the last checkpoint, and SIGTERM writes one first.
+Every process draws its own crops. Process 0 keeps the moving average of the parameters, evaluates, logs one JSON line
+per evaluation and writes checkpoints. A run may be killed at any second: it loses what came after the last
+checkpoint, and SIGTERM writes one first. A resumed run goes on to the bit as if it had not stopped: all that is
+random in a step follows from the seed, the process and the number of the step.
 """
 
 from __future__ import annotations
 
-import math
+import copy
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,137 +23,67 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..codec.inference.config import ModelConfig
-from ..codec.networks.codec_model import CodecModel
-from ..codec.weights.locate import find
-from ..errors import UsageError
-from . import initialise as beginning
+from ..errors import ModelError, UsageError
 from .checkpoint import (
+    NAME,
     TrainingProgress,
-    averaged,
-    load_model,
-    load_optimisers,
-    model_from_weights,
+    TrainingState,
+    load,
+    restore,
     save,
+    transforms_of,
 )
 from .config import TrainConfig
 from .data import Crops, DeviceCrops, open_packed
-from .evaluate import report, validation_pictures
-from .lpips_loss import LpipsLoss
-from .objective import Objective, known_norms
-from .optimiser import Muon
+from .discriminator import Discriminator, Heads, Patches
+from .evaluate import SHOWN, evaluate, table, validation_pictures
+from .initialise import PATCHES, new_model
+from .lpips_loss import LpipsLoss, perceptual_networks
+from .model import TrainModel
+from .objective import TERMS, Chance, Losses, Objective
+from .optimiser import learning_factor, optimiser_of_discriminator, optimisers_for
+from .precision import Precision, choose
 
-FROZEN = {
-    "joint": (),
-    "both": (),
-    "decoder": ("analysis.", "context.", "reconstruction_offset"),
-    "decoding": ("analysis.", "reconstruction_offset"),
-    "context": ("analysis.", "synthesis.", "perceptual_synthesis.", "reconstruction_offset"),
-}
+LOG = "training.jsonl"
+SAY_SECONDS = 20.0
+"""Between two lines of progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """Where a run reads and writes, and how long it may take. final: let the rate fall to nothing.
-    start: weights, or another run's checkpoint, to begin with if `out` holds none; without it, a
-    KLT. crops: the run ends when it has seen so many since its start, and `final` goes by them; what
-    the minutes end before that goes on from there (0: only the minutes count). evaluate_minutes: 0
-    for never. perceptual_start: checkpoint whose decoder (the perceptual one of two) the second one of stage "both"
-    begins with; without it: the perceptual one of the weights or checkpoint, or the first one. context: width
-    and blocks of a new context network, None: keep the old one."""
+    """Where a run reads and writes, and how long it may take.
+
+    packed, validation: folders; out: of the run. minutes: of wall time. crops: the run ends when it has seen so many
+    since its stage began, and `final` goes by them; what the minutes end before that goes on from there (0: only the
+    minutes count). final: let the rates fall to nothing at the end. start: a file or folder that `transforms_of`
+    reads, to begin with if `out` holds no checkpoint; without it, a KLT. evaluate_minutes: 0 for never. patches: of
+    the KLT.
+    """
 
     packed: str
     out: str
     validation: str
     minutes: float
+    crops: int = 0
+    final: bool = False
     processes: int = 1
     threads: int = 1
     device: str = "cpu"
-    final: bool = False
+    precision: Precision = "auto"
     backbones: str | None = None
     start: str | None = None
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
-    crops: int = 0
-    perceptual_start: str | None = None
-    context: tuple[int, int] | None = None
+    patches: int = PATCHES
     port: int = 29517
 
 
-def new_model(config: ModelConfig, crops: Crops, patches: int = 300_000) -> CodecModel:
-    """A model at stage 1: the KLT, its step-size table, networks whose last layers are zero."""
-    first = beginning.klt(crops, patches)
-    table = beginning.step_size_table(config, first)
-    model = CodecModel(config, table)
-    std = first.std[: config.channels]
-    with torch.no_grad():
-        model.analysis.linear.copy_(first.basis[: config.channels])
-        model.synthesis.linear.copy_(first.basis[: config.channels].T)
-        model.analysis.scale.copy_(0.1 * std + 1)
-        model.synthesis.scale.copy_(0.5 * std + 8)
-        model.reach.copy_(beginning.reach(table, std))
-        model.context.exit_bias.copy_(beginning.laplace(model, std))
-    return model
-
-
-def optimisers_for(model: CodecModel, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Muon for matrices inside the networks, AdamW for the rest; slower for the encoder."""
-    muon: dict[float, list[Tensor]] = {}
-    adam: dict[float, list[Tensor]] = {}
-    for name, p in model.named_parameters():
-        p.requires_grad_(
-            not name.startswith(FROZEN[config.stage]) if FROZEN[config.stage] else True
-        )
-        if not p.requires_grad:
-            continue
-        factor = config.encoder_lr if name.startswith("analysis.") else 1.0
-        factor = config.linear_lr if name.endswith(".linear") else factor
-        inside = p.dim() == 4 and ("blocks" in name or ".mid" in name or ".back" in name)
-        (muon if inside else adam).setdefault(factor, []).append(p)
-    made: list[torch.optim.Optimizer] = []
-    if muon:
-        made.append(
-            Muon(
-                [{"params": ps, "lr": config.muon_lr * f} for f, ps in muon.items()], config.muon_lr
-            )
-        )
-    groups = [{"params": ps, "lr": config.lr * f} for f, ps in adam.items()]
-    made.append(torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=1e-4))
-    return made
-
-
-def learning_factor(done: int, part: float, config: TrainConfig, final: bool) -> float:
-    """Share of the learning rate: warm-up by steps, then flat, then (if final) down to 2 %."""
-    warm = min(1.0, (done + 1) / config.warmup)
-    if not final or part < 1 - config.decay:
-        return warm
-    return warm * max(0.02, math.cos((part - 1 + config.decay) / config.decay * math.pi / 2))
-
-
-def seen(progress: TrainingProgress, crops: int, more: int = 0) -> float:
-    """Share of a run of so many crops that is done, or will be after some more; 0 if it has no end."""
-    begun = int(progress.notes.get("begun", "0"))
-    return (progress.crops + more - begun) / crops if crops else 0.0
-
-
-def average_gradients(parameters: list[Tensor], stop: bool, group: int) -> bool:
-    """Mean gradients over all processes; True if any process wants to stop."""
-    if group == 1:
-        return stop
-    flat = torch.cat(
-        [p.grad.reshape(-1) for p in parameters if p.grad is not None]
-        + [torch.tensor([float(stop)])]
-    )
-    dist.all_reduce(flat)
-    flat /= group
-    place = 0
-    for p in parameters:
-        assert p.grad is not None
-        p.grad.copy_(flat[place : place + p.numel()].view_as(p))
-        place += p.numel()
-    return bool(flat[-1] > 0)
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -168,92 +101,200 @@ def catching() -> Iterator[list[int]]:
             signal.signal(name, signal.SIG_DFL if handler is None else handler)
 
 
-def worker(rank: int, run: TrainingRun, config: TrainConfig) -> None:
+def discriminator_for(
+    model: TrainModel, config: TrainConfig, networks: nn.ModuleDict | None
+) -> Discriminator | None:
+    """A new one, the same for the same seed; None in other stages than gan."""
+    if config.stage != "gan":
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        if config.discriminator == "patches":
+            return Patches(model.config.levels)
+        assert networks is not None
+        widths = {k: n.widths for k, n in networks.items() if isinstance(n, LpipsLoss)}
+        return Heads(model.config.levels, model.config.channels, widths)
+
+
+class Worker:
     """One process of a run."""
-    with catching() as caught:
-        _work(rank, run, config, caught)
 
-
-def _work(rank: int, run: TrainingRun, config: TrainConfig, caught: list[int]) -> None:
-    torch.set_num_threads(run.threads)
-    began, out = time.time(), Path(run.out)
-    device = torch.device(run.device)
-    if run.processes > 1:
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(run.port))
-        dist.init_process_group("gloo", rank=rank, world_size=run.processes)
-    checkpoint = out / "checkpoint.safetensors"
-    model, average, progress = load_model(checkpoint)
-    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimisers = optimisers_for(model, config)
-    load_optimisers(checkpoint, model, optimisers)
-    base = [[g["lr"] for g in o.param_groups] for o in optimisers]
-    live = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    average = {
-        n: average.get(n, p.detach().clone()).to(device) for n, p in model.named_parameters()
-    }
-    pictures, digest = open_packed(Path(run.packed))
-    progress.notes["data"] = digest
-    seed = config.seed + 1000 * progress.steps + rank
-    crops = crops_for(pictures, config.crop, seed, device)
-    chance = np.random.default_rng(seed)
-    lpips_loss = None
-    if config.lpips and run.backbones:
-        lpips_loss = LpipsLoss(Path(run.backbones)).to(device)
-    looks = rank == 0 and run.evaluate_minutes > 0
-    valid = validation_pictures(Path(run.validation)) if looks else []
-    norms = known_norms(progress.norms, model.config.levels).to(device)
-    sampler = torch.Generator(device=device).manual_seed(seed)
-    objective = Objective(model, config, norms, lpips_loss, sampler)
-    hours, saved, tested = progress.hours, time.time(), time.time()
-    recent: list[Tensor] = []
-
-    def finish() -> None:
-        progress.norms = norms.flatten().tolist()
-        progress.hours = hours + (time.time() - began) / 3600
-        save(checkpoint, model, average, optimisers, progress)
-
-    while True:
-        part = seen(progress, run.crops)
-        over = (time.time() - began) / (60 * run.minutes)
-        factor = learning_factor(progress.steps, part if run.crops else over, config, run.final)
-        for optimiser, rates in zip(optimisers, base, strict=True):
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
-        pixels = next_batch(crops, config.batch, device)
-        loss = objective(pixels, chance)
-        loss.backward()  # type: ignore[no-untyped-call]
-        each = config.batch * run.processes
-        stop = bool(caught) or over >= 1 or seen(progress, run.crops, each) >= 1
-        stop = average_gradients(list(live.values()), stop, run.processes)
-        norm = torch.nn.utils.clip_grad_norm_(live.values(), config.clip, error_if_nonfinite=False)
-        for p in live.values():
-            if p.grad is not None:  # a step that went wrong counts for nothing
-                p.grad.copy_(torch.where(torch.isfinite(norm), p.grad, 0.0))
-        for optimiser in optimisers:
-            optimiser.step()
-        model.zero_grad(set_to_none=True)
-        progress.steps += 1
-        progress.crops += each
-        weight = 1 - min(config.ema, 1 - 1 / (1 + progress.steps / 10))
-        torch._foreach_lerp_(
-            [average[n] for n in live], [p.detach() for p in live.values()], weight
-        )
-        recent.append(loss.detach())
+    def __init__(self, rank: int, run: TrainingRun, config: TrainConfig) -> None:
+        self.rank, self.run, self.config = rank, run, config
+        self.device = torch.device(run.device)
+        self.checkpoint, self.log = (Path(run.out) / name for name in (NAME, LOG))
+        model, progress, tensors = load(self.checkpoint)
+        model.to(self.device)
+        networks = None
+        if config.perceptual:
+            networks = perceptual_networks(Path(run.backbones or "")).to(self.device)
+            assert isinstance(networks, nn.ModuleDict)
+        discriminator = discriminator_for(model, config, networks)
+        optimisers = optimisers_for(model, config)
+        if discriminator is not None:
+            discriminator.to(self.device)
+            optimisers.append(optimiser_of_discriminator(discriminator, config))
+        self.rates = [[g["lr"] for g in o.param_groups] for o in optimisers]
+        self.live = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        average = {n: p.detach().clone() for n, p in self.live.items()}
+        norms = torch.zeros(TERMS, model.config.levels, device=self.device)
+        self.state = TrainingState(model, average, optimisers, norms, progress, discriminator)
+        restore(self.state, tensors)
+        precision = choose(self.device, run.precision)
+        self.objective = Objective(model, config, norms, networks, discriminator, precision)
+        pictures, digest = open_packed(Path(run.packed))
+        progress.notes["data"] = digest
+        self.crops = crops_for(pictures, config.crop, config.seed, self.device)
+        self.noise = torch.Generator(device=self.device)
+        self.looks = rank == 0 and run.evaluate_minutes > 0
+        self.valid = validation_pictures(Path(run.validation)) if self.looks else []
+        self.hours, self.began = progress.hours, time.time()
+        self.sums: dict[str, float] = {}
+        self.count, self.shown = 0, 0.0
         if rank == 0:
+            say(f"computes in {precision}, {run.threads} of {os.cpu_count()} cores a process")
+
+    def work(self, caught: list[int]) -> None:
+        """Steps until the end of the run."""
+        run, progress = self.run, self.state.progress
+        saved = tested = time.time()
+        each = self.config.batch * run.processes
+        if self.looks and not self.log.exists():
+            self.report()  # what it begins with
+        while True:
+            over = (time.time() - self.began) / (60 * run.minutes)
+            self.set_rates(seen(progress, run.crops) if run.crops else over)
+            self.step()
+            progress.steps += 1
+            progress.crops += each
+            stop = bool(caught) or over >= 1 or seen(progress, run.crops) >= 1
+            if run.processes > 1:
+                if progress.steps % self.config.average_every:
+                    continue
+                stop = self.averaged_weights(stop)
             now = time.time()
-            if looks and (stop or now - tested > 60 * run.evaluate_minutes):
-                spent = hours + (now - began) / 3600
-                report(out, model, average, valid, device, progress, spent, recent, lpips_loss)
-                recent, tested = [], time.time()
-            if stop or now - saved > 60 * run.checkpoint_minutes:
-                finish()
-                saved = time.time()
-        if stop:
-            break
-    if run.processes > 1:
-        dist.destroy_process_group()
-    elif caught:
-        raise SystemExit(128 + caught[0])
+            if self.rank == 0:
+                if self.looks and (stop or now - tested > 60 * run.evaluate_minutes):
+                    self.report()
+                    tested = time.time()
+                if stop or now - saved > 60 * run.checkpoint_minutes:
+                    progress.hours = self.hours + (time.time() - self.began) / 3600
+                    save(self.checkpoint, self.state)
+                    saved = time.time()
+            if stop:
+                return
+
+    def set_rates(self, part: float) -> None:
+        """Learning rates of the next step. part: share of the run that is done."""
+        config, progress = self.config, self.state.progress
+        alone = progress.crops - progress.begun
+        if config.stage == "gan" and config.discriminator == "heads":
+            alone -= config.alone
+        steps = max(0, alone) // (config.batch * self.run.processes)
+        factor = learning_factor(steps, part, config, self.run.final)
+        for optimiser, rates in zip(self.state.optimisers, self.rates, strict=True):
+            judging = self.state.discriminator is not None and rates is self.rates[-1]
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate if judging and not self.run.final else rate * factor
+
+    def step(self) -> None:
+        """One optimiser step; the moving average follows."""
+        config, progress, state = self.config, self.state.progress, self.state
+        seeds = np.random.SeedSequence((config.seed, self.rank, progress.steps))
+        crops, numbers, noise = (int(v) for v in seeds.generate_state(3))
+        self.crops.reseed(crops)
+        pixels = next_batch(self.crops, config.batch, self.device)
+        chance = Chance(np.random.default_rng(numbers), self.noise.manual_seed(noise))
+        done = progress.crops - progress.begun
+        losses = self.objective.backward(pixels, chance, done)
+        grown = [p for p in self.live.values() if p.grad is not None]
+        if grown:
+            norm = nn.utils.clip_grad_norm_(grown, config.clip, error_if_nonfinite=False)
+            if not torch.isfinite(norm):  # a step that went wrong counts for nothing
+                for p in grown:
+                    p.grad = None
+                grown = []
+        for optimiser in state.optimisers:
+            optimiser.step()
+        state.model.zero_grad(set_to_none=True)
+        if state.discriminator is not None:
+            state.discriminator.zero_grad(set_to_none=True)
+        if grown:
+            steps = progress.steps - progress.begun_steps
+            weight = 1 - min(config.ema, 1 - 1 / (1 + steps / 10))
+            average = [state.average[n] for n in self.live]
+            torch._foreach_lerp_(average, [p.detach() for p in self.live.values()], weight)
+        if self.rank == 0:
+            self.show(losses)
+
+    def averaged_weights(self, stop: bool) -> bool:
+        """Give every process the mean of all weights, optimisers' states and running means; True if any of them
+        wants to stop."""
+        parts = [p.data for p in self.live.values()]
+        if self.state.discriminator is not None:
+            parts += [p.data for p in self.state.discriminator.parameters()]
+            parts += [b for b in self.state.discriminator.buffers() if b.is_floating_point()]
+        for optimiser in self.state.optimisers:
+            own = (v for s in optimiser.state.values() for k, v in s.items() if k != "step")
+            parts += [v for v in own if isinstance(v, Tensor)]
+        parts.append(self.state.norms)
+        wish = torch.tensor([float(stop)], device=self.device)
+        flat = torch.cat([p.reshape(-1) for p in parts] + [wish])
+        dist.all_reduce(flat)
+        flat /= self.run.processes
+        place = 0
+        for p in parts:
+            p.copy_(flat[place : place + p.numel()].view_as(p))
+            place += p.numel()
+        return bool(flat[-1] > 0)
+
+    def show(self, losses: Losses) -> None:
+        """A line of progress now and then: means since the last line."""
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+        self.count += 1
+        progress, now = self.state.progress, time.time()
+        if now - self.shown < SAY_SECONDS and progress.steps > progress.begun_steps:
+            return
+        each = self.config.batch * self.run.processes
+        speed = self.count * each / (now - (self.shown or self.began))
+        means = " ".join(f"{k} {v / self.count:.4g}" for k, v in self.sums.items())
+        say(
+            f"{progress.crops + each - progress.begun} crops, {(now - self.began) / 60:.1f} min, "
+            f"{speed:.2f} crops/s: {means}"
+        )
+        self.sums, self.count, self.shown = {}, 0, now
+
+    def report(self) -> None:
+        """Evaluate the averaged parameters, print a table and append one line to the log."""
+        state, progress = self.state, self.state.progress
+        same = copy.deepcopy(state.model)
+        same.load_state_dict({**same.state_dict(), **state.average})
+        levels = [k for k in SHOWN if k <= same.config.levels]
+        curve = evaluate(same, self.valid, self.device, self.objective.networks, levels)
+        hours = self.hours + (time.time() - self.began) / 3600
+        line = {
+            "stage": self.config.stage,
+            "hours": round(hours, 4),
+            "steps": progress.steps,
+            "crops": progress.crops,
+            "levels": curve.levels,
+            "psnr_at": [round(v, 3) for v in curve.at(curve.psnr)],
+            "bpp": [round(v, 4) for v in curve.bpp],
+            "psnr": [round(v, 3) for v in curve.psnr],
+        }
+        if curve.perceptual_psnr is not None:
+            line["perceptual_psnr"] = [round(v, 3) for v in curve.perceptual_psnr]
+        if curve.lpips is not None:
+            line["lpips"] = [round(v, 4) for v in curve.lpips]
+        with open(self.log, "a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(f"{progress.crops} crops, {hours:.2f} hours\n{table(curve)}", flush=True)
+
+
+def seen(progress: TrainingProgress, crops: int) -> float:
+    """Share of a run of so many crops that is done; 0 if it has no end."""
+    return (progress.crops - progress.begun) / crops if crops else 0.0
 
 
 def crops_for(
@@ -274,61 +315,75 @@ def next_batch(crops: Crops | DeviceCrops, count: int, device: torch.device) -> 
     return pixels.contiguous(memory_format=torch.channels_last) - 127.5
 
 
+def begin(run: TrainingRun, config: TrainConfig, model_config: ModelConfig) -> None:
+    """Write the first checkpoint of a run."""
+    if run.start:
+        path = Path(run.start)
+        if not path.exists():
+            raise ModelError(f"{path}: no such file or folder")
+        model, progress = transforms_of(path)
+        progress.notes["start"] = path.name
+    else:
+        if config.stage != "mse":
+            raise UsageError(f"stage {config.stage} needs --start", "stage mse begins with nothing")
+        say("no start: the KLT of the pictures' patches")
+        torch.manual_seed(config.seed)
+        pictures, _ = open_packed(Path(run.packed))
+        crops = crops_for(pictures, config.crop, config.seed, torch.device("cpu"))
+        model, progress = new_model(model_config, crops, run.patches), TrainingProgress()
+    if config.stage == "mse":
+        model.perceptual = None
+    elif model.perceptual is None:
+        if config.stage == "gan":
+            raise UsageError(f"{run.start} has no perceptual decoder", "stage both grows one")
+        torch.manual_seed(config.seed)
+        model.perceptual = model.grown()
+    progress.begun, progress.begun_steps = progress.crops, progress.steps
+    progress.stage = config.stage
+    norms = torch.zeros(TERMS, model.config.levels)
+    save(Path(run.out) / NAME, TrainingState(model, {}, [], norms, progress))
+
+
 def train(run: TrainingRun, config: TrainConfig, model_config: ModelConfig) -> None:
-    """Start or resume a run in `run.out`."""
+    """Start or resume a run in `run.out`. Raises UsageError, ModelError."""
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint = out / "checkpoint.safetensors"
+    checkpoint = out / NAME
     if not checkpoint.exists():
-        torch.manual_seed(config.seed)
-        progress = TrainingProgress()
-        if run.start and Path(run.start).is_file():
-            model, progress = averaged(Path(run.start))
-        elif run.start:
-            card = find(run.start)
-            model = model_from_weights(card, perceptual=config.stage == "decoder")
-            if config.stage == "both":
-                model.add_perceptual_synthesis().load_state_dict(
-                    model_from_weights(card, perceptual=True).synthesis.state_dict()
-                )
-            done = {k: card.facts[k] for k in ("steps", "crops", "hours") if k in card.facts}
-            progress = TrainingProgress(**done, notes={"start": card.digest})
-        else:
-            pictures, _ = open_packed(Path(run.packed))
-            model = new_model(model_config, Crops(pictures, config.crop, config.seed))
-        if run.context:
-            model = beginning.new_context(model, *run.context)
-        if config.stage == "both":
-            second = model.perceptual_synthesis or model.add_perceptual_synthesis()
-            if run.perceptual_start:
-                other, _ = averaged(Path(run.perceptual_start))
-                second.load_state_dict((other.perceptual_synthesis or other.synthesis).state_dict())
-        progress.notes["begun"] = str(progress.crops)
-        average = {n: p.detach().clone() for n, p in model.named_parameters()}
-        save(checkpoint, model, average, [], progress)
-    known, _, progress = load_model(checkpoint)
-    if config.stage != "context" and (config.stage == "both") != (
-        known.perceptual_synthesis is not None
-    ):
+        begin(run, config, model_config)
+    _, progress, _ = load(checkpoint)
+    if progress.stage != config.stage:
         raise UsageError(
-            f"{checkpoint} has {'two decoders' if known.perceptual_synthesis else 'one decoder'}, and --stage "
-            f"{config.stage} is not for that",
-            "begin a new run with --start",
+            f"{checkpoint} is of stage {progress.stage}, not {config.stage}",
+            f"begin a new run with --start {out}",
         )
-    if config.only_level > known.config.levels:
-        raise UsageError(f"--only-level {config.only_level}: the model has {known.config.levels}")
+    say(f"{checkpoint}: stage {config.stage}, {progress.crops} crops so far")
     if seen(progress, run.crops) >= 1:
         return
     if run.processes == 1:
-        worker(0, run, config)
+        work(0, run, config)
     else:
         together(run, config)
+
+
+def work(rank: int, run: TrainingRun, config: TrainConfig) -> None:
+    """One process of a run, from the checkpoint to its end."""
+    torch.set_num_threads(run.threads)
+    with catching() as caught:
+        if run.processes > 1:
+            os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(run.port))
+            dist.init_process_group("gloo", rank=rank, world_size=run.processes)
+        Worker(rank, run, config).work(caught)
+        if run.processes > 1:
+            dist.destroy_process_group()
+    if caught and run.processes == 1:
+        raise SystemExit(128 + caught[0])
 
 
 def together(run: TrainingRun, config: TrainConfig) -> None:
     """Run several processes; a signal to this one reaches them, and they write a checkpoint first."""
     started = mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]
-        worker, (run, config), nprocs=run.processes, join=False, start_method="spawn"
+        work, (run, config), nprocs=run.processes, join=False, start_method="spawn"
     )
     with catching() as caught:
         while not started.join(timeout=1):

@@ -1,178 +1,216 @@
 """What training minimises: all terms of a step, weighted as the configuration says.
 
-Per sample one level is drawn; `J = distortion + slope * rate`, each level divided by its own running
-mean, so that no level drowns another. LPIPS and statistics stand beside it, divided likewise. Of two
-decoders the MSE decoder pays for J, the perceptual one for the rest.
+Per crop one level is drawn. The MSE decoder pays for `distortion + price * slope * rate`, the perceptual one for
+squared error and looks. Each term is divided by its own running mean at the level, so that no level drowns
+another. `backward` leaves gradients in the parameters; only the optimisers' step follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..codec.networks.codec_model import CodecModel
-from ..codec.networks.transforms import Synthesis
 from .config import TrainConfig
-from .loss import QuantisedLatent, blocking_loss, layer_bits, mse, quantise, slope, stand_in_rate
-from .lpips_loss import LpipsLoss
+from .discriminator import Discriminator, View, judge_loss, logistic_loss, told_right
+from .loss import blocking_loss, mse, slope, stand_in_rate
+from .lpips_loss import SHIFTS, Features, LpipsLoss
+from .model import QuantisedLatent, TrainModel, draw_noise, quantise
+from .precision import computing
 from .texture import statistics
 
-TERMS = 4
-"""Rows of the running means: distortion and rate, LPIPS, statistics, the perceptual decoder's distortion."""
-LEARNING = ("joint", "both")
-"""Stages in which the encoder learns."""
+TERMS = 5
+"""Rows of the running means: MSE decoder's distortion and rate, perceptual decoder's squared error, LPIPS-Alex,
+LPIPS-Squeeze, texture statistics."""
+RATE, SQUARED, ALEX, SQUEEZE, TEXTURE = range(TERMS)
+MOMENTUM = 0.02
+"""Share of a new value in a running mean."""
+
+Losses = dict[str, Tensor]
+"""Means of a batch, to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Everything random in a step: levels and shifts, and noise maps."""
+
+    numbers: np.random.Generator
+    noise: torch.Generator
 
 
 @dataclass(slots=True)
 class Objective:
-    """norms: running means (TERMS, K), 0 where there is none yet; sampler: draws places in intervals."""
+    """norms: running means (TERMS, K), 0 where there is none yet. networks: `LpipsLoss` by kind; None in stage
+    mse. discriminator: in stage gan. precision: of the networks, as `precision.choose` names it; losses are
+    computed in float32."""
 
-    model: CodecModel
+    model: TrainModel
     config: TrainConfig
     norms: Tensor
-    lpips_loss: LpipsLoss | None
-    sampler: torch.Generator
+    networks: nn.ModuleDict | None = None
+    discriminator: Discriminator | None = None
+    precision: str = "float32"
+    seen: Losses = field(default_factory=dict)
 
-    def __call__(self, pixels: Tensor, chance: np.random.Generator) -> Tensor:
-        """The loss of a batch: float (B, 3, H, W) in [-127.5, 127.5]."""
+    def backward(self, pixels: Tensor, chance: Chance, crops: int = 0) -> Losses:
+        """Gradients for a batch: float (B, 3, H, W) in [-127.5, 127.5]. crops: seen since the run began."""
+        levels = draw_levels(
+            chance.numbers, self.model.config.levels, len(pixels), self.config.favour
+        )
+        level = torch.from_numpy(levels).to(pixels.device)
+        shift = tuple(int(v) for v in chance.numbers.integers(0, SHIFTS, 2))
+        self.seen = {}
+        if self.config.stage == "gan":
+            self._against(pixels, level, shift, chance, crops)
+            return self.seen
+        what = self._quantised(pixels, level)
+        loss = self.faithful(what, pixels)
+        if self.config.stage == "both":
+            made = self._drawn(what, chance)
+            features = self._features(made, pixels, shift)
+            loss = loss + self.looks(what.level, made, pixels, *features)
+        self.seen["loss"] = loss.detach()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return self.seen
+
+    def faithful(self, what: QuantisedLatent, original: Tensor) -> Tensor:
+        """What the MSE decoder and the analysis pay."""
         model, config = self.model, self.config
-        level, passes = self.choose_levels(len(pixels), chance)
-        level, passes = level.to(pixels.device), passes.to(pixels.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and config.stage in LEARNING):
-            latent = model.analysis(pixels)
-        loss = torch.zeros((), device=pixels.device)
-        if config.stage != "context":
-            loss = self.at_levels(latent, level, pixels, chance)
-        area = pixels.shape[2] * pixels.shape[3]
-        for i in range(passes.shape[1]):
-            bits = layer_bits(model, latent.detach(), passes[:, i]) / area
-            loss = loss + config.bits_weight * bits.mean()
-        return loss
-
-    def at_levels(
-        self, latent: Tensor, level: Tensor, pixels: Tensor, chance: np.random.Generator
-    ) -> Tensor:
-        """What is paid for pictures: at the drawn levels, and at the finest if `full` says so."""
-        model, config = self.model, self.config
-        shift = (0, 0)
-        if self.lpips_loss is not None:
-            dy, dx = (int(v) for v in chance.integers(0, 4, 2))
-            shift = (dy, dx)
-        loss = self.pictures(quantise(model, latent, level), pixels, shift, config.samples)
-        if config.full:
-            finest = torch.full_like(level, model.config.levels - 1)
-            loss = loss + config.full * self.pictures(
-                quantise(model, latent, finest), pixels, shift, config.samples
-            )
-        return loss
-
-    def choose_levels(self, count: int, chance: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Levels (count,) from 0, and coding passes (count, n) that are paid for: the
-        last one of each level and any other up to the highest level."""
-        config, last = self.config, last_passes(self.model)
-        levels = len(last)
-        levels_drawn = torch.from_numpy(draw_levels(chance, levels, count, config.favour))
-        if config.only_level:
-            levels_drawn = torch.full_like(levels_drawn, config.only_level - 1)
-        highest = config.only_level or levels
-        other = torch.from_numpy(chance.integers(0, int(last[highest - 1]) + 1, count))
-        passes = torch.stack([last[levels_drawn], other], 1)
-        return levels_drawn, passes[:, :0] if config.stage == "decoder" else passes
-
-    def pictures(
-        self, what: QuantisedLatent, original: Tensor, shift: tuple[int, int], samples: int
-    ) -> Tensor:
-        """The loss of what is shown at some levels, expected over `samples` samples of the intervals.
-
-        Of two decoders the MSE decoder pays for squared errors and rate; the perceptual one for looks, and
-        for squared errors beside them. All of it reaches the encoder.
-        """
-        config, model, second = self.config, self.model, self.model.perceptual_synthesis
-        made = self.decode_samples(what, model.synthesis, samples)
-        cost = expected(lambda one: self.distortion(what, one, original), made)
-        if config.stage not in ("decoder", "decoding"):
-            area = original.shape[2] * original.shape[3]
-            rate = stand_in_rate(model, what.latent, what.guard) / area
-            cost = cost + config.rate_weight * slope(model, what.level) * rate
-        loss = self.squared(0, what.level, cost)
-        if second is None:
-            return loss + self.looks(what.level, made, original, shift)
-        loss = loss + self.edges(made, original)
-        made = self.decode_samples(what, second, samples)
-        cost = expected(lambda one: mse(one, original), made)
-        other = self.squared(3, what.level, cost) + self.looks(what.level, made, original, shift)
-        return loss + config.perceptual_decoder * other
-
-    def decode_samples(
-        self, what: QuantisedLatent, decoder: Synthesis, samples: int
-    ) -> list[Tensor]:
-        """What a decoder makes of the centres of the intervals or, if `samples` > 1, of random samples."""
-        sampler = self.sampler if samples > 1 else None
-        return [what.decoded(self.model, sampler, decoder) for _ in range(samples)]
-
-    def squared(self, term: int, level: Tensor, cost: Tensor) -> Tensor:
-        """Mean of a cost in grey levels squared, each level divided by its running mean."""
-        share = self.divided(term, level, cost)
-        if self.config.even:
-            share = torch.log(self.config.even + share)
-        return share.mean()
-
-    def edges(self, made: list[Tensor], original: Tensor) -> Tensor:
-        """What steps over the edges of patches cost."""
-        if not self.config.blocking:
-            return torch.zeros((), device=original.device)
-        found = expected(lambda one: blocking_loss(one - original, original), made)
-        return self.config.blocking * found.mean()
+        with self._computing():
+            made = what.decoded(model.mse)
+        area = original.shape[2] * original.shape[3]
+        error, rate = mse(made, original), stand_in_rate(model, what) / area
+        cost = error + config.price * slope(model.config, what.level) * rate
+        self._show("squared", error)
+        self._show("rate", rate)
+        blocking = config.blocking * blocking_loss(made - original, original).mean()
+        return self._even(RATE, what.level, cost) + blocking
 
     def looks(
-        self, level: Tensor, made: list[Tensor], original: Tensor, shift: tuple[int, int]
+        self,
+        level: Tensor,
+        made: Tensor,
+        original: Tensor,
+        own: dict[str, Features],
+        true: dict[str, Features],
     ) -> Tensor:
-        """What a decoder pays for beside squared errors."""
-        config, loss = self.config, torch.zeros((), device=original.device)
-        loss = loss + self.edges(made, original)
-        if self.lpips_loss is not None:
-            look, (dy, dx) = self.lpips_loss, shift
-            distance = expected(lambda one: look.shifted(one, original, dy, dx), made)
-            loss = loss + config.lpips * self.divided(1, level, distance).mean()
-        if config.statistics:
-            distance = expected(lambda one: statistics(one, original), made)
-            loss = loss + config.statistics * self.divided(2, level, distance).mean()
+        """What the perceptual decoder pays, without the discriminator. own, true: features of both pictures."""
+        config, error = self.config, mse(made, original)
+        self._show("perceptual squared", error)
+        loss = self._even(SQUARED, level, error)
+        loss = loss + config.blocking * blocking_loss(made - original, original).mean()
+        texture = statistics(made, original)
+        self._show("texture", texture)
+        loss = loss + config.statistics * self._divided(TEXTURE, level, texture).mean()
+        for kind, term, weight in (
+            ("alex", ALEX, config.lpips_alex),
+            ("squeeze", SQUEEZE, config.lpips_squeeze),
+        ):
+            distance = self._network(kind).distance(own[kind], true[kind])
+            self._show(f"lpips-{kind}", distance)
+            loss = loss + weight * self._divided(term, level, distance).mean()
         return loss
 
-    def distortion(self, what: QuantisedLatent, made: Tensor, original: Tensor) -> Tensor:
-        """(B,) in grey levels squared."""
-        cost = mse(made, original)
-        if self.config.consistency:  # a latent has the scale of an orthonormal transform of pixels
-            again = self.model.analysis(made) - what.latent.detach()
-            cost = cost + self.config.consistency * again.square().sum((1, 2, 3)) / made[0].numel()
-        return cost
+    def _against(
+        self, original: Tensor, level: Tensor, shift: tuple[int, ...], chance: Chance, crops: int
+    ) -> None:
+        """A step of the perceptual decoder and of the discriminator, everything else frozen."""
+        model, config, discriminator = self.model, self.config, self.discriminator
+        assert discriminator is not None
+        alone = config.discriminator == "heads" and crops < config.alone
+        with torch.no_grad():
+            what, plain = self._quantised(original, level), None
+            if discriminator.needs_plain:
+                with self._computing():
+                    plain = what.decoded(model.mse)
+        with torch.set_grad_enabled(not alone):
+            made = self._drawn(what, chance)
+        shown = made.detach().requires_grad_(not alone)  # pixels, where the gradients meet
+        own, true = self._features(shown, original, shift)
+        dy, dx = shift
+        latent = what.value / model.mse.scale[None, :, None, None]
+        plain = None if plain is None else plain[:, :, dy:, dx:]
+        fake = View(shown[:, :, dy:, dx:], own, plain, latent, level)
+        real = View(original[:, :, dy:, dx:], true, plain, latent, level)
+        hinged = config.discriminator == "heads"
+        with self._computing():
+            judged_real, judged_made = discriminator(real), discriminator(fake.detached())
+        cost = (judge_loss if hinged else logistic_loss)(judged_real, judged_made)
+        cost.backward()  # type: ignore[no-untyped-call]
+        self.seen["judge"] = cost.detach()
+        right = told_right(judged_real, judged_made)
+        self.seen |= {f"right {i}": share.detach() for i, share in enumerate(right)}
+        if alone:
+            return
+        rest = self.looks(level, shown, original, own, true)
+        (gradient,) = torch.autograd.grad(rest, shown, retain_graph=True)
+        with self._computing():
+            logits = discriminator(fake)
+        if hinged:
+            fooled = -torch.stack([one.float().mean() for one in logits]).mean()
+        else:
+            risen = min(1.0, crops / max(1, config.alone))
+            parts = [nn.functional.softplus(-one.float()).mean() for one in logits]
+            fooled = config.adversarial * risen * torch.stack(parts).mean()
+        (pulled,) = torch.autograd.grad(fooled, shown)
+        share = pulled.norm() / gradient.norm().clamp_min(1e-12)
+        if hinged:
+            pulled = pulled * (config.adversarial / share.clamp_min(1e-12))
+        self.seen |= {"loss": rest.detach(), "fooled": fooled.detach(), "share": share}
+        made.backward(gradient + pulled)  # type: ignore[no-untyped-call]
 
-    def divided(self, term: int, level: Tensor, value: Tensor) -> Tensor:
+    def _computing(self) -> AbstractContextManager[None]:
+        return computing(self.norms.device, self.precision)
+
+    def _quantised(self, pixels: Tensor, level: Tensor) -> QuantisedLatent:
+        with self._computing():
+            latent = self.model.analysis(pixels).float()
+        return quantise(self.model, latent, level)
+
+    def _drawn(self, what: QuantisedLatent, chance: Chance) -> Tensor:
+        """What the perceptual decoder makes, with new noise."""
+        decoder = self.model.perceptual
+        assert decoder is not None
+        count, _, rows, columns = what.latent.shape
+        noise = draw_noise(self.model.config, count, rows, columns, chance.noise)
+        with self._computing():
+            return what.decoded(decoder, noise)
+
+    def _features(
+        self, made: Tensor, original: Tensor, shift: tuple[int, ...]
+    ) -> tuple[dict[str, Features], dict[str, Features]]:
+        """Features by kind, of a decoded picture and of its original."""
+        dy, dx = shift
+        with self._computing():
+            own = {k: self._network(k).features(made[:, :, dy:, dx:]) for k in ("alex", "squeeze")}
+        with torch.no_grad(), self._computing():
+            true = {k: self._network(k).features(original[:, :, dy:, dx:]) for k in own}
+        return own, true
+
+    def _network(self, kind: str) -> LpipsLoss:
+        assert self.networks is not None
+        network = self.networks[kind]
+        assert isinstance(network, LpipsLoss)
+        return network
+
+    def _even(self, term: int, level: Tensor, cost: Tensor) -> Tensor:
+        """Mean of a cost in grey levels squared: decibels count, so that easy crops are not lost among busy
+        ones."""
+        share = self._divided(term, level, cost)
+        return torch.log(self.config.even + share).mean()
+
+    def _divided(self, term: int, level: Tensor, value: Tensor) -> Tensor:
         """A term by its running mean at each level."""
         follow(self.norms[term], level, value.detach())
-        return value / self.norms[term][level]
+        out: Tensor = value / self.norms[term][level].clamp_min(1e-12)
+        return out
 
-
-def expected(distance: Callable[[Tensor], Tensor], made: list[Tensor]) -> Tensor:
-    """Mean over several pictures of the same thing."""
-    return torch.stack([distance(one) for one in made]).mean(0)
-
-
-def last_passes(model: CodecModel) -> Tensor:
-    """int64 (K,): the last coding pass of each level."""
-    passes = model.pass_level
-    first = [passes[::-1].index(k + 1) for k in range(model.config.levels)]
-    return len(passes) - 1 - torch.tensor(first)
-
-
-def known_norms(known: list[float], levels: int) -> Tensor:
-    """Running means (TERMS, K) of a checkpoint; 0 for terms that it does not know."""
-    return torch.tensor((known + [0.0] * TERMS * levels)[: TERMS * levels]).view(TERMS, levels)
+    def _show(self, name: str, value: Tensor) -> None:
+        self.seen[name] = value.detach().mean()
 
 
 def draw_levels(
@@ -181,10 +219,8 @@ def draw_levels(
     """`count` levels from 0, spread evenly over their shares: the first has e^favour times the last's."""
     share = np.exp(-favour * np.arange(levels) / max(1, levels - 1))
     edges = np.cumsum(share) / share.sum()
-    levels_drawn = np.searchsorted(
-        edges, (np.arange(count) + chance.random(count)) / count, side="right"
-    )
-    return chance.permutation(np.minimum(levels_drawn, levels - 1))
+    drawn = np.searchsorted(edges, (np.arange(count) + chance.random(count)) / count, side="right")
+    return chance.permutation(np.minimum(drawn, levels - 1))
 
 
 def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:
@@ -192,5 +228,5 @@ def follow(norms: Tensor, level: Tensor, value: Tensor) -> None:
     total = torch.zeros_like(norms).index_add_(0, level, value)
     count = torch.zeros_like(norms).index_add_(0, level, torch.ones_like(value))
     mean = total / count.clamp_min(1)
-    moved = torch.where(norms == 0, mean, norms.lerp(mean, 0.02))
+    moved = torch.where(norms == 0, mean, norms.lerp(mean, MOMENTUM))
     norms.copy_(torch.where(count > 0, moved, norms))

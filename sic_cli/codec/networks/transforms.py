@@ -53,7 +53,7 @@ class Analysis(nn.Module):
         h = self.down(to_depth(h, 2))
         for block in self.stride16:
             h = block(h, only)
-        straight = F.conv2d(patches(pixels), self.linear[:, :, None, None])
+        straight = exactly(patches(pixels), self.linear)
         out: Tensor = straight + self.exit(h) * self.scale[None, :, None, None]
         return out
 
@@ -84,9 +84,7 @@ class Synthesis(nn.Module):
             for stride, maps, outputs in zip(
                 (16, 8, 4), config.noise, (wide, half, features), strict=True
             ):
-                self.register_module(
-                    f"noise{stride}", nn.Conv2d(maps, outputs, 1, bias=False)
-                )
+                self.register_module(f"noise{stride}", nn.Conv2d(maps, outputs, 1, bias=False))
                 self.register_parameter(
                     f"noise{stride}_gain", nn.Parameter(torch.full((levels, outputs), 0.2))
                 )
@@ -113,7 +111,7 @@ class Synthesis(nn.Module):
         out = self.exit(h)
         learned = to_space(out[:, : 4 * HEAD_PIXELS], 2)
         features = self._with_noise(to_space(out[:, 4 * HEAD_PIXELS :], 2), 4, level, noise)
-        straight = F.pixel_shuffle(F.conv2d(latent, self.linear[:, :, None, None]), STRIDE)
+        straight = F.pixel_shuffle(exactly(latent, self.linear), STRIDE)
         drawn = to_depth(straight, FINE) / PIXEL_SCALE + learned
         # zeros around the picture: both convolutions see one position beyond their own
         fine = channels_last(F.pad(torch.cat([drawn, features], 1), (2, 2, 2, 2)))
@@ -128,6 +126,13 @@ class Synthesis(nn.Module):
         gain: Tensor = self.get_parameter(f"noise{stride}_gain")[level]
         out: Tensor = h + made * gain[:, :, None, None]
         return out
+
+
+def exactly(x: Tensor, matrix: Tensor) -> Tensor:
+    """A linear map of every position, in float32 whatever the networks beside it are computed in: steps are
+    finer than bfloat16 tells large latents apart."""
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(x, matrix[:, :, None, None])
 
 
 def to_depth(x: Tensor, side: int) -> Tensor:

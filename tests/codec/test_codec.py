@@ -70,6 +70,14 @@ def test_any_indices_survive_the_layer_coder(
     assert np.array_equal(read, target_indices)
 
 
+@pytest.mark.parametrize("value", [127, 128])
+def test_a_picture_that_is_0_in_all_channels_is_coded(tiny: ModelCard, value: int) -> None:
+    parsed = parse(encode(np.full((40, 50, 3), value, np.uint8), tiny))
+    assert not decode_indices(engine(tiny), parsed, 0)[0].any()
+    made = decode(parsed, realism=0.0)
+    assert made.fault is None and np.abs(made.pixels.astype(int) - value).max() <= 3
+
+
 def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: ModelCard) -> None:
     """Range coder and container: at every level less than 1 % and 12 bytes a layer beside the header."""
     with Image.open(ROOT / "tests" / "pictures" / "parrots.png") as file:

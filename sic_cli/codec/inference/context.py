@@ -99,6 +99,10 @@ class ContextRunner:
         everywhere say nothing."""
         sums = np.zeros((*indices.shape[1:], self._width), np.float32)
         channels = np.flatnonzero(indices.any((1, 2)))
+        if not len(channels):
+            return sums
+        if not len(channels):
+            return sums
         none = np.full(len(channels), NOT_SENT, np.int32)
         update = self._between(channels, none, depths[channels].astype(np.int32))
         self._add(update, indices[channels], (), sums, threads)

@@ -1,7 +1,8 @@
-"""Write golden files for the weights of a release: `python -m tests.golden.make NAME`.
+"""Write golden files for weights: `python -m tests.golden.make NAME`.
 
-Files are only ever added: those of older releases must decode for ever. `bad` files are written once.
-A few of the files of shipped releases also go into the wheel, for `sic doctor --self-test`.
+Those of NAME are made anew. From the first release on, files of released weights are only ever added: they
+must decode for ever. A few of the files of shipped weights also go into the wheel, for `sic doctor
+--self-test`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sic_cli.codec.bitstream.fields import CHUNK_ICC, Chunk
+from sic_cli.codec.bitstream.fields import CHUNK_ICC, Chunk, Layer
 from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.bitstream.writer import write
 from sic_cli.codec.decode import decode
@@ -43,7 +44,8 @@ def good(name: str) -> dict[str, bytes]:
         f"{name}-noise.sic": encode(
             np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8), card
         ),
-        f"{name}-made.sic": encode(made_picture(64, 120, 4), card, seed=77),
+        f"{name}-made.sic": encode(made_picture(64, 120, 4), card),
+        f"{name}-preview.sic": encode(made_picture(64, 120, 4), card, level=0),
     }
 
 
@@ -51,13 +53,17 @@ def bad(whole: bytes) -> dict[str, tuple[bytes, int]]:
     """Name -> (file, exit code of `sic decode`)."""
     parsed = parse(whole)
     ends, first = parsed.ends, parsed.header_end
-    flip = bytearray(whole)
-    flip[ends[1] + 12] ^= 4
+    flip, other = bytearray(whole), bytearray(whole)
+    flip[ends[2] + 12] ^= 4
+    other[first + 12] ^= 4
     swapped = whole[:first] + whole[ends[0] : ends[1]] + whole[first : ends[0]] + whole[ends[1] :]
-    wrong = [
-        replace(layer, digest=layer.digest ^ 1) if layer.level == 3 else layer
-        for layer in parsed.layers
-    ]
+
+    def wrong(level: int) -> list[Layer]:
+        return [
+            replace(layer, digest=layer.digest ^ 1) if layer.level == level else layer
+            for layer in parsed.layers
+        ]
+
     header = parsed.header
     return {
         "empty.sic": (b"", 5),
@@ -68,11 +74,15 @@ def bad(whole: bytes) -> dict[str, tuple[bytes, int]]:
         "unknown-flag.sic": (whole[:9] + b"\x80" + whole[10:], 5),
         "damaged-header.sic": (whole[:11] + bytes((whole[11] ^ 1,)) + whole[12:], 5),
         "header-only.sic": (whole[:first], 5),
-        "cut-in-layer-1.sic": (whole[: ends[0] - 1], 5),
-        "cut-in-layer-3.sic": (whole[: ends[2] - 1], 3),
+        "cut-in-layer-0.sic": (whole[: ends[0] - 1], 5),
+        "cut-in-layer-1.sic": (whole[: ends[1] - 1], 3),
+        "cut-in-layer-3.sic": (whole[: ends[3] - 1], 3),
+        "flipped-in-layer-0.sic": (bytes(other), 5),
         "flipped-in-layer-3.sic": (bytes(flip), 3),
         "swapped-layers.sic": (swapped, 5),
-        "wrong-digest-3.sic": (write(header, [], wrong), 3),
+        "wrong-digest-0.sic": (write(header, [], wrong(0)), 11),
+        "wrong-digest-1.sic": (write(header, [], wrong(1)), 3),
+        "wrong-digest-3.sic": (write(header, [], wrong(3)), 3),
         "unknown-model.sic": (write(replace(header, model=bytes(8)), [], parsed.layers), 6),
         "critical-chunk.sic": (write(header, [Chunk(b"Evil", b"")], parsed.layers), 5),
         "huge.sic": (write(replace(header, width=65535, height=65535), [], parsed.layers), 7),
@@ -85,9 +95,10 @@ def main() -> None:
     name = sys.argv[1]
     path = HERE / "manifest.json"
     manifest = json.loads(path.read_text())
+    for file in [f for f in manifest["good"] if f.startswith(f"{name}-")]:
+        del manifest["good"][file]
+        (HERE / "good" / file).unlink(missing_ok=True)
     for file, data in good(name).items():
-        if file in manifest["good"]:
-            continue
         (HERE / "good" / file).write_bytes(data)
         parsed = parse(data)
         made = decode(parsed)
@@ -97,7 +108,10 @@ def main() -> None:
             "mean": round(float(made.pixels.mean()), 2),
             "digests": [layer.digest for layer in parsed.layers],
         }
-    if name == "tiny" and not manifest["bad"]:
+    if name == "tiny":
+        manifest["bad"] = {}
+        for old in (HERE / "bad").glob("*.sic"):
+            old.unlink()
         for file, (data, code) in bad(encode(made_picture(70, 93, 5), find(name))).items():
             (HERE / "bad" / file).write_bytes(data)
             manifest["bad"][file] = code
@@ -109,7 +123,9 @@ def main() -> None:
 def bundle(name: str, manifest: dict[str, Any]) -> None:
     """Copy what `sic doctor` tries into the package."""
     path = GOLDEN / "manifest.json"
-    rows = json.loads(path.read_text()) if path.exists() else {}
+    rows: dict[str, Any] = {}
+    for old in GOLDEN.glob("*.sic"):
+        old.unlink()
     for kind in BUNDLED:
         file = f"{name}-{kind}.sic"
         shutil.copyfile(HERE / "good" / file, GOLDEN / file)

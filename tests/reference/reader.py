@@ -21,6 +21,8 @@ def varint(b: bytes, i: int) -> tuple[int, int]:
 
 
 def read(b: bytes) -> dict[str, object]:
+    if len(b) > 536870912:
+        raise ValueError("too long")
     try:
         return _read(b)
     except IndexError:
@@ -37,17 +39,17 @@ def _read(b: bytes) -> dict[str, object]:
     width, i = varint(b, 10)
     height, i = varint(b, i)
     levels = b[i]
-    seed, i = varint(b, i + 1)
+    i += 1
     model = b[i : i + 8]
     i += 8
-    if not (1 <= width <= 65535 and 1 <= height <= 65535 and 1 <= levels <= 64 and seed < 2**32):
+    if not (1 <= width <= 65535 and 1 <= height <= 65535 and 1 <= levels <= 64):
         raise ValueError("range")
     header_crc = binascii.crc32(b[8:i])
     if len(b) < i + 4 or header_crc != int.from_bytes(b[i : i + 4], "big"):
         raise ValueError("header checksum")
     i += 4
     # 3. chunks
-    chunks = []
+    chunks, first = [], i
     while i < len(b) and b[i] >= 65:
         kind = b[i : i + 4]
         if len(kind) < 4 or not kind.isalpha():
@@ -65,15 +67,16 @@ def _read(b: bytes) -> dict[str, object]:
         i = j + 4 + size
     # 4. layers
     layers = []
-    while i < len(b) and len(layers) < levels:
+    while i < len(b) and len(layers) <= levels:
         try:
-            if b[i] != len(layers) + 1:
+            if b[i] != len(layers):
                 break
             size, j = varint(b, i + 6)
             payload = b[j + 4 : j + 4 + size]
             check = binascii.crc32(b[i:j] + payload, header_crc)
             if (
-                len(payload) < size
+                size > 536870912
+                or len(payload) < size
                 or len(b) < j + 4
                 or check != int.from_bytes(b[j : j + 4], "big")
             ):
@@ -93,7 +96,6 @@ def _read(b: bytes) -> dict[str, object]:
         "width": width,
         "height": height,
         "levels": levels,
-        "seed": seed,
         "grey": bool(flags & 1),
         "model": model,
         "chunks": chunks,

@@ -22,7 +22,6 @@ headers = st.builds(
     levels=st.integers(1, 64),
     model=st.binary(min_size=8, max_size=8),
     grey=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
 )
 chunk_lists = st.lists(
     st.builds(
@@ -35,7 +34,7 @@ chunk_lists = st.lists(
 @st.composite
 def files(draw: st.DrawFn) -> tuple[Header, list[Chunk], list[Layer]]:
     header = draw(headers)
-    count = draw(st.integers(1, min(header.levels, 5)))
+    count = draw(st.integers(0, min(header.levels, 5)))
     layers = [
         Layer(
             k,
@@ -43,7 +42,7 @@ def files(draw: st.DrawFn) -> tuple[Header, list[Chunk], list[Layer]]:
             draw(st.integers(0, 2**32 - 1)),
             draw(st.integers(0, 255)),
         )
-        for k in range(1, count + 1)
+        for k in range(count + 1)
     ]
     return header, draw(chunk_lists), layers
 
@@ -77,12 +76,12 @@ def test_every_prefix_has_the_level_of_its_whole_layers(
     cut = data.draw(st.integers(0, len(whole)))
     if cut < first:
         try:
-            assert parse(whole[:cut]).level == 0  # just behind the header or a chunk
+            assert parse(whole[:cut]).level == -1  # just behind the header or a chunk
         except CorruptError as error:
             assert "too short" in str(error) or "empty" in str(error)
         return
     parsed = parse(whole[:cut])
-    assert parsed.level == sum(end <= cut for end in ends)
+    assert parsed.level == sum(end <= cut for end in ends) - 1
     at_edge = cut in (first, *ends)
     assert (parsed.fault is None) == at_edge and (parsed.fault_kind == "cut") == (not at_edge)
 
@@ -103,7 +102,8 @@ def test_no_flipped_bit_goes_unnoticed(
         return
     good = parse(whole)
     hit = sum(end <= place // 8 for end in good.ends)
-    assert parsed.level <= hit and list(parsed.layers) == layers[: parsed.level]
+    assert parsed.level < hit + 1 and list(parsed.layers) == layers[: parsed.level + 1]
+    assert len(parsed.layers) <= hit
 
 
 @given(files(), files())
@@ -115,7 +115,7 @@ def test_a_layer_of_another_file_is_not_accepted(
         return
     first, second = write(*a), write(*b)
     foreign = second[parse(second).header_end :]
-    assert parse(first[: parse(first).header_end] + foreign).level == 0
+    assert parse(first[: parse(first).header_end] + foreign).level == -1
 
 
 @given(st.integers(0, 2**35 - 1))
@@ -127,14 +127,20 @@ def test_varints_round_trip_in_their_shortest_form(value: int) -> None:
 
 
 def test_truncating_cuts_behind_a_layer() -> None:
-    layers = [Layer(k, bytes(k * 10), k) for k in range(1, 5)]
+    layers = [Layer(k, bytes(k * 10), k) for k in range(5)]
     header = Header(3, 4, 4, bytes(8))
     whole = write(header, [], layers)
-    for k in range(1, 5):
-        assert truncate(whole, k) == write(header, [], layers[:k])
+    for k in range(5):
+        assert truncate(whole, k) == write(header, [], layers[: k + 1])
     parsed = parse(whole)
-    assert level_for_size(parsed, parsed.ends[1]) == 2
-    assert level_for_size(parsed, parsed.ends[1] - 1) == 1
+    assert level_for_size(parsed, parsed.ends[2]) == 2
+    assert level_for_size(parsed, parsed.ends[2] - 1) == 1
+    for small in (parsed.ends[0], parsed.ends[1] - 1):  # a preview is never what a size asks for
+        with pytest.raises(TargetError, match="level 1 takes") as caught:
+            level_for_size(parsed, small)
+        assert caught.value.hint and f"(level 0) takes {parsed.ends[0]}" in caught.value.hint
+    with pytest.raises(TargetError, match="preview alone"):
+        level_for_size(parse(truncate(whole, 0)), 10_000)
     with pytest.raises(TargetError, match="level 1 takes"):
         level_for_size(parsed, 5)
     heavy = parse(write(header, [Chunk(b"eXIF", bytes(900))], layers))
@@ -142,7 +148,9 @@ def test_truncating_cuts_behind_a_layer() -> None:
         level_for_size(heavy, 500)
     assert caught.value.hint and "900 bytes of it are metadata" in caught.value.hint
     with pytest.raises(TargetError):
-        truncate(whole[: parsed.ends[2]], 4)
+        truncate(whole[: parsed.ends[2]], 3)
+    with pytest.raises(CorruptError, match="no whole level"):
+        truncate(whole[: parsed.header_end], 0)
 
 
 @pytest.mark.parametrize(
@@ -160,20 +168,20 @@ def test_truncating_cuts_behind_a_layer() -> None:
     ],
 )
 def test_bad_headers_are_refused_by_name(change, error) -> None:  # type: ignore[no-untyped-def]
-    good = write(Header(7, 5, 4, bytes(8)), [], [Layer(1, b"abc", 0)])
+    good = write(Header(7, 5, 4, bytes(8)), [], [Layer(0, b"abc", 0)])
     with pytest.raises(error):
         parse(change(good))
 
 
 def test_an_unknown_critical_chunk_is_refused_and_an_ancillary_one_kept() -> None:
-    header, layer = Header(7, 5, 4, bytes(8)), Layer(1, b"", 0)
-    assert parse(write(header, [Chunk(b"what", b"x")], [layer])).level == 1
+    header, layer = Header(7, 5, 4, bytes(8)), Layer(0, b"", 0)
+    assert parse(write(header, [Chunk(b"what", b"x")], [layer])).level == 0
     with pytest.raises(VersionError, match="What"):
         parse(write(header, [Chunk(b"What", b"x")], [layer]))
 
 
 def test_bytes_behind_the_last_layer_are_a_notice_only() -> None:
-    whole = write(Header(7, 5, 1, bytes(8)), [], [Layer(1, b"abc", 0)])
+    whole = write(Header(7, 5, 1, bytes(8)), [], [Layer(0, b"", 0), Layer(1, b"abc", 0)])
     parsed = parse(whole + b"rubbish")
     assert parsed.level == 1 and parsed.fault_kind == "trailing" and "7 bytes" in str(parsed.fault)
 

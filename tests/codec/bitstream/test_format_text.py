@@ -18,7 +18,7 @@ TEXT = (ROOT / "sic_cli" / "codec" / "bitstream" / "FORMAT.md").read_text()
 
 
 def example() -> bytes:
-    block = TEXT.split("## 7.")[1].split("```")[1]
+    block = TEXT.split("## 8. An example")[1].split("```")[1]
     return bytes.fromhex("".join(line.split("  ")[1] for line in block.strip().splitlines()))
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sic_cli.codec.inference.convolution import Array
+from sic_cli.codec.inference.noise import noise_maps
 from sic_cli.codec.inference.parallel import set_threads
 from sic_cli.codec.inference.synthesis_backward import SynthesisGradient, gelu_slope
 from sic_cli.codec.inference.transforms import MIDDLE, gelu
@@ -48,11 +49,18 @@ def test_the_decoder_backwards_is_torchs(
         printable.append(made)
         return (made - original).astype(np.float32)
 
-    before, network = latent.copy(), filled(Synthesis, arrays, config, "cpu")
+    perceptual = bool(realism)
+    network = filled(lambda c: Synthesis(c, perceptual), arrays, config, "cpu")
+    before, noise, tensors = latent.copy(), None, None
+    if perceptual:
+        noise = noise_maps(5, config.noise, slice(0, shape[0]), slice(0, shape[1]))
+        parts = (noise.stride16, noise.stride8, noise.stride4)
+        tensors = tuple(torch.from_numpy(part).permute(2, 0, 1)[None] for part in parts)
     for level in (1, config.levels):
-        got = SynthesisGradient(arrays, config).vjp(latent, width, level, pixel_gradient)
+        got = SynthesisGradient(arrays, config).vjp(latent, width, level, pixel_gradient, noise)
         places = torch.from_numpy(latent)[None].requires_grad_(True)
-        made = network(places, torch.from_numpy(width)[None], torch.tensor([level - 1]))
+        steps = torch.from_numpy(width)[None]
+        made = network(places, steps, torch.tensor([level - 1]), tensors)
         made = made[0].permute(1, 2, 0) + MIDDLE
         assert np.abs(printable[-1] - made.detach().numpy()).max() < 1e-2
         ((made - torch.from_numpy(original)).square().sum() / 2).backward()

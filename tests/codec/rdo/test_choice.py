@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,23 +11,32 @@ from hypothesis import strategies as st
 
 from sic_cli.codec.entropy.tables import TOTAL
 from sic_cli.codec.quantization.dead_zone import largest
-from sic_cli.codec.quantization.passes import passes_of
-from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, planned
+from sic_cli.codec.quantization.step_sizes import NOT_SENT, StepSizes, planned, step_sizes_of
 from sic_cli.codec.rdo.choice import Bits, Depths, choose_indices
 
 UNIT = np.array([64, 50], np.float32)
 DEPTHS = np.array([[0, NOT_SENT], [1, 0], [1, 2], [3, 2]], np.int8)
 
 
-def build(unit: np.ndarray, depths: np.ndarray) -> StepSizes:
-    """A table of few channels, without layer 0."""
-    wide = np.pad(depths, ((0, 0), (0, 5)), constant_values=NOT_SENT)
-    level, reached, phases = planned(np.roll(wide, 5, 1), ((7, 1),))
-    return StepSizes(unit, depths, passes_of(level, reached[:, 5:], phases))
+def build(depths: np.ndarray) -> StepSizes:
+    """A table whose channels 2 and 3 have these depths, beside the mean colours."""
+    count = len(depths)
+    every = np.zeros((count, 5), np.int8)
+    every[:, [0, 1, 4]] = 5, 6, 6
+    every[:, 2:4] = depths
+    unit = np.array([2048, 3143.2341, *UNIT, 2840.9072], np.float32)
+    return step_sizes_of(unit, every, *planned(every, ((5, 1),)))
 
 
-TABLE = build(UNIT, DEPTHS)
-OFFSET = np.full((4, 2), 0.4, np.float32)
+def of(table: StepSizes, offset: float, weight: np.ndarray, lambda_: np.ndarray) -> Depths:
+    """Depths of channels 2 and 3."""
+    offsets = np.full((table.levels, table.channels), offset, np.float32)
+    whole = Depths.of(table, offsets, weight, lambda_)
+    return Depths(*(getattr(whole, f.name)[..., 2:4] for f in fields(Depths)))
+
+
+TABLE = build(DEPTHS)
+MOST = largest(TABLE)[2:4]
 WEIGHT = np.array([1, 2, 3, 4.0])
 LAMBDA = np.array([50, 40, 30, 20.0])
 ONES = {
@@ -36,7 +47,7 @@ ONES = {
 
 
 def depths() -> Depths:
-    return Depths.of(TABLE, OFFSET, WEIGHT, LAMBDA)
+    return of(TABLE, 0.4, WEIGHT, LAMBDA)
 
 
 def test_depths_gather_the_levels_that_share_them() -> None:
@@ -46,7 +57,7 @@ def test_depths_gather_the_levels_that_share_them() -> None:
     assert found.lambda_.T.tolist() == [[50, 70, 20], [40, 50, 0]]
     assert found.width.T.tolist() == [[64, 32, 8], [50, 12.5, np.inf]]
     assert np.allclose(found.share.sum(0)[:, 0], 1)
-    assert found.most.tolist() == largest(TABLE).tolist()
+    assert found.most.tolist() == MOST.tolist()
 
 
 def test_bits_are_those_of_the_tables() -> None:
@@ -60,7 +71,7 @@ def test_bits_are_those_of_the_tables() -> None:
 def cost(number: int, target_latents: np.ndarray, classes: np.ndarray, channel: int) -> float:
     """What an interval at the last level costs, level by level."""
     bits, total, sign = Bits.of(ONES), 0.0, np.sign(number)
-    last = TABLE.depths[-1, channel]
+    last = DEPTHS[-1, channel]
     for level in range(4):
         depth = DEPTHS[level, channel]
         if depth == NOT_SENT:
@@ -91,7 +102,7 @@ def test_hardly_any_interval_costs_less(seed: int, scale: float) -> None:
     now = np.zeros((2, 1, 3), np.int16)
     found = choose_indices(target_latents, 1, classes, now, depths(), Bits.of(ONES))
     assert found.dtype == now.dtype and not now.any()
-    most = largest(TABLE)
+    most = MOST
     for channel in range(2):
         for place in range(3):
             here = target_latents[:, channel, 0, place], classes[:, :, channel, 0, place], channel
@@ -111,12 +122,11 @@ def test_targets_far_away_saturate() -> None:
             found = choose_indices(
                 2 * sign * target_latents, 2, classes, now, depths(), Bits.of(ONES)
             )
-            assert (sign * found[:, 0, 0] == largest(TABLE)).all()
+            assert (sign * found[:, 0, 0] == MOST).all()
 
 
 def test_channels_that_are_never_sent_stay_zero() -> None:
-    table: StepSizes = build(UNIT, np.array([[0, NOT_SENT]], np.int8))
-    reconstruction_offset, one = np.full((1, 2), 0.4, np.float32), np.ones(1)
+    table, one = build(np.array([[0, NOT_SENT]], np.int8)), np.ones(1)
     target_latents = np.full((1, 2, 1, 1), 500, np.float32)
     classes, now = np.zeros((3, 1, 2, 1, 1), np.uint8), np.zeros((2, 1, 1), np.int16)
     found = choose_indices(
@@ -124,7 +134,7 @@ def test_channels_that_are_never_sent_stay_zero() -> None:
         1,
         classes,
         now,
-        Depths.of(table, reconstruction_offset, one, one),
+        of(table, 0.4, one, one),
         Bits.of(ONES),
     )
     assert found[0, 0, 0] > 0 and found[1, 0, 0] == 0

@@ -50,7 +50,7 @@ def exchanged(folder: Path) -> None:
 
 def test_weights_exchanged_together_with_their_card_are_refused(copy: Path, tmp_path: Path) -> None:
     exchanged(copy)
-    with pytest.raises(ModelError, match="is not the sic-4 that this sic knows"):
+    with pytest.raises(ModelError, match="is not the sic-5 that this sic knows"):
         load(read_card(copy))
     with pytest.raises(ModelError, match="this sic knows"):
         add(copy, tmp_path / "own")
@@ -61,7 +61,7 @@ def test_weights_exchanged_together_with_their_card_are_refused(copy: Path, tmp_
 
 def test_a_changed_card_alone_is_refused(copy: Path) -> None:
     card = copy / CARD
-    card.write_text(card.read_text().replace("blocks = 6", "blocks = 5", 1))
+    card.write_text(card.read_text().replace("blocks = 3", "blocks = 2", 1))
     with pytest.raises(ModelError, match="or another card"):
         read_weights(read_card(copy))
 
@@ -69,7 +69,7 @@ def test_a_changed_card_alone_is_refused(copy: Path) -> None:
 def test_weights_of_other_names_answer_for_themselves(copy: Path, tmp_path: Path) -> None:
     exchanged(copy)
     card = copy / CARD
-    card.write_text(card.read_text().replace('name = "sic-4"', 'name = "mine"'))
+    card.write_text(card.read_text().replace('name = "sic-5"', 'name = "mine"'))
     assert add(copy, tmp_path / "own")[1]
 
 

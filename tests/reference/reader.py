@@ -38,12 +38,12 @@ def _read(b: bytes) -> dict[str, object]:
         raise ValueError("version or flags")
     width, i = varint(b, 10)
     height, i = varint(b, i)
-    levels = b[i]
-    i += 1
-    model = b[i : i + 8]
-    i += 8
+    levels, model = b[i], b[i + 1 : i + 9]
+    i += 9
     if not (1 <= width <= 65535 and 1 <= height <= 65535 and 1 <= levels <= 64):
         raise ValueError("range")
+    if width * height > 178_000_000:
+        raise ValueError("pixels")
     header_crc = binascii.crc32(b[8:i])
     if len(b) < i + 4 or header_crc != int.from_bytes(b[i : i + 4], "big"):
         raise ValueError("header checksum")
@@ -65,8 +65,10 @@ def _read(b: bytes) -> dict[str, object]:
             raise ValueError("critical chunk")
         chunks.append((kind.decode(), data))
         i = j + 4 + size
+        if len(chunks) > 256 or i - first > 16 << 20:
+            raise ValueError("too many chunks")
     # 4. layers
-    layers = []
+    layers: list[dict[str, object]] = []
     while i < len(b) and len(layers) <= levels:
         try:
             if b[i] != len(layers):

@@ -21,7 +21,7 @@ NOT_SENT = -1
 """Depth of a channel that is not part of a level."""
 MEAN_COLOURS = (0, 1, 4)
 """Channels of the mean colours (brightness, red - blue, green - magenta): layer 0 sends them."""
-MEAN_COLOUR_STEPS = (64.0, 49.112, 44.389)
+MEAN_COLOUR_STEPS = (64.0, 49.113, 44.389)
 """Their step sizes at level 1, constants of the format (in units of an orthonormal transform of pixels)."""
 TOLERANCE = 1e-3
 

@@ -21,12 +21,15 @@ from ..codec.weights.pinned import read_weights
 from ..errors import ModelError
 from ..storage.files import replace_file
 from .model import TrainModel
+from .optimiser import FROZEN
 
 NAME = "checkpoint.safetensors"
 PARTS = ("analysis.", "mse.", "perceptual.")
 """Networks by the beginnings of their names, in a weights file as here."""
 STORED = {"unit": "unit", "depths": "octaves", "centre": "centre"}
 """The others: name here, name in a weights file."""
+SMALL = 2048
+"""Numbers up to which a tensor stays in 32 bits in what `save_resumable` writes."""
 
 
 @dataclass(slots=True)
@@ -183,3 +186,34 @@ def transforms_of(path: Path) -> tuple[TrainModel, TrainingProgress]:
         int(known.get("steps", 0)), int(known.get("crops", 0)), float(known.get("hours", 0.0))
     )
     return model_of(config, state, path), progress
+
+
+def save_resumable(out: Path, path: Path) -> None:
+    """A checkpoint in 16 bits, without what its stage leaves as it is: what `sic train run --start` needs beside
+    these frozen parts is less than half of a checkpoint's size.
+
+    Parameters and averages are kept in half precision, optimisers' states, whose squares are too small for that, in
+    bfloat16. `load_resumable` reads it.
+    """
+    tensors, facts = read(path)
+    progress = json.loads(facts["progress"])
+    frozen = tuple(f"model.{name}" for name in FROZEN[progress["stage"]])
+    kept = {}
+    for name, value in tensors.items():
+        if name.startswith(frozen):
+            continue
+        if value.is_floating_point() and value.numel() > SMALL:
+            value = value.to(torch.bfloat16 if name.startswith("optimiser") else torch.float16)
+        kept[name] = value.contiguous()
+    replace_file(str(out), serialise(kept, facts))
+
+
+def load_resumable(out: Path, small: Path, transforms: Path) -> None:
+    """Write the checkpoint `out` from what `save_resumable` kept and from the transforms that its stage began with.
+    Raises ModelError."""
+    kept, facts = read(small)
+    model, _ = transforms_of(transforms)
+    progress = TrainingProgress(**json.loads(facts["progress"]))
+    whole = {f"model.{k}": v for k, v in model.state_dict().items()}
+    whole |= {k: v.float() if v.is_floating_point() else v for k, v in kept.items()}
+    write(out, {k: v.contiguous() for k, v in whole.items()}, model.config, progress)

@@ -38,9 +38,9 @@ from .checkpoint import read, transforms_of, under
 from .data import find_pictures, open_packed, read_rgb
 from .export import Tensors, context_tensors
 from .indices import IndexCrops, analysis_digest, are_packed, at_depth, indices_of, pack_indices
-from .loop import SAY_SECONDS, catching, say
 from .model import TrainModel
 from .optimiser import Muon
+from .progress import SAY_SECONDS, catching, say
 
 FIRST = ((9, 4), (24, 4), (80, 1), (256, 1))
 """Groups of level 1: up to which channel, in how many phases (docs/experiments.md)."""

@@ -11,11 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +28,7 @@ from .checkpoint import (
     TrainingProgress,
     TrainingState,
     load,
+    load_resumable,
     restore,
     save,
     transforms_of,
@@ -46,10 +43,9 @@ from .model import TrainModel
 from .objective import TERMS, Chance, Losses, Objective
 from .optimiser import learning_factor, optimiser_of_discriminator, optimisers_for
 from .precision import Precision, choose
+from .progress import SAY_SECONDS, catching, say
 
 LOG = "training.jsonl"
-SAY_SECONDS = 20.0
-"""Between two lines of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,8 @@ class TrainingRun:
     packed, validation: folders; out: of the run. minutes: of wall time. crops: the run ends when it has seen so many
     since its stage began, and `final` goes by them; what the minutes end before that goes on from there (0: only the
     minutes count). final: let the rates fall to nothing at the end. start: a file or folder that `transforms_of`
-    reads, to begin with if `out` holds no checkpoint; without it, a KLT. evaluate_minutes: 0 for never. patches: of
+    reads, to begin with if `out` holds no checkpoint; without it, a KLT. resume: a file of `save_resumable`, of a run
+    that began with `start`. evaluate_minutes: 0 for never. patches: of
     the KLT.
     """
 
@@ -75,30 +72,11 @@ class TrainingRun:
     precision: Precision = "auto"
     backbones: str | None = None
     start: str | None = None
+    resume: str | None = None
     checkpoint_minutes: float = 3.0
     evaluate_minutes: float = 10.0
     patches: int = PATCHES
     port: int = 29517
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def catching() -> Iterator[list[int]]:
-    """Inside, SIGTERM and SIGINT only put their numbers into the list; behind it all is as before."""
-    caught: list[int] = []
-    before = {
-        name: signal.signal(name, lambda number, _: caught.append(number))
-        for name in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield caught
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, signal.SIG_DFL if handler is None else handler)
 
 
 def discriminator_for(
@@ -317,6 +295,9 @@ def next_batch(crops: Crops | DeviceCrops, count: int, device: torch.device) -> 
 
 def begin(run: TrainingRun, config: TrainConfig, model_config: ModelConfig) -> None:
     """Write the first checkpoint of a run."""
+    if run.start and run.resume:
+        load_resumable(Path(run.out) / NAME, Path(run.resume), Path(run.start))
+        return
     if run.start:
         path = Path(run.start)
         if not path.exists():

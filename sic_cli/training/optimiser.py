@@ -16,7 +16,7 @@ from .config import Stage, TrainConfig
 from .model import TrainModel
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-LARGE = 4096
+LARGE = 512
 """Parameters from which on a convolution inside a network is a matrix for Muon."""
 ENDS = ("entry", "exit", "head_out", "noise")
 """Convolutions at the ends of networks, which Adam trains."""

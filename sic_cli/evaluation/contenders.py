@@ -127,7 +127,7 @@ class Sic:
         data, seconds = self.written.of(pixels, repeat)
         ends = parse(data).ends
         for setting in wanted:
-            yield Coded(setting, data[: ends[int(setting.split()[1]) - 1]], seconds)
+            yield Coded(setting, data[: ends[int(setting.split()[1])]], seconds)
 
     def decode(self, data: bytes) -> Pixels:
         from ..codec.decode import decode

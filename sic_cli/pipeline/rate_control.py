@@ -272,11 +272,11 @@ def describe_reached(target: Sequence[Reached]) -> str:
 
 
 def with_psnr(parsed: Parsed, values: Sequence[float]) -> bytes:
-    """The file with these PSNRs (dB) stated in its layers, in quarters of a decibel."""
+    """The file with these PSNRs (dB), of levels 1 and above, stated in its layers in quarters of a decibel."""
     from ..codec.bitstream.writer import write
 
-    layers = [
+    stated = [
         replace(layer, psnr=min(255, max(1, round(value * 4))))
-        for layer, value in zip(parsed.layers, values, strict=True)
+        for layer, value in zip(parsed.layers[1:], values, strict=True)
     ]
-    return write(parsed.header, parsed.chunks, layers)
+    return write(parsed.header, parsed.chunks, [*parsed.layers[:1], *stated])

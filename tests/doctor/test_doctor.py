@@ -88,12 +88,12 @@ def test_weights_that_are_damaged_or_no_weights_at_all(
 
 def test_a_shipped_release_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else its golden files would not be tried, and all would seem well."""
-    left = [card for card in environment.installed() if card.name != "sic-4"]
+    left = [card for card in environment.installed() if card.name != "sic-5"]
     monkeypatch.setattr(environment, "installed", lambda: left)
     got = run_main("doctor", "--json")
     (document,) = documents(got)
     failed = [c["name"] for c in document["checks"] if c["status"] == "failed"]
-    assert got.code == 1 and failed == ["weights sic-4"]
+    assert got.code == 1 and failed == ["weights sic-5"]
 
 
 def test_inexact_arithmetic_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_every_row_is_of_a_real_file_and_sic_is_cut_from_one(photos: Path, tmp_p
             (whole,) = (out / "files").glob(f"{row['source_sha256'][:12]}-tiny.sic")
             level = int(row["setting"].split()[1])
             assert row["cut_from_one_file"]
-            assert row["file_bytes"] == parse(whole.read_bytes()).ends[level - 1]
+            assert row["file_bytes"] == parse(whole.read_bytes()).ends[level]
         else:
             assert row["file_bytes"] in kept and not row["cut_from_one_file"]
     assert set(last["bd_rate_percent"]["sic (tiny)"]) == {"JPEG", "WebP"}
@@ -94,7 +94,7 @@ def test_several_kinds_of_realism_are_rows_of_their_own_from_one_file(
     mse_decoder, perceptual = ([r for r in own if r["realism"] == k] for k in (0, 1))
     assert [r["file_bytes"] for r in mse_decoder] == [r["file_bytes"] for r in perceptual]
     assert all(a["psnr_db"] != b["psnr_db"] for a, b in zip(mse_decoder, perceptual, strict=True))
-    titles = ["sic (two, realism 0)", "sic (two, realism 1)"]
+    titles = ["sic (tiny, realism 0)", "sic (tiny, realism 1)"]
     assert list(last["codecs"])[:2] == titles and set(last["bd_rate_percent"]) == set(titles)
     assert "realism 0" in last["codecs"][titles[0]]["about"]
     assert all(title in (out / "report.html").read_text() for title in titles)

@@ -144,7 +144,7 @@ def test_compare_report_and_targets_take_the_decoder_that_was_asked_for(
     Image.fromarray(picture).save(a)
 
     def written(realism: str) -> float:
-        words = ("-m", "two", "-t", "psnr=5", "--realism", realism, "--json", "--device", "cpu")
+        words = ("-m", "tiny", "-t", "psnr=5", "--realism", realism, "--json", "--device", "cpu")
         done = run_main("encode", a, "-o", b, "-f", *words)
         return float(json.loads(done.out)["metrics"]["psnr_db"])
 

@@ -99,7 +99,7 @@ def test_limits_are_settings_like_any_other(
 
 def test_nothing_is_allocated_for_what_is_refused(tiny: ModelCard) -> None:
     header = Header(12_000, 12_000, tiny.config.levels, tiny.id)
-    bomb = write(header, (), [Layer(1, b"", 0)])
+    bomb = write(header, (), [Layer(0, b"", 0)])
     packed = io.BytesIO()
     Image.new("L", (12_000, 12_000)).save(packed, "PNG")
     tracemalloc.start()

@@ -44,7 +44,7 @@ def test_heads_say_what_the_whole_file_says(coded: bytes) -> None:
     whole = Heads.of(parsed)
     for name in ("header", "chunks", "psnrs", "header_end", "ends", "size", "fault"):
         assert getattr(found, name) == getattr(whole, name)
-    assert len(found.ends) == 5
+    assert len(found.ends) == 6
 
 
 @pytest.mark.parametrize("end", range(0, 60, 7))
@@ -57,12 +57,12 @@ def test_heads_of_a_cut_or_damaged_file_are_no_verdict(end: int, coded: bytes) -
         assert heads(lambda start, stop: wrong[start:stop], len(wrong)) is None
 
 
-@pytest.mark.parametrize("level", [1, 3, 5])
+@pytest.mark.parametrize("level", [0, 1, 3, 5])
 def test_a_level_fetches_its_own_layers_alone(
     level: int, asked: list[tuple[int, int]], coded: bytes
 ) -> None:
     got = partial_read.first_levels("memory://a.sic", level)
-    end = parse(coded).ends[level - 1]
+    end = parse(coded).ends[level]
     assert got.data == coded[:end] and got.size == len(coded) and got.whole == (level == 5)
     assert got.fetched == sum(stop - start for start, stop in asked) < end + 40
     assert all(before[1] <= after[0] for before, after in pairwise(asked))
@@ -100,12 +100,12 @@ def test_info_fetches_heads(asked: list[tuple[int, int]], coded: bytes, tmp_path
     assert there == here
 
 
-@pytest.mark.parametrize(("damaged", "code"), [(5, 3), (3, 3), (1, 5), (0, 5)])
+@pytest.mark.parametrize(("damaged", "code"), [(5, 3), (3, 3), (1, 3), (0, 5), (-1, 5)])
 def test_damage_is_reported_as_of_a_file_here(
     damaged: int, code: int, asked: Any, coded: bytes, tmp_path: Path
 ) -> None:
     wrong = bytearray(coded)
-    wrong[parse(coded).ends[damaged - 1] - 1 if damaged else 12] ^= 1
+    wrong[parse(coded).ends[damaged] - 1 if damaged >= 0 else 12] ^= 1
     fsspec.filesystem("memory").pipe_file("/b.sic", bytes(wrong))
     (tmp_path / "b.sic").write_bytes(wrong)
     outcomes = []
@@ -121,5 +121,5 @@ def test_a_server_that_knows_no_ranges_is_read_whole(
 ) -> None:
     monkeypatch.setattr(store, "read_part", lambda url, start, end: coded)
     got = partial_read.first_levels("memory://a.sic", 2)
-    assert got.data == coded[: parse(coded).ends[1]]
+    assert got.data == coded[: parse(coded).ends[2]]
     assert got.fetched is not None and got.fetched >= len(coded)

@@ -271,25 +271,9 @@ def mean_colours(
     start = _start(transforms)
     assert start is not None
 
-    import torch
+    from ..training.mean_colours import train_mean_colours
 
-    from ..training.checkpoint import transforms_of
-    from ..training.indices import IndexCrops, are_packed
-    from ..training.mean_colours import (
-        fitted,
-        planes_of,
-        stored_network,
-        train_network,
-        write_mean_colours,
-    )
-
-    torch.set_num_threads(threads)
-    model, _ = transforms_of(start)
-    if not are_packed(indices, model):
-        raise InputError(f"{indices}: no indices of these transforms", "run `sic train context`")
-    crops, depths = IndexCrops.open(indices), model.depths.numpy()
-    network = stored_network(train_network(crops, depths, steps, seed=seed))
-    click.echo(write_mean_colours(out, fitted(network, planes_of(crops, depths))))
+    click.echo(train_mean_colours(start, indices, out, steps, threads, seed))
 
 
 @command.command()

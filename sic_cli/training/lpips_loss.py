@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..metrics.published import read_published
 
 VARIABLE = "SIC_LPIPS_WEIGHTS"
 """Names the folder of backbones where no option does."""
@@ -117,6 +118,14 @@ class LpipsLoss(nn.Module):
         return out
 
 
+def _published(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth` file whose bytes are known. Raises ValueError for any other."""
+    known = read_published(path.read_bytes())
+    if known is None:
+        raise ValueError(f"{path.name} is not the published file")
+    return {name: torch.from_numpy(array) for name, array in known.items()}
+
+
 def backbones_of(folder: Path) -> dict[str, Tensor]:
     """All tensors by the names of TOGETHER: `alex.features.0.weight`, ..., `squeeze.lin0`. Raises ModelError."""
     try:
@@ -124,15 +133,12 @@ def backbones_of(folder: Path) -> dict[str, Tensor]:
             return load_file(folder / TOGETHER)
         found: dict[str, Tensor] = {}
         for kind, (features, heads) in FILES.items():
-            net, lin = (
-                torch.load(folder / name, map_location="cpu", weights_only=True)
-                for name in (features, heads)
-            )
+            net, lin = (_published(folder / name) for name in (features, heads))
             found |= {f"{kind}.{name}": value for name, value in net.items()}
             count = len(ALEX if kind == "alex" else SQUEEZE)
             found |= {f"{kind}.lin{i}": lin[f"lin{i}.model.1.weight"] for i in range(count)}
         return found
-    except (OSError, KeyError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         wanted = ", ".join(name for pair in FILES.values() for name in pair)
         raise ModelError(
             f"{folder}: no networks of the perceptual loss there ({error})",

@@ -35,10 +35,12 @@ from ..codec.preview.coder import (
 from ..codec.preview.constants import KINDS, STORED, coder_of
 from ..codec.preview.network import FEATURE_MAX, PASSES, neighbourhood
 from ..codec.quantization.step_sizes import MEAN_COLOURS, NOT_SENT
+from ..errors import InputError
 from ..storage.files import replace_file
+from .checkpoint import transforms_of
 from .export import Tensors
 from .fit_tables import Tally
-from .indices import IndexCrops
+from .indices import IndexCrops, are_packed
 from .progress import SAY_SECONDS, say
 
 HIDDEN = (48, 32)
@@ -297,3 +299,17 @@ def write_mean_colours(out: Path, arrays: Tensors) -> str:
     data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, FORMAT)
     replace_file(str(out), data)
     return hashlib.sha256(data).hexdigest()
+
+
+def train_mean_colours(
+    transforms: Path, indices: Path, out: Path, steps: int, threads: int = 1, seed: int = 0
+) -> str:
+    """Train, fit and write; returns the digest. transforms: what `transforms_of` reads; indices: folder of
+    `pack_indices`. Raises InputError if they are of other transforms."""
+    torch.set_num_threads(threads)
+    model, _ = transforms_of(transforms)
+    if not are_packed(indices, model):
+        raise InputError(f"{indices}: no indices of these transforms", "run `sic train context`")
+    crops, depths = IndexCrops.open(indices), model.depths.numpy()
+    network = stored_network(train_network(crops, depths, steps, seed=seed))
+    return write_mean_colours(out, fitted(network, planes_of(crops, depths)))

@@ -19,7 +19,16 @@ from sic_cli.metrics import backbones
 from sic_cli.metrics.published import FILES, read_published
 from tests.conftest import ROOT
 
-ALEXNET = ROOT.parent / "shared" / "data" / "backbones" / "alexnet_features_imagenet.pth"
+BACKBONES = ROOT.parent / "shared" / "data" / "backbones"
+ALEXNET = BACKBONES / "alexnet_features_imagenet.pth"
+OTHERS = [
+    BACKBONES / name
+    for name in (
+        "squeezenet1_1_features_imagenet.pth",
+        "lpips_v0.1_lin_alex.pth",
+        "lpips_v0.1_lin_squeeze.pth",
+    )
+]
 _FOUND = importlib.util.find_spec("stlpips_pytorch")
 _PLACE = Path(_FOUND.origin).parent if _FOUND and _FOUND.origin else Path("not-installed")
 SHIFT_TOLERANT = _PLACE / "weights" / "vST0.0" / "alex_shift_tolerant.pth"
@@ -32,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", [ALEXNET, SHIFT_TOLERANT], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [ALEXNET, SHIFT_TOLERANT, *OTHERS], ids=lambda p: p.name)
 def test_the_numbers_are_those_that_torch_reads(path: Path) -> None:
     if not path.is_file():
         pytest.skip(f"{path.name} is not part of the repository")

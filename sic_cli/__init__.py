@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         decode,
         decode_levels,
         encode,
+        preview,
         truncate,
     )
     from .errors import (
@@ -60,13 +61,14 @@ __all__ = [
     "decode_levels",
     "encode",
     "info",
+    "preview",
     "truncate",
     "verify",
 ]
 
 _ELSEWHERE = {
     **dict.fromkeys(("Check", "Info", "LevelInfo", "VerifyResult", "info", "verify"), "facts"),
-    **dict.fromkeys(("Codec", "Encoded", "decode", "decode_levels", "encode", "truncate"), "api"),
+    **dict.fromkeys(("Codec", "Encoded", "decode", "decode_levels", "encode", "preview", "truncate"), "api"),
 }
 """Public names by the module that has them; all others are errors."""
 

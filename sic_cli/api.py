@@ -21,7 +21,7 @@ from .codec.bitstream.truncate import truncate as truncate_bytes
 from .errors import InputError, Notice, UsageError
 from .facts import Info, Source, info_of, parse_source, read_source
 from .pipeline.convert import decode_parsed, encode_file, encode_picture, prepare
-from .pipeline.limits import LimitsKw, limits_of
+from .pipeline.limits import DEFAULT, Limits, LimitsKw, limits_of
 from .pipeline.options import EFFORTS, DecodeOptions, EncodeOptions
 from .pipeline.rate_control import parse_targets
 
@@ -111,7 +111,7 @@ def encode(
             are taken as sRGB; a path; a picture file's bytes; or an open binary file.
         model: Weights by their name (`sic models`) or folder. None: those that come with sic.
         device: Where the networks run: "auto", "cpu", "cuda" or "cuda:N".
-        level: Highest level that is written, from 1. None: all levels.
+        level: Highest level that is written; 0 is a preview alone. None: all levels.
         quality: 1 to 100, the share of the levels that is written; not JPEG's scale. It excludes level,
             target_size, target_bpp and targets.
         target_size: Most bytes of the whole file; as many whole layers as fit are written.
@@ -135,7 +135,6 @@ def encode(
         metadata: "all" keeps colour profile, Exif, XMP and resolution, "icc" the profile alone, "none"
             nothing.
         strip_gps: Take the position out of Exif and XMP.
-        seed: Default seed of sampled details, 0 to 4294967295.
         max_pixels: Refuse pictures with more pixels. Default: what the format allows, 178 megapixels.
         max_memory: Refuse pictures that may need more bytes of memory, 1.2 GB + 12 bytes a pixel. None:
             three quarters of this machine's memory.
@@ -174,9 +173,10 @@ def decode(source: Source, *, device: str = "auto", **options: Unpack[DecodeKw])
     Args:
         source: A path, a file's bytes, or an open binary file.
         device: Where the networks run: "auto", "cpu", "cuda" or "cuda:N".
-        level: Level to decode, or "max" for the highest whole one, which is the default.
+        level: Level to decode, or "max" for the highest whole one, which is the default. 0 is the preview,
+            enlarged.
         details: "mean", or "sample" for another picture that the file allows, by seed.
-        seed: Which sample, 0 to 4294967295. None: the file's.
+        seed: Which sample, 0 to 4294967295. None: 1. At realism 0 it changes nothing.
         realism: 0 to 1: 0 is the MSE decoder (least squared error), 1 the perceptual decoder (most natural),
             and values between them mix the parameters of both.
         strict: Refuse a cut or damaged file by CorruptError.
@@ -233,7 +233,7 @@ def truncate(
 
     Args:
         source: A path, a file's bytes, or an open binary file.
-        level: Highest level to keep, from 1.
+        level: Highest level to keep; 0 keeps the preview alone.
         target_size: Most bytes of the result; as many whole layers as fit are kept.
         target_bpp: The same in bits per pixel.
 
@@ -248,7 +248,31 @@ def truncate(
     _check_numbers(given)
     parsed, data, _ = parse_source(source)
     parsed.require_level()
-    return truncate_bytes(data, level or level_within(parsed, target_size, target_bpp), parsed)
+    if level is None:
+        level = level_within(parsed, target_size, target_bpp)
+    return truncate_bytes(data, level, parsed)
+
+
+def preview(source: Source, *, scale: int = 1) -> Image.Image:
+    """The preview of a .sic file, from its first bytes alone: no transform, and no model's weights.
+
+    Args:
+        source: A path, a file's bytes, or an open binary file. What `info(source).preview_bytes` says is
+            enough of it.
+        scale: 1 for a sixteenth of the picture's width and height, 2 or 4 for so many times that, by
+            bicubic interpolation.
+
+    Raises:
+        CorruptError: The file does not hold layer 0, or it is damaged.
+        VersionError: A newer sic made it.
+        CheckError: Layer 0 decodes to other symbols than were written.
+        InputError: The source is missing or unreadable.
+        UsageError: scale is not 1, 2 or 4.
+    """
+    if scale not in (1, 2, 4):
+        raise UsageError(f"scale is {scale!r}, not 1, 2 or 4")
+    data, name = read_source(source)
+    return _shown(data, name, DecodeOptions(preview=True, scale=scale), DEFAULT, None)
 
 
 class Codec:
@@ -316,10 +340,20 @@ class Codec:
 def _decoded(
     data: bytes, name: str, wanted: Any, device: str, progress: DecodeProgress | None = None
 ) -> Image.Image:
+    limits, rest = limits_of(wanted)
+    return _shown(data, name, _decode_options(rest, device), limits, progress)
+
+
+def _shown(
+    data: bytes,
+    name: str,
+    options: DecodeOptions,
+    limits: Limits,
+    progress: DecodeProgress | None,
+) -> Image.Image:
+    """What a file shows, as a picture of Pillow's."""
     from .picture.save import layered
 
-    limits, rest = limits_of(wanted)
-    options = _decode_options(rest, device)
     parsed = open_sic(data, name, options.strict)
     made = decode_parsed(parsed, name, options, limits, progress)
     picture = layered(made.pixels, made.alpha)
@@ -365,7 +399,8 @@ def _check_numbers(given: dict[str, Any]) -> None:
         kinds = int if whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
             raise UsageError(f"{name} is {value!r}, not a {'whole ' if whole else ''}number")
-        if value <= 0 or (name == "quality" and value > 100):
+        low = value < 0 or (value == 0 and name != "level")  # level 0 is a preview
+        if low or (name == "quality" and value > 100):
             raise UsageError(f"{name} is {value!r}, out of range")
 
 
@@ -416,6 +451,8 @@ def _decode_options(options: Any, device: str) -> DecodeOptions:
         del given["level"]
     _check_numbers(given)
     _check_words(given)
+    if hidden := {"preview", "scale"} & set(given):  # `preview` is a function of its own
+        raise TypeError(f"decode() got an unknown option: {hidden.pop()}")
     try:
         return DecodeOptions(device=_device(device), **given)
     except TypeError as error:

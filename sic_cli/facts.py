@@ -36,7 +36,7 @@ class LevelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """model_name: None if the weights are not on this machine. levels: the whole ones; levels_total:
+    """model_name: None if the weights are not on this machine. levels: the whole ones from 0; levels_total:
     of the model. metadata: (kind, bytes). fault: what ended the reading early, or None."""
 
     width: int
@@ -54,8 +54,13 @@ class Info:
 
     @property
     def level(self) -> int:
-        """The highest whole level."""
-        return len(self.levels)
+        """The highest whole level; 0 is a preview alone, -1 nothing."""
+        return len(self.levels) - 1
+
+    @property
+    def preview_bytes(self) -> int | None:
+        """How many bytes of the file hold its preview; None if it is not there."""
+        return self.levels[0].total_bytes if self.levels else None
 
 
 def read_source(source: Source, most: int = MAX_FILE) -> tuple[bytes, str]:
@@ -131,14 +136,14 @@ def verify(
     parsed, _, name = parse_source(source)
     checks = checks_of(parsed)
     good = parsed.level
-    if deep and parsed.level:
+    if deep and parsed.layers:
         from .pipeline.convert import check_symbols
 
         for device in devices:
             try:
                 reached, wrong = check_symbols(parsed, name, device)
             except (CheckError, CorruptError) as error:
-                reached, wrong = 0, str(error)
+                reached, wrong = -1, str(error)
             checks.append(Check(f"symbols on {device}", wrong is None, wrong))
             good = min(good, reached)
     return VerifyResult(tuple(checks), good)

@@ -63,6 +63,7 @@ class SicImageFile(ImageFile.ImageFile):
     limits = DEFAULT
     _level: int | None = None
     _size_wanted: tuple[int, int] | None = None
+    _preview_scale = 0
     _decoding = threading.Lock()
 
     def _open(self) -> None:
@@ -104,8 +105,8 @@ class SicImageFile(ImageFile.ImageFile):
 
     @level.setter
     def level(self, value: int | None) -> None:
-        if value is not None and not (isinstance(value, int) and 1 <= value <= self._levels):
-            raise ValueError(f"level {value!r} is not 1 to {self._levels}")
+        if value is not None and not (isinstance(value, int) and 0 <= value <= self._levels):
+            raise ValueError(f"level {value!r} is not 0 to {self._levels}")
         if self._im is not None:
             raise ValueError("the picture is already decoded")
         self._level = value
@@ -113,10 +114,20 @@ class SicImageFile(ImageFile.ImageFile):
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Decode no finer level than a picture of `size` shows; `level` wins if it is set."""
+        """Decode no finer level than a picture of `size` shows; `level` wins if it is set.
+
+        Where the file's preview holds as many pixels as are shown (`thumbnail` asks for twice as many), it
+        alone is decoded, and the picture has its size, as JPEG's drafts have.
+        """
         if size is None or self._im is not None:
             return None
         self._size_wanted = size
+        width, height = self.size
+        for scale in (1, 2):
+            sides = -(-width * scale // 16), -(-height * scale // 16)
+            if self._level is None and sides[0] >= size[0] and sides[1] >= size[1]:
+                self._preview_scale, self._size = scale, sides
+                return self.mode, (0, 0, width * scale / 16, height * scale / 16)
         return self.mode, (0, 0, *self.size)
 
     def load(self) -> Any:
@@ -136,8 +147,10 @@ class SicImageFile(ImageFile.ImageFile):
         self.fp.seek(self._start)
         name = str(self.filename or "image")
         parsed = open_sic(self.fp.read(), name)
-        level = self._level or self._drafted(parsed)
+        level = self._drafted(parsed) if self._level is None else self._level
         options = DecodeOptions(level=level, device=self.device)
+        if self._preview_scale:
+            options = DecodeOptions(preview=True, scale=self._preview_scale)
         made = decode_parsed(parsed, name, options, self.limits)
         if made.fault and not ImageFile.LOAD_TRUNCATED_IMAGES:
             raise OSError(f"image file is truncated: {made.fault}")
@@ -161,7 +174,7 @@ class SicImageFile(ImageFile.ImageFile):
             have / max(1, want) for have, want in zip(self.size, self._size_wanted, strict=True)
         )
         needed = next((psnr for at_least, psnr in ENOUGH if shrink >= at_least), None)
-        fine = [layer.level for layer in parsed.layers if needed and layer.psnr / 4 >= needed]
+        fine = [row.level for row in parsed.layers[1:] if needed and row.psnr / 4 >= needed]
         return fine[0] if fine else None
 
     def verify(self) -> None:

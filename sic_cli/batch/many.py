@@ -57,7 +57,14 @@ def encode_many(
     rules = Rules(SUFFIXES, recursive, avoid=folder)
     names = [os.fspath(path) for path in paths]
     roots = sum(os.path.isdir(name) or name.endswith("/") for name in names)
-    layout = OutputLayout(folder, ".sic", naming, str(chosen.level or "max"), existing, roots)
+    layout = OutputLayout(
+        folder,
+        ".sic",
+        naming,
+        "max" if chosen.level is None else str(chosen.level),
+        existing,
+        roots,
+    )
     made = plan(find(names, rules, notice or _unheard), layout)
     _check(made)
     memory = os.fspath(report) if report is not None else join(folder, JOURNAL)

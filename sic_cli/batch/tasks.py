@@ -121,15 +121,19 @@ class DecodeTask:
         return digest(self.schema, self.options, self.format_)
 
     def prepare(self) -> None:
-        set_threads(self.threads)
+        if self.options.preview:
+            from ..codec.preview import decode as preview  # noqa: F401
+        else:
+            set_threads(self.threads)
 
-        from ..codec import decode  # noqa: F401  once a process, before its first file
+            from ..codec import decode  # noqa: F401  once a process, before its first file
 
     def read(self, source: str) -> Portion:
         """Of a URL only the levels that are decoded; all of it where every layer is to be checked."""
-        if self.options.level is None or self.options.strict or not is_url(source):
+        level = 0 if self.options.preview else self.options.level
+        if level is None or self.options.strict or not is_url(source):
             return read(source, self.most_bytes)
-        return first_levels(source, self.options.level)
+        return first_levels(source, level)
 
     def make(self, data: bytes, source: str, output: str) -> Made:
         name = printable(source)

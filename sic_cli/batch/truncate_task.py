@@ -46,15 +46,17 @@ class TruncateTask:
             raise CorruptError(f"{fault}; left as it is", "-o FILE takes the whole levels")
         if parsed.fault_kind == "damage":
             notices = (Notice(fault, "W-truncated"),)
-        level = self.level or level_within(parsed, self.target_size, self.target_bpp)
+        level = self.level
+        if level is None:
+            level = level_within(parsed, self.target_size, self.target_bpp)
         if level > parsed.level:
             if self.best_effort:
-                text = f"{printable(source)}: has {parsed.level} whole levels, not {level}; all are taken"
+                text = f"{printable(source)}: is whole up to level {parsed.level}, not {level}; all of that is taken"
                 level, notices = parsed.level, (*notices, Notice(text, "W-target-best-effort"))
             elif notices:
                 raise CorruptError(fault, "--best-effort takes the levels before it")
             else:
-                text = f"level {level} was asked for, and the file has {parsed.level} whole levels"
+                text = f"level {level} was asked for, and the highest whole level is {parsed.level}"
                 raise TargetError(text, "--best-effort takes all of them")
         made = truncate(data, level, parsed)
         width, height = parsed.header.width, parsed.header.height

@@ -31,8 +31,8 @@ class FrameNumber(click.ParamType):  # type: ignore[type-arg]
 
 
 class Level(click.ParamType):  # type: ignore[type-arg]
-    """A level, from 1; or `max` where that means something, which is None. How many there are is known
-    with the model or the file, so what is too high is refused there."""
+    """A level, from 0 (a preview); or `max` where that means something, which is None. How many there are
+    is known with the model or the file, so what is too high is refused there."""
 
     name = "level"
 
@@ -48,9 +48,13 @@ class Level(click.ParamType):  # type: ignore[type-arg]
         text = str(value).strip()
         if self.top and text.lower() == "max":
             return None
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LEVELS):
+        if not (text.isascii() and text.isdigit() and int(text[:9]) <= MAX_LEVELS):
             ends = ", or max for all of them" if self.top else ""
-            self.fail(f"{value!r} is not a level: 1 is the lowest, {_highest()}{ends}", param, ctx)
+            self.fail(
+                f"{value!r} is not a level: 0 is a preview, 1 the lowest, {_highest()}{ends}",
+                param,
+                ctx,
+            )
         return int(text)
 
 

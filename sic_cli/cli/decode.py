@@ -33,10 +33,17 @@ SUFFIXES = frozenset([".sic"])
     help="sample: another picture that the same file allows, by --seed.",
     show_default=True,
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: 1)."
-)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Which sample (default: 1).")
 @realism_option("0: smallest error, highest PSNR; 1: most natural.")
+@click.option("--preview", is_flag=True, help="The preview alone: a sixteenth of the size.")
+@click.option(
+    "--scale",
+    type=click.Choice(["1", "2", "4"]),
+    default="1",
+    callback=lambda _, __, value: int(value),
+    help="Show the preview at so many times its size.",
+    show_default=True,
+)
 @output_options
 @click.option("--strict", is_flag=True, help="Refuse cut or damaged files.")
 @io_options
@@ -59,11 +66,13 @@ def command(
     Examples:
       sic decode photo.sic                       photo.png at the highest level
       sic decode photo.sic -o preview.jpg -l 3   level 3 as JPEG
+      sic decode photo.sic --preview -o thumb.png
       sic decode photo.sic --details sample --seed 7 -o other.png
       sic decode -r out/ -o pictures/ --format jpg
     """
     options = DecodeOptions(**choices)
     level = "max" if options.level is None else str(options.level)
+    level = "preview" if options.preview else level
     suffix = f".{format_ or 'png'}"
     if many(inputs, io) and format_ is not None:
         check_format(format_)

@@ -40,9 +40,7 @@ def document(
             "expected_psnr_db": psnr / 4 if psnr else None,
             "crc_ok": True if held.checked else None,
         }
-        for level, (psnr, start, end) in enumerate(
-            zip(held.psnrs, starts, held.ends, strict=False), 1
-        )
+        for level, (psnr, start, end) in enumerate(zip(held.psnrs, starts, held.ends, strict=False))
     ]
     return {
         **head("sic.info/1", source, None, error.exit_code if error else 0, failed),
@@ -55,6 +53,7 @@ def document(
         "model": {"name": name, "id": header.model.hex(), "available": available},
         "levels_total": header.levels,
         "levels": levels,
+        "preview_bytes": held.ends[0] if held.ends else None,
         "header_bytes": held.header_end,
         "meta": [
             {"kind": KINDS.get(type_, type_.decode()), "bytes": count}
@@ -78,8 +77,12 @@ def table(source: str, facts: dict[str, Any]) -> None:
     )
     click.echo(
         f"model {model['name'] or 'not here'} ({model['id']}), "
-        f"level {len(facts['levels'])} of {facts['levels_total']}"
+        f"level {len(facts['levels']) - 1} of {facts['levels_total']}"
+        if facts["levels"]
+        else f"model {model['name'] or 'not here'} ({model['id']}), no whole level"
     )
+    if facts["levels"]:
+        click.echo(f"preview: the first {facts['preview_bytes']} bytes")
     for meta in facts["meta"]:
         click.echo(f"{meta['kind']}: {meta['bytes']} bytes")
     if facts["levels"]:
@@ -103,7 +106,7 @@ def command(sources: tuple[str, ...], as_json: bool) -> None:
 
     PSNR is what the encoder expected without decoding, mostly within 1 dB; encode --measure states
     the true one. What a level does not send is invented by the decoder. A cut file is shown as far as
-    it is whole; the exit code is 5 if not even level 1 is. Of a URL only the heads of the layers are
+    it is whole; the exit code is 5 if not even level 0, the preview, is. Of a URL only the heads of the layers are
     fetched: checksums of layers are then not looked at.
 
     \b
@@ -117,7 +120,7 @@ def command(sources: tuple[str, ...], as_json: bool) -> None:
         held, fetched = outline(source)
         error = None
         if not held.ends:
-            why = held.fault or "the file ends before layer 1"
+            why = held.fault or "the file ends before layer 0"
             error = CorruptError(f"{printable(source)}: no whole level: {why}")
         facts = document(source, held, fetched, error)
         if fetched is not None:

@@ -130,11 +130,11 @@ def command(
     def one(source: str) -> tuple[dict[str, Any], SicError | None]:
         _, parsed = open_sic(source)
         name, found = printable(source), checksums(parsed)
-        if parsed.level and (deep or picture is not None):
+        if parsed.layers and (deep or picture is not None):
             set_threads(threads)
-        if parsed.level and deep:
+        if parsed.layers and deep:
             symbols(parsed, name, where, pixel_tolerance, found)
-        if picture is not None and found.level and not found.wrong:
+        if picture is not None and found.level >= 0 and not found.wrong:
             found.metrics = against(
                 parsed, name, picture, printable(original or ""), limits, where[0]
             )
@@ -152,14 +152,14 @@ def command(
 def _error(name: str, found: Findings, fault: str | None, kind: str) -> SicError | None:
     if found.wrong:
         return CheckError(f"{name}: {found.wrong}")
-    if not found.level:
-        return CorruptError(f"{name}: no whole level: {fault or 'the file ends before layer 1'}")
+    if found.level < 0:
+        return CorruptError(f"{name}: no whole level: {fault or 'the file ends before layer 0'}")
     return PartialError(f"{name}: {fault}") if fault and kind != "trailing" else None
 
 
 def _tell(name: str, found: Findings, deep: bool) -> None:
     how = "decoded and compared" if deep else "checksums right"
-    levels = f"levels 1 to {found.level} {how}" if found.level else "no whole level"
+    levels = f"levels 0 to {found.level} {how}" if found.level >= 0 else "no whole level"
     click.echo(f"{name}: {levels}")
     if len(found.devices) > 1:
         for device in found.devices:
@@ -175,7 +175,7 @@ def _document(source: str, found: Findings, error: SicError | None) -> dict[str,
     return {
         **head("sic.verify/1", source, None, code, failed),
         "checks": [asdict(check) for check in found.checks],
-        "last_good_level": found.level,
+        "last_good_level": found.level if found.level >= 0 else None,
         "devices": [asdict(device) for device in found.devices],
         "metrics": {METRICS[metric].key: value for metric, value in found.metrics.items()},
     }

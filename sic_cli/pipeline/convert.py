@@ -106,7 +106,7 @@ def check_symbols(
 ) -> tuple[int, str | None]:
     """Decode all symbols of a file: the last level whose digest is right, and what is wrong behind.
 
-    Raises CheckError if not even level 1 is right, ModelError, ResourceError.
+    Raises CheckError if not even layer 0 is right, ModelError, ResourceError.
     """
     return indices_of(parsed, name, device, limits)[1:]
 
@@ -117,6 +117,10 @@ def indices_of(
 ) -> tuple[NDArray[np.signedinteger[Any]], int, str | None]:
     """The same, with the indices of that level before it; raises alike."""
     limits.check(parsed.header.width, parsed.header.height, name)
+    if parsed.level == 0:  # a preview alone, which needs no model
+        from ..codec.preview.decode import checked_mean_colours
+
+        return checked_mean_colours(parsed), 0, None
 
     from ..codec.decode import decode_indices, file_engine
 
@@ -207,8 +211,8 @@ def decode_file(
     picture, lost = write(made.pixels, made.alpha, format_, metadata, name, output)
     return DecodedFile(
         picture,
-        parsed.header.width,
-        parsed.header.height,
+        made.pixels.shape[1],
+        made.pixels.shape[0],
         made.level,
         made.levels,
         made.fault,
@@ -229,13 +233,17 @@ def decode_parsed(
     limits.check(parsed.header.width, parsed.header.height, name)
     if options.level is not None and options.level > parsed.header.levels:
         raise TargetError(
-            f"level {options.level} was asked for, and the model has 1 to {parsed.header.levels}"
+            f"level {options.level} was asked for, and the model has 0 to {parsed.header.levels}"
         )
 
-    from ..codec.decode import decode
     from .chunks import alpha_of, metadata_of
 
     alpha = alpha_of(parsed, name)
+    if options.preview:
+        return _preview(parsed, name, options.scale, alpha)
+
+    from ..codec.decode import decode
+
     with _CODEC:
         made = decode(
             parsed,
@@ -252,8 +260,14 @@ def decode_parsed(
     if made.fault is None and parsed.fault_kind == "trailing":
         notices.append(Notice(f"{name}: {parsed.fault}", "W-trailing"))
         fault = None
-    if made.level >= (options.level or parsed.header.levels):
+    if made.level >= (parsed.header.levels if options.level is None else options.level):
         fault = None
+    if made.level == 0 and options.level is None and fault is None:
+        text = f"{name}: holds a preview alone, which is shown enlarged"
+        notices.append(Notice(text, "W-preview"))
+    if options.noise_seed and options.realism == 0:
+        text = f"{name}: realism 0 has no noise, so a seed changes nothing"
+        notices.append(Notice(text, "W-seed"))
     return DecodedPicture(
         made.pixels,
         alpha,
@@ -263,3 +277,22 @@ def decode_parsed(
         fault,
         tuple(notices),
     )
+
+
+def _preview(
+    parsed: Parsed, name: str, scale: int, alpha: NDArray[np.uint8] | None
+) -> DecodedPicture:
+    """Layer 0 alone, at a sixteenth of the size times `scale`; no model is looked for."""
+    from ..codec.preview.decode import decode_preview
+    from ..codec.preview.picture import enlarged, shrunk
+    from .chunks import metadata_of
+
+    header = parsed.header
+    try:
+        pixels = enlarged(decode_preview(parsed), header.width, header.height, scale)
+    except SicError as error:
+        raise type(error)(f"{name}: {error}", error.hint) from None
+    if alpha is not None:
+        alpha = shrunk(alpha, pixels.shape[1], pixels.shape[0])
+    metadata = metadata_of(parsed.chunks)
+    return DecodedPicture(pixels, alpha, metadata, 0, header.levels, None, ())

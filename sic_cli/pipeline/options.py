@@ -38,7 +38,8 @@ class DecodeOptions:
     the file allows, by `seed` (None: 1). realism: 0 (smallest error) to 1 (most natural). strict: refuse cut and
     damaged files. background: under transparency, for formats without. metadata: "all", "icc" or
     "none". output_quality: of JPEG, WebP and AVIF, 1 to 100; png_compression: 0 to 9; None: sic's
-    own."""
+    own. preview: layer 0 alone, a sixteenth of the size times `scale` (1, 2 or 4); level, realism and seed
+    then say nothing."""
 
     level: int | None = None
     details: str = "mean"
@@ -51,6 +52,8 @@ class DecodeOptions:
     strip_gps: bool = False
     output_quality: int | None = None
     png_compression: int | None = None
+    preview: bool = False
+    scale: int = 1
 
     @property
     def noise_seed(self) -> int:

@@ -119,7 +119,7 @@ def symbols(
         try:
             indices, level, wrong = indices_of(parsed, name, device)
         except (CheckError, CorruptError) as error:
-            found.level = 0
+            found.level = -1
             found.add(f"symbols on {device}", False, str(error).removeprefix(f"{name}: "))
             return
         found.add(f"symbols on {device}", wrong is None, wrong)

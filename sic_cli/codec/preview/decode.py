@@ -28,6 +28,11 @@ def decode_preview(parsed: Parsed) -> NDArray[np.uint8]:
     Raises CorruptError if there is no whole layer 0, CheckError if it decodes to other symbols than were
     written.
     """
+    return colours(checked_mean_colours(parsed), parsed.header.grey)
+
+
+def checked_mean_colours(parsed: Parsed) -> NDArray[np.int16]:
+    """Indices (3, h, w) of layer 0, as they were written; raises as `decode_preview`."""
     parsed.require_level()
     try:
         indices = decode_mean_colours(parsed)
@@ -35,7 +40,7 @@ def decode_preview(parsed: Parsed) -> NDArray[np.uint8]:
         raise CheckError(f"layer 0: {error} (byte {parsed.header_end})") from None
     if zlib.crc32(np.ascontiguousarray(indices, "<i4").data) != parsed.layers[0].digest:
         raise CheckError(f"{other_symbols(0)} (byte {parsed.header_end})")
-    return colours(indices, parsed.header.grey)
+    return indices
 
 
 def other_symbols(level: int) -> str:

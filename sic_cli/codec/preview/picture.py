@@ -42,3 +42,10 @@ def enlarged(pixels: NDArray[np.uint8], width: int, height: int, scale: int) -> 
     box = (0.0, 0.0, size[0] / scale, size[1] / scale)
     image = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box)
     return np.asarray(image)
+
+
+def shrunk(alpha: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Opacity uint8 (H, W) at the size of a preview: means of what each pixel covers."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BOX))

@@ -27,9 +27,9 @@ class Pin:
 
 
 PINNED = {
-    "sic-4": Pin(
-        "ef7d040b6afb81a291dae49a836f902c1996a1f8042095581a6664448876f95c",
-        "4f4a2b82aaab7e1b5003c7a8bcdac99554a378c1748a01b49e4ca00166f68be3",
+    "sic-5": Pin(
+        "bd054b82113a6b0c45c9756435fc483bff103d45d6de8347b9dc0dd6da73f958",
+        "06a78b203de72b35c7970701a36c35fc0015d7ba521168d52b41fca5086334b9",
     ),
 }
 

@@ -69,7 +69,7 @@ trust-release: setup $(VENV)-oldest/ready $(VENV)-newest/ready  ## the same befo
 	SIC_TRUST_PYTHONS=$(VENV)-oldest/bin/python:$(VENV)-newest/bin/python \
 	  $(BIN)/python -m tests.trust --scale R --seed $(or $(SEED),0) $(ONLY)
 
-fuzz: setup  ## fuzz TARGET=container for FUZZ_SECONDS=300 of CPU time (container, layers, whole_file, coders, picture, frequencies)
+fuzz: setup  ## fuzz TARGET=container for FUZZ_SECONDS=300 of CPU time (container, layers, both_decoders, whole_file, coders, picture, frequencies)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
 	$(BIN)/python -m tests.fuzz.drive $(or $(TARGET),container) $(or $(FUZZ_SECONDS),300)
 

@@ -375,6 +375,8 @@ def levels(
     (3, h, w) is all.
     """
     height, width = -(-file["height"] // 16), -(-file["width"] // 16)
+    if not file["layers"]:
+        return
     mean = layer_0(file["layers"][0]["payload"], height, width, constants)
     if weights is None:
         yield mean, digest(mean, range(3), 0)

@@ -1,4 +1,4 @@
-"""The context network computed in other batches, memory formats, strips, bands and blocks: the same classes.
+"""The context network computed in other batches, memory formats, bands and blocks: the same classes.
 
 sic itself runs one picture at a time with NumPy, in pieces of its own choice. A rewrite for speed may
 choose otherwise, and must not change a symbol. The other batches are of the network in torch, which
@@ -15,21 +15,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from sic_cli.codec.bitstream.reader import parse
 from sic_cli.codec.decode import decode_indices, file_engine
 from sic_cli.codec.engine import Engine
 from sic_cli.codec.inference import context, convolution, integer_network, parallel
-from sic_cli.codec.networks import context as torch_context
+from sic_cli.codec.networks.context import ContextNetwork
+from sic_cli.codec.quantization.dead_zone import Indices, at_depths
+from sic_cli.codec.quantization.passes import gather
+from sic_cli.codec.weights.card import WEIGHTS
+from tests.reference import decoder
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 
 BATCHES = (1, 2, 3, 8, 15, 16, 33)
-STRIPS = (1, 7, 100, 1 << 12, 1 << 20)
 BLOCKS = (1, 3000, 1 << 24)
 """Numbers that a convolution copies together: one row, a few, the whole band."""
-EXITS = (1, 17, 1 << 20)
-"""Positions whose classes are computed at once: a row at least."""
+FEATURES = (1, 5000, 1 << 24)
+"""Numbers of features that are looked up at once."""
+OUTPUTS = (1, 17, 1 << 20)
+"""Positions whose classes are computed at once."""
 BANDS = (1, 2, 3)
 """Rows of a band, where any picture is cut into bands."""
 LAST = {False: torch.contiguous_format, True: torch.channels_last}
@@ -37,20 +43,20 @@ LAST = {False: torch.contiguous_format, True: torch.channels_last}
 
 @contextmanager
 def pieces(
-    strip: int | None = None,
     block: int | None = None,
-    exits: int | None = None,
+    features: int | None = None,
+    outputs: int | None = None,
     band: int | None = None,
 ) -> Iterator[None]:
     """Inside, the runner cuts its work otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        if strip:
-            patch.setattr(context, "STRIP_POSITIONS", strip)
         if block:
             assert convolution.blocks.__defaults__ == (convolution.BLOCK,)
             patch.setattr(convolution.blocks, "__defaults__", (block,))
-        if exits:
-            patch.setattr(context, "EXIT_POSITIONS", exits)
+        if features:
+            patch.setattr(context, "FEATURE_NUMBERS", features)
+        if outputs:
+            patch.setattr(context, "OUTPUT_POSITIONS", outputs)
         if band:
             patch.setattr(parallel, "BAND_ROWS", band)
             patch.setattr(parallel, "SMALL", 1)
@@ -58,80 +64,106 @@ def pieces(
 
 
 OTHERWISE: dict[str, Callable[[], Any]] = {
-    **{f"strips of {n} positions": lambda n=n: pieces(strip=n) for n in STRIPS},  # type: ignore[misc]
     **{f"blocks of {n} numbers": lambda n=n: pieces(block=n) for n in BLOCKS},  # type: ignore[misc]
-    **{f"{n} positions at the exit": lambda n=n: pieces(exits=n) for n in EXITS},  # type: ignore[misc]
+    **{f"{n} features at once": lambda n=n: pieces(features=n) for n in FEATURES},  # type: ignore[misc]
+    **{f"{n} positions at the exit": lambda n=n: pieces(outputs=n) for n in OUTPUTS},  # type: ignore[misc]
     **{f"bands of {n} rows": lambda n=n: pieces(band=n) for n in BANDS},  # type: ignore[misc]
-    "all at once": lambda: pieces(strip=20, block=1, exits=1, band=1),
+    "all at once": lambda: pieces(block=1, features=1, outputs=1, band=1),
 }
 
 
+def trained(machine: Engine) -> ContextNetwork:
+    """The network in torch with parameters that stand for the weights."""
+    network = ContextNetwork(machine.model_weights.card.config, machine.table.passes)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            unit = integer_network.LOGIT_ONE if "bias" in name else 2**integer_network.WEIGHT_SHIFT
+            stored = torch.from_numpy(getattr(machine.model_weights.context, name))
+            parameter.copy_(stored / unit)
+    return network
+
+
 def together(
-    machine: Engine, several: list[Any], coding_pass: int, channels_last: bool
+    machine: Engine, several: list[Indices], number: int, channels_last: bool
 ) -> np.ndarray:
-    """uint8 (B, 3, C, h, w): classes of all channels for several indices at once, from torch."""
-    weights = machine.model_weights.context.map(torch.from_numpy)
-    reach, logs = (
-        torch.from_numpy(a) for a in (machine.model_weights.reach, machine.model_weights.logs)
-    )
-    with torch_context.exact():
-        now = torch.from_numpy(np.stack(several)).float()
-        depth = (
-            torch.from_numpy(machine.table.pass_depths[coding_pass])
-            .float()
-            .expand(len(several), -1)
-        )
-        seen = torch_context.features(now, depth, reach, logs)
-        seen = seen.contiguous(memory_format=LAST[channels_last])
-        which = torch.full((len(several),), coding_pass)
-        whole = torch_context.logits(weights, torch_context.trunk(weights, seen, which), which)
-    number = whole.to(torch.int32).contiguous().numpy()
-    number = number.reshape(len(several), 3, machine.table.channels, *number.shape[2:])
-    out = np.empty(number.shape, np.uint8)
+    """uint8 (B, 3, R, n): classes of a pass for several indices at once."""
+    weights = load_file(machine.model_weights.card.folder / WEIGHTS)
+    one = machine.table.passes[number]
+    height, width = several[0].shape[1:]
+    coded = np.zeros((height, width), bool)
+    for y, x in one.coded:
+        coded[y::2, x::2] = True
+    depth = np.where(coded, one.after[:, None, None], one.before[:, None, None]).astype(int)
+    seen = np.stack([decoder.features(indices.astype(int), depth, weights) for indices in several])
+    tensor = torch.from_numpy(seen).float().contiguous(memory_format=LAST[channels_last])
+    with torch.no_grad():
+        logit = trained(machine)(tensor.permute(0, 2, 3, 1), number, torch.from_numpy(coded))
+    whole = (logit * integer_network.LOGIT_ONE).to(torch.int32).permute(0, 3, 4, 1, 2).numpy()
+    places = []
     for row, kind in enumerate(integer_network.RANGES):
-        place = (number[:, row] >> integer_network.CLASS_SHIFT) + kind.offset
-        out[:, row] = np.clip(place, 0, kind.count - 1)
-    return out
+        place = (whole[:, row] >> integer_network.CLASS_SHIFT) + kind.offset
+        places.append(np.clip(place, 0, kind.count - 1).astype(np.uint8))
+    made = np.stack(places, 1)
+    flat = gather(made.reshape(-1, height, width), one.lattices)
+    return flat.reshape(*made.shape[:3], -1)
 
 
-@trial("T14f", "the context network in other batches, memory formats, strips, bands and blocks", 4)
+@trial("T14f", "the context network in other batches, memory formats, bands and blocks", 4)
 def batches_and_pieces(run: Run) -> None:
-    names = ["tiny-photo.sic", "sic-4-one-pixel.sic"] if run.scale == "PR" else list(good())
+    names = ["tiny-photo.sic", "sic-5-one-pixel.sic"] if run.scale == "PR" else list(good())
     compared = 0
     for name in names:
         parsed = parse(good()[name])
         machine = file_engine(parsed, "cpu")
-        context_runner = machine.context_runner
-        levels = (1, parsed.level) if run.scale == "PR" else range(1, parsed.level + 1)
-        for level in levels:
-            indices = decode_indices(machine, parsed, level)[0]
-            coding_pass = machine.table.passes_of(level)[-1]
-            channels = np.arange(machine.table.channels)
-            want = context_runner.context_classes(indices, coding_pass, channels)
+        runner, table = machine.context_runner, machine.table
+        last = decode_indices(machine, parsed, parsed.level)[0]
+        finest = _finest(machine, last, parsed.level)
+        firsts = [
+            i for i, one in enumerate(table.passes) if one.level <= parsed.level and not one.phase
+        ]
+        for number in firsts[:: max(1, len(firsts) // 4)] if run.scale == "PR" else firsts:
+            indices = at_depths(finest, table, table.passes[number].before)
+            sums = runner.first_layer(indices, table.passes[number].before)
+            want = runner.context_classes(sums, number)
             for size, channels_last in itertools.product(BATCHES, LAST):
-                with run.case(
-                    f"{name}, level {level}, batch {size}, channels last {channels_last}"
-                ):
+                what = f"batch {size}, channels last {channels_last}"
+                with run.case(f"{name}, pass {number}, {what}"):
                     several = [np.roll(indices, i, 2) for i in range(size - 1)] + [indices]
-                    got = together(machine, several, coding_pass, channels_last)
+                    got = together(machine, several, number, channels_last)
                     assert np.array_equal(got[-1], want)
                     if size == 2:  # the other one: the same indices
                         assert np.array_equal(got[0], want)
                     compared += want.size
-            for what, cut in OTHERWISE.items():
-                for threads in (1, 3):
-                    with run.case(f"{name}, level {level}, {what}, {threads} threads"), cut():
-                        assert np.array_equal(
-                            context_runner.context_classes(indices, coding_pass, channels, threads),
-                            want,
-                        )
-                    compared += want.size
+        for (what, cut), threads in itertools.product(OTHERWISE.items(), (1, 3)):
+            with run.case(f"{name}, {what}, {threads} threads"), cut(), _threads(threads):
+                got, level, fault = decode_indices(machine, parsed, parsed.level)
+                assert (level, fault) == (parsed.level, None) and np.array_equal(got, last)
     run.note(f"{compared} classes compared")
-    machine = file_engine(parse(good()["tiny-photo.sic"]), "cpu")
-    indices = decode_indices(machine, parse(good()["tiny-photo.sic"]), 5)[0]
-    with run.case("control: other cells give other classes"):
-        coding_pass = machine.table.passes_of(5)[-1]
-        two = together(machine, [indices, np.roll(indices, 1, 2)], coding_pass, False)
+    _controls(run)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "_CHOSEN", count)
+        yield
+
+
+def _finest(machine: Engine, indices: Indices, level: int) -> Indices:
+    """Indices at the last level that are these at `level`."""
+    depths = machine.table.depths.astype(np.int32)
+    sent = depths[level - 1] >= 0
+    shift = np.where(sent, depths[-1] - depths[level - 1], 0)
+    return indices.astype(np.int32) << shift[:, None, None]
+
+
+def _controls(run: Run) -> None:
+    parsed = parse(good()["tiny-photo.sic"])
+    machine = file_engine(parsed, "cpu")
+    indices = decode_indices(machine, parsed, 4)[0]
+    with run.case("control: other indices give other classes"):
+        number = machine.table.passes_of(5)[0]
+        two = together(machine, [indices, np.roll(indices, 1, 2)], number, False)
         assert not np.array_equal(two[0], two[1])
     with run.case("control: the pieces are others"):
         high, across = indices.shape[1:]

@@ -55,7 +55,6 @@ class Forgery:
     height: int
     levels: int
     model: bytes
-    seed: int = 0
     version: int = 1
     flags: int = 0
     chunks: list[ForgedChunk] = field(default_factory=list)
@@ -68,7 +67,7 @@ class Forgery:
         """The file."""
         head = bytes((self.version & 255, self.flags & 255))
         head += varint(self.width, self.spare) + varint(self.height)
-        head += bytes((self.levels & 255,)) + varint(self.seed) + self.model
+        head += bytes((self.levels & 255,)) + self.model
         check = zlib.crc32(head)
         parts = [SIGNATURE, head, check.to_bytes(4, "big")]
         for chunk in self.chunks:
@@ -100,7 +99,6 @@ def taken_apart(data: bytes) -> Forgery:
         head.height,
         head.levels,
         head.model,
-        head.seed,
         head.version,
         data[9],
         [ForgedChunk(c.type, c.data) for c in parsed.chunks],
@@ -124,7 +122,7 @@ def mutate(forgery: Forgery, rng: np.random.Generator) -> str:
     """Change one thing; what was changed."""
     way = int(rng.integers(14))
     if way < 5:
-        name = ("width", "height", "levels", "seed", "flags", "version")[int(rng.integers(6))]
+        name = ("width", "height", "levels", "flags", "version")[way]
         setattr(forgery, name, number(rng, getattr(forgery, name)))
         return name
     if way == 5:
@@ -152,18 +150,18 @@ def mutate(forgery: Forgery, rng: np.random.Generator) -> str:
     layer = forgery.layers[index]
     if way == 9:
         layer.payload = rng.bytes(int(rng.choice([0, 1, 3, 4, 5, 64, 4000])))
-        return f"payload of layer {index + 1}"
+        return f"payload of layer {layer.level}"
     if way == 10:
         name = ("level", "psnr", "digest", "claimed")[int(rng.integers(4))]
         old = getattr(layer, name)
         setattr(layer, name, number(rng, len(layer.payload) if old is None else old))
-        return f"{name} of layer {index + 1}"
+        return f"{name} of layer {index}"
     if way == 11:
         forgery.layers.pop(index)
-        return f"without layer {index + 1}"
+        return f"without layer {layer.level}"
     if way == 12:
         forgery.layers.insert(index, layer)
-        return f"layer {index + 1} twice"
+        return f"layer {layer.level} twice"
     other = int(rng.integers(len(forgery.layers)))
     forgery.layers[index], forgery.layers[other] = forgery.layers[other], layer
-    return f"layers {index + 1} and {other + 1} exchanged"
+    return f"layers {index} and {other} exchanged"

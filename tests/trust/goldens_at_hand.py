@@ -24,8 +24,3 @@ def good(prefix: str = "") -> dict[str, bytes]:
 def bad() -> dict[str, bytes]:
     """Name -> bytes of the broken golden files."""
     return {n: (GOLDEN / "bad" / n).read_bytes() for n in sorted(manifest()["bad"])}
-
-
-def release_name(file: str) -> str:
-    """`sic-4` of `sic-4-photo.sic`, `tiny` of `tiny-photo.sic`."""
-    return "-".join(file.split("-")[:2]) if file.startswith("sic-") else file.split("-")[0]

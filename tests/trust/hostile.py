@@ -16,12 +16,15 @@ from sic_cli.codec.bitstream.heads import Heads
 from sic_cli.codec.bitstream.reader import Parsed, parse
 from sic_cli.codec.bitstream.truncate import truncate
 from sic_cli.codec.decode import file_engine
-from sic_cli.codec.entropy import new_decoder
-from sic_cli.codec.symbols.layer_coder import Reading, digest
+from sic_cli.codec.entropy import new_decoder, new_encoder
+from sic_cli.codec.preview.constants import mean_colour_coder
+from sic_cli.codec.quantization.step_sizes import MEAN_COLOURS
+from sic_cli.codec.symbols.layer_coder import Reading, Writing, digest
 from sic_cli.errors import SicError
 from sic_cli.pipeline.convert import decode_file
 from sic_cli.pipeline.options import DecodeOptions
 from tests.conftest import ROOT
+from tests.fuzz.targets import container
 from tests.trust.campaign import Run, trial
 from tests.trust.forge import EDGES, ForgedChunk, ForgedLayer, Forgery, mutate, taken_apart
 from tests.trust.goldens_at_hand import good
@@ -57,6 +60,7 @@ def mutants(run: Run) -> None:
         what = [mutate(forgery, run.rng) for _ in range(int(run.rng.integers(1, 5)))]
         with run.case(f"mutant {index}: {', '.join(what)}"):
             data = forgery.data()
+            container(data)
             end = outcome(data, strict=index % 5 == 0)
             ends[end.split(":")[0].split()[0]] = ends.get(end.split(":")[0].split()[0], 0) + 1
             if index % 20 == 0:
@@ -71,7 +75,7 @@ def bombs(model: bytes, levels: int) -> dict[str, bytes]:
         values: dict[str, object] = {"levels": levels, "model": model, **more}
         return Forgery(width, height, **values)  # type: ignore[arg-type]
 
-    first = ForgedLayer(1, 0, 0, b"")
+    first = ForgedLayer(0, 0, 0, b"")
     out = {}
     for width in (0, 1, 65535, *EDGES[7:]):
         for height in (0, 1, 2717, 65535, 2**31, 2**32 - 1):
@@ -79,7 +83,7 @@ def bombs(model: bytes, levels: int) -> dict[str, bytes]:
                 out[f"size {width}x{height}"] = made(width, height, layers=[first]).data()
     for value in EDGES:
         if value > 64 or value == 0:
-            layer = ForgedLayer(1, 0, 0, b"abc", claimed=value)
+            layer = ForgedLayer(0, 0, 0, b"abc", claimed=value)
             out[f"layer of {value} bytes in a short file"] = made(layers=[layer]).data()
             chunk = ForgedChunk(b"iCCP", b"abc", claimed=value)
             if value:
@@ -90,7 +94,7 @@ def bombs(model: bytes, levels: int) -> dict[str, bytes]:
         out[f"width with {spare} needless bytes"] = made(spare=spare, layers=[first]).data()
     for count in (257, 5000, 1_000_000):
         out[f"{count} chunks"] = made(chunks=[ForgedChunk(b"aaaa", b"")] * count).data()
-    many = [ForgedLayer(k & 255, 0, 0, b"") for k in range(1, 100_000)]
+    many = [ForgedLayer(k & 255, 0, 0, b"") for k in range(100_000)]
     out["100 000 empty layers"] = made(layers=many).data()
     out["the same layer 100 000 times"] = made(layers=[first] * 100_000).data()
     full = ForgedChunk(b"iCCP", b"<" * ((16 << 20) - 20))
@@ -102,7 +106,7 @@ def bombs(model: bytes, levels: int) -> dict[str, bytes]:
         out[f"only {name}"] = data
     out.update(alpha_bombs())
     payload = np.random.default_rng(0).bytes(1 << 20)
-    out["1 MiB of payload for 8x8 pixels"] = made(layers=[ForgedLayer(1, 0, 0, payload)]).data()
+    out["1 MiB of payload for 8x8 pixels"] = made(layers=[ForgedLayer(0, 0, 0, payload)]).data()
     out["a model that is not here"] = made(model=bytes(8), layers=[first]).data()
     return out
 
@@ -167,12 +171,16 @@ def metered(files: dict[str, bytes]) -> dict[str, dict[str, float]]:
 
 
 def layers_of_nothing(like: Parsed, width: int, height: int) -> list[ForgedLayer]:
-    """Empty payloads with the digests of what they decode to."""
+    """A preview of one grey, then empty payloads with the digests of what they decode to."""
     machine = file_engine(like, "cpu")
     shape = (machine.table.channels, -(-height // 16), -(-width // 16))
-    indices, check, out = np.zeros(shape, np.int32), 0, []
+    indices, check, encoder = np.zeros(shape, np.int32), 0, new_encoder()
+    grey = np.zeros((len(MEAN_COLOURS), *shape[1:]), np.int16)
+    mean_colour_coder().code(*shape[1:], Writing(encoder), grey)
+    check = digest(machine.table, 0, indices, 0)
+    out, coder = [ForgedLayer(0, 0, check, encoder.finish())], machine.layer_coder
     for level in range(1, like.header.levels + 1):
-        indices = machine.layer_coder.layer(level, indices, Reading(new_decoder(b"")))
+        indices = coder.layer(level, indices, Reading(new_decoder(b"")))
         check = digest(machine.table, level, indices, check)
         out.append(ForgedLayer(level, 0, check, b""))
     return out

@@ -33,13 +33,13 @@ from sic_cli.codec.inference import (
     tiles,
     transforms,
 )
-from sic_cli.codec.networks import context as torch_context
+from sic_cli.codec.preview import coder as mean_colours
 from sic_cli.errors import CheckError, ResourceError
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 from tests.trust.settings import KERNELS, missing, name_of, settings
-from tests.trust.worker import LIFTS, library, proved, symbols
+from tests.trust.worker import library, proved, symbols
 
 
 def worker(setting: dict[str, str], scale: str, python: str = sys.executable) -> dict[str, Any]:
@@ -202,8 +202,9 @@ HOSTS: dict[str, Callable[[], Any]] = {
     "2 threads": lambda: _threads(2),
     "8 threads": lambda: _threads(8),
     "8 threads that take turns": _impatient,
-    "strips of 7 positions": lambda: _patched(context, "STRIP_POSITIONS", 7),
-    "strips of 100 positions": lambda: _patched(context, "STRIP_POSITIONS", 100),
+    "100 features at once": lambda: _patched(context, "FEATURE_NUMBERS", 100),
+    "7 positions at once": lambda: _patched(context, "OUTPUT_POSITIONS", 7),
+    "100 positions of layer 0 at once": lambda: _patched(mean_colours, "POSITIONS", 100),
     "bands of one row": _finely,
     "pixel strips of 20": lambda: _patched(tiles, "PAINTED_LATENTS", 20),
     "strips of 20 in the head": lambda: _patched(transforms, "HEAD_POSITIONS", 20),
@@ -232,8 +233,6 @@ def hostile_hosts(run: Run) -> None:
             for file, data in good(prefix).items():
                 far = np.abs(decode(parse(data)).pixels - whole[file])
                 assert far.max() <= 1 and (far > 0).mean() < 1e-3, (file, int(far.max()))
-    with run.case("features of training and of coding are the same for every lift"):
-        feature_tables()
     _controls(run)
 
 
@@ -248,27 +247,6 @@ def fresh_engines() -> Iterator[None]:
     finally:
         engines._ENGINES.clear()
         engines._ENGINES.update(kept)
-
-
-def feature_tables() -> None:
-    """What `context.features` makes of every interval, in torch, against the table of shifts that the worker
-    compares with Python's whole numbers."""
-    indices = torch.arange(
-        1 - integer_network.MAGNITUDES, integer_network.MAGNITUDES, dtype=torch.float32
-    )
-    lifts, logs = torch.tensor(list(LIFTS)), torch_context.magnitude_logs()
-    several = indices.expand(1, len(lifts), 1, -1)
-    with torch_context.exact():
-        got = torch_context.features(several, torch.full((1, len(lifts)), 5.0), lifts + 5.0, logs)[
-            0, :, 0
-        ]
-    depths = np.full(len(lifts), 5, np.int32)
-    reach, whole_logs = (v.numpy().astype(np.int32) for v in (lifts + 5, logs))
-    table = integer_network.feature_table(
-        reach, depths, whole_logs, indices.numpy().astype(np.int32)
-    )
-    want = np.concatenate([table[:, :, 0], table[:, :, 1]])
-    assert want.any() and np.array_equal(got.numpy(), want)
 
 
 class Wrong:

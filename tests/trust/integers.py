@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
+from safetensors.numpy import load_file
 
 from sic_cli.codec.bitstream.reader import Parsed, parse
 from sic_cli.codec.decode import decode_indices, file_engine
@@ -26,10 +25,16 @@ from sic_cli.codec.entropy import new_decoder, plain_coder, range_coder
 from sic_cli.codec.entropy.tables import FrequencyTable
 from sic_cli.codec.inference import context, convolution, parallel
 from sic_cli.codec.inference import integer_network as network
-from sic_cli.codec.inference.integer_network import RANGES, ContextWeights, largest_sums
-from sic_cli.codec.networks import context as torch_context
+from sic_cli.codec.inference.integer_network import largest_sums
+from sic_cli.codec.preview import coder as mean_colour_coding
+from sic_cli.codec.preview import network as mean_colour_network
+from sic_cli.codec.preview.constants import mean_colour_coder
+from sic_cli.codec.quantization.passes import gather
+from sic_cli.codec.quantization.step_sizes import MEAN_COLOURS
 from sic_cli.codec.symbols import class_runs, layer_coder, zero_blocks
 from sic_cli.codec.symbols.layer_coder import LayerCoder, Reading, digest
+from sic_cli.codec.weights.card import WEIGHTS
+from tests.reference import decoder
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
 from tests.trust.watch import EXACT, Watch
@@ -44,6 +49,8 @@ LOOKED_THROUGH = (
         zero_blocks,
         range_coder,
         plain_coder,
+        mean_colour_coding,
+        mean_colour_network,
     ),
 )
 """Modules on the path that call NumPy."""
@@ -64,17 +71,16 @@ class OnlyIntegers:
 
 def watched(machine: Engine, parsed: Parsed) -> Watch:
     """Decode all layers under watch; -> what was looked at."""
-
     following = machine.context_runner.incremental()
 
     def checked(*arguments: Any) -> Any:
         out = following(*arguments)
-        assert out.dtype == np.uint8 and arguments[0].dtype == np.int32
+        assert out.dtype == np.uint8 and arguments[0].dtype in (np.int16, np.int32)
         return out
 
-    true = machine.layer_coder._table
+    true = machine.table
     table = replace(true, unit=np.full_like(true.unit, np.nan))  # widths of indices decide nothing
-    path = LayerCoder(table, machine.layer_coder._tables, checked)
+    path = LayerCoder(table, machine.tables, checked)
     shape = (machine.table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16))
     indices, digests = np.zeros(shape, np.int32), 0
     watch = Watch()
@@ -86,9 +92,12 @@ def watched(machine: Engine, parsed: Parsed) -> Watch:
         patch.setattr(parallel, "_CHOSEN", 1)
         for layer in parsed.layers:
             coder = OnlyIntegers(Reading(new_decoder(layer.payload)))
-            indices = path.layer(layer.level, indices, coder)
+            if layer.level == 0:
+                indices[list(MEAN_COLOURS)] = mean_colour_coder().code(*shape[1:], coder)
+            else:
+                indices = path.layer(layer.level, indices, coder)
             digests = digest(table, layer.level, indices, digests)
-            assert digests == layer.digest, "other cells without the widths"
+            assert digests == layer.digest, "other indices without the step sizes"
     return watch
 
 
@@ -131,51 +140,47 @@ def _in_float64(update: context.IncrementalUpdate) -> context.IncrementalUpdate:
     return replace(update, features=update.features.astype(np.float64))
 
 
-def _each(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """For what there is one of for each block of the network."""
-    return lambda several: [change(one) for one in several]
+@contextmanager
+def _another_layer_0(machine: Engine) -> Iterator[None]:
+    """The network of layer 0 has a bias with a fraction."""
+    real = mean_colour_coder()
+    diagonal = replace(real.networks[0][0], out_bias=real.networks[0][0].out_bias + np.float32(0.3))
+    networks = ((diagonal, real.networks[0][1]), *real.networks[1:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "mean_colour_coder", lambda: replace(real, networks=networks))
+        yield
 
 
 CONTROLS: dict[str, Callable[[Engine], Any]] = {
-    "a scale that is no power of two": _changed("_mid", _each(lambda w: w * np.float32(1.0001))),
+    "a scale that is no power of two": _changed("_mid", lambda w: w * np.float32(1.0001)),
+    "the same at a lattice": _changed("_taps", lambda w: w * np.float32(1.0001)),
     "a bias with a fraction": _changed("_entry_bias", lambda bias: bias + np.float32(1e-3)),
     "a bias with a fraction in a block": _changed(
-        "_mid_bias", _each(lambda bias: bias + np.float32(1e-3))
+        "_mid_bias", lambda bias: bias + np.float32(1e-3)
     ),
     "a sum beyond 2**24": _changed("_exit_bias", lambda bias: bias + np.float32(2.0**24)),
-    "a float64 matrix": _changed("_back", _each(lambda w: w.astype(np.float64))),
-    "a float64 bias, added in place": _changed(
-        "_mid_bias", _each(lambda bias: bias.astype(np.float64))
-    ),
+    "a float64 matrix": _changed("_back", lambda w: w.astype(np.float64)),
+    "a float64 bias, added in place": _changed("_mid_bias", lambda bias: bias.astype(np.float64)),
     "a table of features in float64": _changed(
         "_between", lambda real: lambda *of: _in_float64(real(*of))
     ),
+    "a bias with a fraction in layer 0": _another_layer_0,
 }
 
 
-@trial("T14e", "a float64 carrier gives the same classes at every pass of real files", 4)
-def float64_carrier(run: Run) -> None:
-    names = ["tiny-photo.sic", "sic-4-one-pixel.sic"] if run.scale == "PR" else list(good())
+@trial("T14e", "64-bit whole numbers give the same classes at every pass of real files", 4)
+def whole_number_carrier(run: Run) -> None:
+    """The context network as FORMAT.md has it (tests/reference/decoder.py)."""
+    names = ["tiny-photo.sic", "sic-5-one-pixel.sic"] if run.scale == "PR" else list(good())
     compared = 0
     for name in names:
         parsed = parse(good()[name])
         machine = file_engine(parsed, "cpu")
-        model_weights, table = machine.model_weights, machine.table
-        wide = model_weights.context.map(lambda array: torch.from_numpy(array).double())
-        indices: np.ndarray = np.zeros((1,), np.int32)
-        for level in range(0, parsed.level):
-            indices = (
-                decode_indices(machine, parsed, level)[0]
-                if level
-                else np.zeros(
-                    (table.channels, -(-parsed.header.height // 16), -(-parsed.header.width // 16)),
-                    np.int32,
-                )
-            )
-            coding_pass = table.passes_of(level + 1)[0]
-            with run.case(f"{name}, step {coding_pass}"):
-                compared += _compare(machine, wide, indices, coding_pass)
-    for name in ("tiny-made.sic", "sic-4-made.sic"):
+        weights = load_file(machine.model_weights.card.folder / WEIGHTS)
+        for level in range(1, parsed.level + 1):
+            with run.case(f"{name}, level {level}"):
+                compared += _compared(machine, parsed, level, weights)
+    for name in ("tiny-made.sic", "sic-5-made.sic"):
         machine = file_engine(parse(good()[name]), "cpu")
         with run.case(f"{name}: largest sum of its network"):
             largest = max(largest_sums(machine.model_weights.context).values())
@@ -184,23 +189,24 @@ def float64_carrier(run: Run) -> None:
     run.note(f"{compared} classes compared")
 
 
-def _compare(
-    machine: Engine, wide: ContextWeights[Tensor], indices: np.ndarray, coding_pass: int
-) -> int:
-    model_weights, table = machine.model_weights, machine.table
-    channels = np.flatnonzero(table.pass_depths[coding_pass + 1] > table.pass_depths[coding_pass])
-    got = machine.context_runner.context_classes(indices, coding_pass, channels)
-    reach, logs = (
-        torch.from_numpy(array).double() for array in (model_weights.reach, model_weights.logs)
-    )
-    with torch_context.exact():
-        now = torch.from_numpy(indices).to(torch.float64)[None]
-        depth = torch.from_numpy(table.pass_depths[coding_pass]).to(torch.float64)[None]
-        seen = torch_context.features(now, depth, reach, logs)
-        which = torch.tensor([coding_pass])
-        logit = torch_context.logits(wide, torch_context.trunk(wide, seen, which), which)[0]
-    whole = logit.to(torch.int64).numpy().reshape(3, table.channels, *indices.shape[1:])
-    for row, kind in enumerate(RANGES):
-        want = np.clip((whole[row][channels] >> 9) + kind.offset, 0, kind.count - 1)
-        assert np.array_equal(got[row], want), f"kind {row} differs"
-    return int(got.size)
+def _compared(machine: Engine, parsed: Parsed, level: int, weights: decoder.Arrays) -> int:
+    """How many classes of a level were compared."""
+    before = decode_indices(machine, parsed, level - 1)[0]
+    following, compared = machine.context_runner.incremental(), 0
+
+    def checked(indices: np.ndarray, number: int) -> np.ndarray:
+        nonlocal compared
+        got = following(indices, number)
+        one, coded = machine.table.passes[number], np.zeros(indices.shape[1:], bool)
+        for y, x in one.coded:
+            coded[y::2, x::2] = True
+        depth = np.where(coded, one.after[:, None, None], one.before[:, None, None])
+        want = decoder.classes_of(indices.astype(int), depth.astype(int), coded, number, weights)
+        for row in range(len(want)):
+            assert np.array_equal(got[row], gather(want[row][one.channels], one.lattices))
+        compared += got.size
+        return got
+
+    coder = machine.layer_coder.with_context_classes(checked)
+    coder.layer(level, before, Reading(new_decoder(parsed.layers[level].payload)))
+    return compared

@@ -229,7 +229,7 @@ LONG = (1300, 40)
 def extreme_shapes(run: Run) -> None:
     base = made_picture(64, 64, 8)
     seams = 0
-    for name, (height, width) in (*(("tiny", s) for s in SHAPES[run.scale]), ("sic-4", LONG)):
+    for name, (height, width) in (*(("tiny", s) for s in SHAPES[run.scale]), ("sic-5", LONG)):
         times = (-(-height // 64), -(-width // 64), 1)
         pixels = np.ascontiguousarray(np.tile(base, times)[:height, :width])
         with run.case(f"{name}, {width}x{height}"):
@@ -259,6 +259,6 @@ def _shape(run: Run, name: str, pixels: np.ndarray) -> int:
         assert far.max() <= 1 and (far > 0).mean() < 1e-3, int(far.max())
         other = machine.quantise(machine.analyse(pixels)) != indices
         assert other.mean() < 1e-3, f"{other.mean():.1%} of the cells depend on the strips"
-        return sum(1 for _ in tiles.strips(rows, across, 2 * card.config.blocks)) - 1
+        return sum(1 for _ in tiles.strips(rows, across, transforms.halo(card.config))) - 1
     finally:
         tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS = before

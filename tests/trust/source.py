@@ -26,6 +26,8 @@ from sic_cli.codec.entropy import coder_name
 from sic_cli.codec.inference import parallel
 from sic_cli.codec.inference.context import ContextRunner
 from sic_cli.codec.inference.integer_network import check_machine
+from sic_cli.codec.preview import network as mean_colour_network
+from sic_cli.codec.preview.constants import mean_colour_coder
 from tests.conftest import ROOT
 from tests.trust.campaign import Run, trial
 from tests.trust.goldens_at_hand import good
@@ -37,6 +39,10 @@ WHOLE_FILES = (
     "codec/symbols/zero_blocks.py",
     "codec/symbols/class_runs.py",
     "codec/symbols/layer_coder.py",
+    "codec/quantization/passes.py",
+    "codec/preview/coder.py",
+    "codec/preview/constants.py",
+    "codec/preview/network.py",
     "codec/entropy/__init__.py",
     "codec/inference/parallel.py",
     "codec/inference/context.py",
@@ -44,11 +50,15 @@ WHOLE_FILES = (
 )
 FUNCTIONS = {
     "codec/decode.py": ("decode_indices",),
+    "codec/engine.py": ("layer_coder",),
     "codec/symbols/coding_tables.py": ("from_arrays",),
     "codec/entropy/plain_coder.py": ("_edges", "decode", "__init__", "_word"),
     "codec/entropy/range_coder.py": ("_model", "decode", "__init__"),
     "codec/entropy/tables.py": ("__post_init__", "binary"),
-    "codec/quantization/step_sizes.py": ("build", "passes_of", "channels"),
+    "codec/preview/decode.py": ("decode_mean_colours",),
+    "codec/quantization/step_sizes.py": (
+        *("step_sizes_of", "start_of", "start", "passes_of", "refined_by", "channels"),
+    ),
     "codec/inference/integer_network.py": ("feature_table", "scaled"),
 }
 """What runs between the bytes of a file and the index of a table (T14g sees that nothing else does). The
@@ -73,7 +83,7 @@ ALLOWED = {
         1,
         "an annotation: training's weights have 16 bits",
     ),
-    ("codec/inference/context.py", "float32"): (3, "the carrier of whole numbers"),
+    ("codec/inference/context.py", "float32"): (4, "the carrier of whole numbers"),
     ("codec/inference/context.py", "0.5"): (
         1,
         "half a unit before rounding down: 64 of its 128 parts",
@@ -103,10 +113,28 @@ ALLOWED = {
         1,
         "the same, of whole numbers",
     ),
+    ("codec/preview/coder.py", "float32"): (2, "the carrier of whole numbers"),
+    ("codec/preview/coder.py", "0.25"): (1, "a mean of four, rounded down: a power of two"),
+    ("codec/preview/network.py", "float32"): (4, "the carrier of whole numbers"),
+    ("codec/preview/network.py", "0.25"): (1, "quarters of a step, rounded down: a power of two"),
+    ("codec/preview/constants.py", "float32"): (3, "the carrier of whole numbers"),
+    ("codec/preview/constants.py", "number / 128"): (1, "a power of two: exact"),
+    ("codec/preview/constants.py", "0.5"): (
+        1,
+        "half a unit before rounding down: 64 of its 128 parts",
+    ),
+    ("codec/engine.py", "1.0"): (1, "realism where nobody says: which decoder paints"),
     ("codec/quantization/step_sizes.py", "float32"): (
         2,
-        "cell widths: what is shown, never what is read",
+        "step sizes: what is shown, never what is read",
     ),
+    **{
+        ("codec/quantization/step_sizes.py", use): (
+            1,
+            "weights whose step sizes differ are refused",
+        )
+        for use in ("ldexp", "64.0", "49.113", "44.389", "0.001")
+    },
 }
 """(file, use): how often, and why it is exact. One more of the same fails as one of another kind."""
 FLOAT_NAMES = {
@@ -228,6 +256,8 @@ def nothing_else_runs(run: Run) -> None:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sic_cli.codec.entropy, "coder_name", lambda coder=coder: coder)
                 patch.setattr(machine.context_runner, "_updates", {})
+                mean_colour_coder.cache_clear()
+                mean_colour_network._cached.cache_clear()
                 patch.setattr(parallel, "_CHOSEN", 1)  # the watch sees its own thread only
                 model_weights = machine.model_weights
                 sys.setprofile(watch)
@@ -237,7 +267,7 @@ def nothing_else_runs(run: Run) -> None:
                         model_weights.context,
                         model_weights.reach,
                         model_weights.logs,
-                        machine.table.pass_depths,
+                        machine.table.passes,
                     )
                     decode_indices(machine, parsed, parsed.level)
                 finally:

@@ -1,8 +1,8 @@
 """A watch over NumPy: which floats its functions are given and give, and what operators write.
 
 It takes the place of `np` in the modules of a path and passes everything on. Operators between arrays
-(`total += part`) call no name of a module; the memory that the watch hands out (`np.empty`) is a kind of
-array that tells it of them.
+(`total += part`) call no name of a module; the memory that the watch hands out (`np.empty`, `np.zeros`) is a
+kind of array that tells it of them, and so is what comes of it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ EXACT = 2**24
 FRACTIONS = (128, 512)
 """Weights are divided by what their sums are divided by (`codec.inference.integer_network.scaled`). Below 2**24 of such parts
 are exact."""
-FRESH = {"empty", "empty_like"}
-"""What gives memory with anything in it: looked at when something has been written there."""
+FRESH = {"empty", "empty_like", "zeros", "zeros_like"}
+"""What gives memory: looked at when something has been written there."""
 
 
 class Looked(np.ndarray):
@@ -34,7 +34,7 @@ class Looked(np.ndarray):
             named["out"] = tuple(plain(o) for o in out)
         made = getattr(ufunc, method)(*(plain(i) for i in inputs), **named)
         self.watch.look(name, made)
-        return out[0] if len(out) == 1 else made
+        return out[0] if len(out) == 1 else self.watch.over(made)
 
     def __array_finalize__(self, origin: Any) -> None:
         if isinstance(origin, Looked):
@@ -62,6 +62,13 @@ class Watch:
         if isinstance(value, type) or not callable(value):
             return value  # types, constants
         return Call(self, name, value)
+
+    def over(self, made: Any) -> Any:
+        """The same floats as a kind of array whose operators are seen."""
+        if isinstance(made, np.ndarray) and made.dtype.kind == "f" and made.ndim:
+            made = made.view(Looked)
+            made.watch = self
+        return made
 
     def look(self, name: str, value: Any) -> None:
         """value: an argument or a result, or several in a row."""
@@ -105,9 +112,6 @@ class Call:
         watch.look(self.name, arguments[len(written) :])
         watch.look(self.name, [v for k, v in named.items() if k != "out"])
         made = self.function(*arguments, **named)
-        if self.name in FRESH and made.dtype.kind == "f":
-            made = made.view(Looked)
-            made.watch = watch
-        elif self.name not in FRESH:
+        if self.name not in FRESH:
             watch.look(self.name, (made, *written, named.get("out")))
-        return made
+        return watch.over(made)

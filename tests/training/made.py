@@ -26,8 +26,8 @@ SMALL = {
 ALEX_WIDTHS = (4, 5, 6, 4, 4)
 
 
-def pictures() -> list[np.ndarray]:
-    return [made_picture(128, 128, seed) for seed in range(4)]
+def pictures(side: int = 128) -> list[np.ndarray]:
+    return [made_picture(side, side, seed) for seed in range(4)]
 
 
 def tiny_model(perceptual: bool = False) -> TrainModel:
@@ -45,10 +45,10 @@ def config_of(stage: Stage, **more: Any) -> TrainConfig:
     return replace(DEFAULTS[stage], **(SMALL | more))
 
 
-def packed(folder: Path) -> Path:
+def packed(folder: Path, side: int = 128) -> Path:
     """A folder with `packed` and `pictures`."""
     (folder / "pictures").mkdir(parents=True)
-    for number, pixels in enumerate(pictures()):
+    for number, pixels in enumerate(pictures(side)):
         Image.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
     pack([folder / "pictures"], folder / "packed", workers=1)
     return folder

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from sic_cli.training.loss import blocking_loss
-from sic_cli.training.objective import TERMS, known_norms
 from sic_cli.training.texture import statistics
 
 
@@ -56,8 +55,3 @@ def test_gradients_reach_the_picture_at_every_size_of_crop(side: int) -> None:
     assert distance.shape == (2,)
     distance.sum().backward()
     assert made.grad is not None and torch.isfinite(made.grad).all() and made.grad.abs().max() > 0
-
-
-def test_running_means_of_older_checkpoints_are_kept() -> None:
-    assert known_norms([1.0, 2.0, 3.0, 4.0], 2).tolist() == [[1, 2], [3, 4], [0, 0], [0, 0]]
-    assert known_norms([], 2).tolist() == [[0, 0]] * TERMS

@@ -184,7 +184,7 @@ def run(**given: Any) -> None:
         raise UsageError(
             "--resume needs --start, which has the parts that its stage left as they were"
         )
-    if stage != "mse" and not Path(backbones or "").is_dir():
+    if stage != "mse" and not (backbones and Path(backbones).is_dir()):
         raise UsageError(
             f"--stage {stage} needs --backbones FOLDER", "docs/training.md says what it holds"
         )

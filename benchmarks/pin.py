@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 def main() -> None:
     path = Path(pinned.__file__)
     names = sys.argv[1:] or [p.parent.name for p in (ROOT / "weights").glob(f"*/{CARD}")]
-    rows = "".join(pinned.line_of(read_card(ROOT / "weights" / name)) for name in sorted(names))
+    rows = "\n".join(pinned.line_of(read_card(ROOT / "weights" / name)) for name in sorted(names))
     text = path.read_text(encoding="utf-8")
     new = re.sub(
         r"PINNED = \{\n.*?\n\}\n", "PINNED = {\n" + rows.rstrip() + "\n}\n", text, flags=re.S

@@ -105,9 +105,9 @@ def test_sources_are_paths_bytes_or_files(tmp_path: Path) -> None:
 def test_levels_sizes_and_cuts_agree() -> None:
     whole = encoded()
     ends = parse(whole.data).ends
-    assert encoded(level=2).data == sic_cli.truncate(whole.data, level=2) == whole.data[: ends[1]]
-    assert len(encoded(target_size=ends[2]).data) == ends[2]
-    assert len(sic_cli.truncate(whole.data, target_size=ends[2] + 1)) == ends[2]
+    assert encoded(level=2).data == sic_cli.truncate(whole.data, level=2) == whole.data[: ends[2]]
+    assert len(encoded(target_size=ends[3]).data) == ends[3]
+    assert len(sic_cli.truncate(whole.data, target_size=ends[3] + 1)) == ends[3]
     assert encoded(quality=100).level == 5 and encoded(quality=40).level == 2
     assert encoded(quality=1).level == 1
     pictures = dict(sic_cli.decode_levels(whole.data, device="cpu"))
@@ -135,10 +135,10 @@ def test_all_levels_cost_one_reading_of_the_symbols(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "options",
     [
-        {"level": 0}, {"level": 2.0}, {"quality": 101}, {"quality": 5, "level": 2},
-        {"target_bpp": float("nan")}, {"alpha": "maybe"}, {"device": "tpu"}, {"seed": -1},
+        {"level": -1}, {"level": 2.0}, {"quality": 101}, {"quality": 5, "level": 2},
+        {"target_bpp": float("nan")}, {"alpha": "maybe"}, {"device": "tpu"}, {"level": True},
         {"background": "nonsense", "alpha": "flatten"}, {"background": 5, "alpha": "flatten"},
-        {"device": None}, {"realism": "much"}, {"seed": 1.5}, {"targets": 5}, {"level": "3"},
+        {"device": None}, {"realism": "much"}, {"targets": 5}, {"level": "3"},
     ],
 )  # fmt: skip
 def test_wrong_options_are_usage_errors(options: dict[str, object]) -> None:
@@ -147,6 +147,9 @@ def test_wrong_options_are_usage_errors(options: dict[str, object]) -> None:
         sic_cli.encode(see_through, **{"model": "tiny", "device": "cpu", **options})  # type: ignore[arg-type]
     with pytest.raises(sic_cli.UsageError, match="realism"):
         sic_cli.decode(encoded().data, device="cpu", realism=2)
+    for seed in (-1, 1.5, 2**32):
+        with pytest.raises(sic_cli.UsageError, match="seed"):
+            sic_cli.decode(encoded().data, device="cpu", seed=seed)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="nonsense"):
         encoded(nonsense=1)
 
@@ -176,7 +179,7 @@ def test_info_and_verify_tell_what_is_there() -> None:
     assert facts.levels[-1].total_bytes == len(data) == facts.file_bytes
     assert sic_cli.verify(data, deep=True, devices=("cpu",)).ok
     damaged = bytearray(data)
-    damaged[facts.levels[2].total_bytes + 14] ^= 1
+    damaged[facts.levels[3].total_bytes + 14] ^= 1
     told = sic_cli.verify(damaged)
     assert not told.ok and told.last_good_level == 3
 

@@ -53,8 +53,8 @@ def test_opening_reads_the_head_alone_and_loading_decodes(path: Path, coded: byt
 
 def test_a_level_may_be_chosen_before_loading(path: Path, coded: bytes) -> None:
     image = Image.open(path)
-    for bad in (0, 6, "2"):
-        with pytest.raises(ValueError, match="1 to 5"):
+    for bad in (-1, 6, "2"):
+        with pytest.raises(ValueError, match="0 to 5"):
             image.level = bad  # type: ignore[attr-defined]
     image.level = 2  # type: ignore[attr-defined]
     assert np.array_equal(np.asarray(image), np.asarray(sic_cli.decode(coded, level=2)))
@@ -64,7 +64,7 @@ def test_a_level_may_be_chosen_before_loading(path: Path, coded: bytes) -> None:
 
 def test_thumbnails_decode_a_low_level(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     psnr = [layer.psnr / 4 for layer in parse(path.read_bytes()).layers]
-    monkeypatch.setattr(sic_cli.pillow, "ENOUGH", ((2.0, psnr[1]),))
+    monkeypatch.setattr(sic_cli.pillow, "ENOUGH", ((2.0, psnr[2]),))
     whole, image = Image.open(path), Image.open(path)
     image.thumbnail((16, 16))
     assert image.info["sic_level"] == 2 and image.size == (16, 12)
@@ -76,11 +76,27 @@ def test_thumbnails_decode_a_low_level(path: Path, monkeypatch: pytest.MonkeyPat
     assert barely.info["sic_level"] == 5
 
 
+def test_small_thumbnails_are_the_preview(path: Path, coded: bytes) -> None:
+    """Where the preview, 6 x 5 pixels, holds as many as are shown; it needs no model."""
+    for size, scale in (((3, 3), 1), ((6, 5), 2)):
+        image = Image.open(path)
+        image.thumbnail(size)
+        assert image.info["sic_level"] == 0 and max(image.size) == size[0]
+        want = sic_cli.preview(coded, scale=scale)
+        box = (0.0, 0.0, 93 * scale / 16, 70 * scale / 16)
+        want = want.resize(image.size, Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+        assert np.abs(np.asarray(image).astype(int) - np.asarray(want)).max() <= 4
+    drafted = Image.open(path)
+    assert drafted.draft("RGB", (6, 5)) is not None and drafted.size == (6, 5)
+    drafted.load()
+    assert np.array_equal(np.asarray(drafted), np.asarray(sic_cli.preview(coded)))
+
+
 def test_cut_files_raise_unless_pillow_is_told_otherwise(
     path: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = parse(coded).ends
-    path.write_bytes(coded[: ends[3] - 2])
+    path.write_bytes(coded[: ends[4] - 2])
     with Image.open(path) as image, pytest.raises(OSError, match="truncated"):
         image.load()
     low = Image.open(path)
@@ -93,7 +109,7 @@ def test_cut_files_raise_unless_pillow_is_told_otherwise(
     path.write_bytes(coded[: ends[0] - 1])
     with Image.open(path) as image, pytest.raises(OSError, match="no whole level"):
         image.load()
-    path.write_bytes(coded[: ends[3]])  # a cut behind a layer is a whole file
+    path.write_bytes(coded[: ends[4]])  # a cut behind a layer is a whole file
     monkeypatch.undo()
     assert Image.open(path).load() is not None
 
@@ -133,8 +149,8 @@ def test_saving_takes_levels_sizes_and_metadata(tmp_path: Path) -> None:
     image.putalpha(100)
     image.info["icc_profile"] = b"the picture's own"
     ends = parse(saved(image)).ends
-    assert saved(image, level=2) == saved(image, quality=40) == saved(image)[: ends[1]]
-    assert len(saved(image, target_size=ends[2] + 5)) == ends[2]
+    assert saved(image, level=2) == saved(image, quality=40) == saved(image)[: ends[2]]
+    assert len(saved(image, target_size=ends[3] + 5)) == ends[3]
     out = tmp_path / "a.sic"
     image.save(out, model="tiny", device="cpu", exif=camera_exif(6), xmp=XMP)
     with Image.open(out) as back:

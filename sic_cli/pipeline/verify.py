@@ -41,8 +41,8 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        """True if nothing is wrong and at least one level is whole."""
-        return self.last_good_level > 0 and all(check.ok for check in self.checks)
+        """True if nothing is wrong and at least layer 0 is whole."""
+        return self.last_good_level >= 0 and all(check.ok for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True)

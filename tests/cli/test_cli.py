@@ -96,20 +96,20 @@ def test_truncate_takes_what_there_is_where_that_will_do(sic_file: Path, tmp_pat
     ends = parse(whole).ends
     cut, source = tmp_path / "c.sic", tmp_path / "s.sic"
     broken = bytearray(whole)
-    broken[ends[2] + 8] ^= 1
+    broken[ends[3] + 8] ^= 1
     wanted = str(len(ends))
     for data, level, code, said in (
-        (whole[: ends[1]], 2, 8, "2 whole levels"),  # an honest file of two levels
-        (whole[: ends[1] + 5], 2, 8, "2 whole levels"),  # cut inside the third
+        (whole[: ends[2]], 2, 8, "highest whole level is 2"),  # an honest file of two levels
+        (whole[: ends[2] + 5], 2, 8, "highest whole level is 2"),  # cut inside the third
         (bytes(broken), 3, 5, "layer 4"),
     ):
         source.write_bytes(data)
         refused(run_main("truncate", str(source), "-o", str(cut), "-l", wanted), code, said)
         assert not cut.exists()
         got = run_main("truncate", str(source), "-o", str(cut), "-l", wanted, "--best-effort")
-        assert got.code == 0 and f"has {level} whole levels" in got.err, got.err
+        assert got.code == 0 and f"is whole up to level {level}," in got.err, got.err
         assert "[W-target-best-effort]" in got.err and ("layer 4" in got.err) == (code == 5)
-        assert cut.read_bytes() == whole[: ends[level - 1]]
+        assert cut.read_bytes() == whole[: ends[level]]
         cut.unlink()
     arguments = ("truncate", str(sic_file), "-o", str(cut), "--best-effort")
     assert run_main(*arguments, "-l", "1").err == ""
@@ -121,7 +121,7 @@ def test_truncate_is_encode_at_that_level_is_head(photo: Path, tmp_path: Path) -
     assert run_main("encode", "-m", "tiny", str(photo), "-o", str(whole)).code == 0
     assert run_main("encode", "-m", "tiny", str(photo), "-o", str(low), "-l", "2").code == 0
     assert run_main("truncate", str(whole), "-o", str(cut), "-l", "2").code == 0
-    end = parse(whole.read_bytes()).ends[1]
+    end = parse(whole.read_bytes()).ends[2]
     assert low.read_bytes() == cut.read_bytes() == whole.read_bytes()[:end]
     assert (
         run_main("truncate", str(whole), "-o", str(cut), "--target-size", str(end + 1), "-f").code
@@ -131,7 +131,7 @@ def test_truncate_is_encode_at_that_level_is_head(photo: Path, tmp_path: Path) -
     refused(
         run_main("truncate", str(whole), "-o", str(cut), "--target-size", "20", "-f"), 8, "smallest"
     )
-    refused(run_main("truncate", str(low), "-o", str(cut), "-l", "3", "-f"), 8, "2 whole levels")
+    refused(run_main("truncate", str(low), "-o", str(cut), "-l", "3", "-f"), 8, "highest whole level is 2")
     refused(run_main("truncate", str(low), "-o", str(cut), "-f"), 2, "--level")
     assert cut.stat().st_size == end
 
@@ -164,7 +164,10 @@ def test_info_shows_every_level(sic_file: Path, coded: bytes) -> None:
     printable = run_main("info", str(sic_file)).out.decode()
     facts = json.loads(run_main("info", "--json", str(sic_file)).out)
     assert [row["total_bytes"] for row in facts["levels"]] == list(parse(coded).ends)
-    assert all(row["expected_psnr_db"] > 10 for row in facts["levels"])
+    first, *rows = facts["levels"]
+    assert first["level"] == 0 and first["expected_psnr_db"] is None
+    assert facts["preview_bytes"] == first["total_bytes"] and "preview: the first" in printable
+    assert all(row["expected_psnr_db"] > 10 for row in rows)
     assert facts["ok"] and facts["model"]["name"] == "tiny" and facts["file_bytes"] == len(coded)
     assert all(str(row["total_bytes"]) in printable for row in facts["levels"])
 
@@ -173,11 +176,11 @@ def test_a_cut_file_gives_its_best_level_and_exit_code_3(
     sic_file: Path, coded: bytes, tmp_path: Path
 ) -> None:
     ends, out = parse(coded).ends, tmp_path / "o.png"
-    sic_file.write_bytes(coded[: ends[2] - 2])
+    sic_file.write_bytes(coded[: ends[3] - 2])
     noticed(
         run_main("decode", str(sic_file), "-o", str(out)),
         "layer 3",
-        f"byte {ends[2] - 2}",
+        f"byte {ends[3] - 2}",
         "wrote level 2",
     )
     assert out.exists()
@@ -202,7 +205,7 @@ def test_verify_tells_whole_from_damaged(sic_file: Path, coded: bytes) -> None:
     assert run_main("verify", str(sic_file)).code == 0
     assert run_main("verify", "--deep", str(sic_file)).code == 0
     damaged = bytearray(coded)
-    damaged[parse(coded).ends[1] + 14] ^= 1
+    damaged[parse(coded).ends[2] + 14] ^= 1
     sic_file.write_bytes(damaged)
     noticed(run_main("verify", str(sic_file)), "layer 3")
     bad = GOLDEN / "bad" / "wrong-digest-3.sic"
@@ -223,8 +226,8 @@ def test_verify_tells_whole_from_damaged(sic_file: Path, coded: bytes) -> None:
         (["encode", "PHOTO", "-o", "PHOTO", "-f"], 9, ["input itself"]),
         (["encode", "PHOTO", "-o", "TEXT"], 9, ["exists"]),
         (["encode", "PHOTO", "-o", "OUT", "-m", "nonsense"], 6, ["nonsense", "tiny"]),
-        (["encode", "PHOTO", "-o", "OUT", "-m", "tiny", "-l", "9"], 8, ["1 to 5"]),
-        (["encode", "PHOTO", "-o", "OUT", "-l", "0"], 2, ["--level"]),
+        (["encode", "PHOTO", "-o", "OUT", "-m", "tiny", "-l", "9"], 8, ["0 to 5"]),
+        (["encode", "PHOTO", "-o", "OUT", "-l", "-1"], 2, ["--level"]),
         (["encode", "PHOTO", "-o", "OUT", "--device", "tpu"], 2, ["cuda"]),
         (["encode", "PHOTO", "-o", "OUT", "-m", "tiny", "--device", "cuda:7"], 7, ["cuda:7"]),
         (["encode", "PHOTO", "-o", "OUT", "--target-size", "many"], 2, ["size"]),
@@ -244,7 +247,7 @@ def test_verify_tells_whole_from_damaged(sic_file: Path, coded: bytes) -> None:
         (["encode"], 2, ["INPUT"]),
         (["decode", "TEXT", "-o", "OUT"], 5, ["signature"]),
         (["decode", "SIC", "-o", "OUT.xyz"], 2, [".xyz"]),
-        (["decode", "SIC", "-o", "OUT", "-l", "6"], 8, ["1 to 5"]),
+        (["decode", "SIC", "-o", "OUT", "-l", "6"], 8, ["0 to 5"]),
         (["info", "MISSING"], 4, []),
         (["info", "TEXT"], 5, []),
         (["frobnicate"], 2, ["frobnicate"]),
@@ -277,7 +280,7 @@ def test_every_mistake_is_one_line_and_its_exit_code(
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
-@pytest.mark.parametrize("level", ["0", "-1", "65", "1.5", "top", "9" * 30])
+@pytest.mark.parametrize("level", ["-1", "65", "1.5", "top", "9" * 30])
 def test_what_is_no_level_is_reported_with_those_there_are(
     photo: Path, sic_file: Path, tmp_path: Path, level: str
 ) -> None:
@@ -287,7 +290,7 @@ def test_what_is_no_level_is_reported_with_those_there_are(
         ("truncate", sic_file, "5 the highest of tiny"),
     ):
         got = run_main(command, str(source), "-o", str(tmp_path / "out"), f"--level={level}")
-        refused(got, 2, f"'{level}' is not a level: 1 is the lowest", ends)
+        refused(got, 2, f"'{level}' is not a level: 0 is a preview", ends)
 
 
 def test_the_highest_level_has_a_name(photo: Path, tmp_path: Path, coded: bytes) -> None:

@@ -54,7 +54,7 @@ def test_folders_go_round_and_jobs_change_no_byte(
     assert "4 skipped" in run_main(*encode, str(one), "--resume").err
     monkeypatch.setattr(pool, "Workers", None)  # none is started where nothing is left to do
     assert "4 skipped" in run_main(*encode, str(one), "--resume", "-j", "2").err
-    assert "4 done" in run_main(*encode, str(one), "--resume", "--seed", "5").err
+    assert "4 done" in run_main(*encode, str(one), "--resume", "-e", "2").err
 
     assert run_main("decode", "-r", str(two), "-o", str(back), "--format", "ppm").code == 0
     assert set(tree(back)) == {"a.ppm", "b/c.ppm", "b/d.ppm", "e.ppm"}

@@ -1,11 +1,11 @@
 """Each term of the loss on its own, at equal budget: the same start, crops and seed.
 
-    python benchmarks/ablation.py DATA OUT --start sic-4 --crops 4000 --minutes 10 \\
-        --backbones lpips.safetensors --base lr=0.0005,lpips=1 \\
-        --variants plain samples=2 full=0.5 consistency=0.1 even=0.25,favour=1
+    python benchmarks/ablation.py DATA OUT --start sic-5 --crops 4000 --minutes 10 \\
+        --backbones DATA/backbones --base stage=both --variants plain lpips_squeeze=0 statistics=0
 
-A variant changes fields of `training/config.py`. PSNR and LPIPS are of the holdout pictures at the four
-rates, by way (a), in floating-point code lengths. Call it again until it says that nothing is left.
+A variant changes fields of `training/config.py`. PSNR of the MSE decoder and LPIPS of the perceptual one, if there is
+one, are of the holdout pictures at the four rates, in estimated code lengths (training/evaluate.py). Call it again
+until it says that nothing is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pieces import Plan, arguments, base_of, config_of, go_on, hours, mean_curve
 
 from sic_cli.training.evaluate import RATES
 
-VARIANTS = ("plain", "samples=2", "full=0.5", "consistency=0.1")
+VARIANTS = ("plain", "price=1", "even=0", "favour=0", "blocking=0", "encoder_lr=1")
 
 
 def main() -> None:

@@ -1,12 +1,11 @@
 """The price of embedding: what it costs that one file holds all levels.
 
-    python benchmarks/embedding.py DATA OUT --start sic-4 --crops 4000 --minutes 10
+    python benchmarks/embedding.py DATA OUT --start sic-5 --crops 4000 --minutes 10
 
-From one start the whole network is trained on for all levels, and for each of some levels alone: the
-same crops, the same number of them. The price at a level is the rate that the network for all levels
-needs for the PSNR that the other one reaches there, in percent above the other's rate. Both are cut
-alike, so the price is that of shared networks; method.md has that of unequal widths. Call it again
-until it says that nothing is left (pieces.py).
+From one start the transforms are trained on for all levels, and for each of some levels alone: the
+same crops, the same number of them. The price at a level is the rate that the transforms for all levels
+need for the PSNR that the other ones reach there, in percent above the others' rate. Both have the same
+step sizes, so the price is that of shared networks alone. Code lengths are estimates (training/evaluate.py). Call it again until it says that nothing is left (pieces.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Compute comes in pieces here: call a benchmark again and it goes on where it was, at the next run that
 is not done, then at the next picture that was not measured. Every run has a folder of its own with its
-checkpoint, and `measured.jsonl`: one line per picture, in floating-point code lengths.
+checkpoint, and `measured.jsonl`: one line per picture, in estimated code lengths (training/evaluate.py).
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 from sic_cli.codec.inference.config import ModelConfig
-from sic_cli.training.checkpoint import averaged, load_model
-from sic_cli.training.config import TrainConfig
+from sic_cli.codec.weights.locate import find
+from sic_cli.training.checkpoint import NAME, averaged, load
+from sic_cli.training.config import DEFAULTS, STAGES, TrainConfig
 from sic_cli.training.data import find_pictures, read_rgb
 from sic_cli.training.evaluate import Curve, evaluate
 from sic_cli.training.loop import TrainingRun, seen, train
-from sic_cli.training.lpips_loss import LpipsLoss
+from sic_cli.training.lpips_loss import perceptual_networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ def arguments(about: str) -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, help="holds holdout/ and kodak/")
     parser.add_argument("out", type=Path, help="a folder for each run below it")
     parser.add_argument("--packed", type=Path, default=Path("runs/packed"))
-    parser.add_argument("--start", required=True, help="checkpoint or release that all begin with")
+    parser.add_argument("--start", required=True, help="weights or run that all begin with")
     parser.add_argument("--crops", type=int, default=4000, help="that each run sees")
     parser.add_argument("--minutes", type=float, default=10.0, help="of this call, all in all")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--backbones", help="file of the perceptual network")
+    parser.add_argument("--backbones", help="folder of the perceptual networks")
     parser.add_argument("--every", type=int, default=1, help="measure every n-th picture")
-    parser.add_argument("--base", default="lr=0.0005", help="what all runs have: lr=0.0005,batch=8")
+    parser.add_argument("--base", default="lr=0.0005", help="what all: stage=both,batch=8")
     parser.add_argument("--runs", help="only these, by commas")
     return parser
 
@@ -66,7 +67,7 @@ def plan_of(given: argparse.Namespace, sets: Sequence[str]) -> Plan:
     return Plan(
         given.out,
         given.packed,
-        given.start,
+        given.start if Path(given.start).exists() else str(find(given.start).folder),
         given.crops,
         given.minutes,
         given.processes,
@@ -78,7 +79,7 @@ def plan_of(given: argparse.Namespace, sets: Sequence[str]) -> Plan:
 
 
 def config_of(base: TrainConfig, text: str) -> TrainConfig:
-    """`samples=2,full=0.5` changes two fields of `base`; `plain` none. Ends with one sentence if there
+    """`price=1,even=0` changes two fields of `base`; `plain` none. Ends with one sentence if there
     is no such field."""
     changes: dict[str, Any] = {}
     for part in text.split(",") if text != "plain" else ():
@@ -97,9 +98,13 @@ def config_of(base: TrainConfig, text: str) -> TrainConfig:
 
 def base_of(plan: Plan, text: str) -> TrainConfig:
     """The configuration of all runs. The average that is kept spans a twentieth of the steps."""
-    base = config_of(TrainConfig(), text)
-    steps = plan.crops / (base.batch * plan.processes)
-    return replace(base, ema=min(0.999, max(0.5, 1 - 20 / steps)))
+    named = [part.removeprefix("stage=") for part in text.split(",") if part.startswith("stage=")]
+    stage = named[-1] if named else "mse"
+    if stage not in STAGES:
+        raise SystemExit(f"stage={stage}: there are {', '.join(STAGES)}")
+    config = config_of(DEFAULTS[stage], text)  # type: ignore[index]
+    steps = plan.crops / (config.batch * plan.processes)
+    return replace(config, ema=min(0.999, max(0.5, 1 - 20 / steps)))
 
 
 def go_on(plan: Plan, runs: dict[str, TrainConfig], levels: dict[str, list[int]]) -> list[str]:
@@ -144,8 +149,8 @@ def agree(folder: Path, plan: Plan, config: TrainConfig) -> None:
 
 def trained(folder: Path, plan: Plan) -> bool:
     """Has a run seen all its crops?"""
-    path = folder / "checkpoint.safetensors"
-    return path.exists() and seen(load_model(path)[2], plan.crops) >= 1
+    path = folder / NAME
+    return path.exists() and seen(load(path)[1], plan.crops) >= 1
 
 
 def pictures(plan: Plan) -> Iterator[tuple[str, Path]]:
@@ -177,8 +182,8 @@ def measure(folder: Path, plan: Plan, levels: list[int] | None, end: float) -> N
     if not wanted or time.time() >= end:
         return
     device = torch.device(plan.device)
-    model = averaged(folder / "checkpoint.safetensors")[0].to(device)
-    look = LpipsLoss(Path(plan.backbones)).to(device) if plan.backbones else None
+    model = averaged(folder / NAME)[0].to(device)
+    look = perceptual_networks(Path(plan.backbones)).to(device) if plan.backbones else None
     path = folder / "measured.jsonl"
     rest = "".join(json.dumps(row) + "\n" for row in known.values())
     path.write_text(rest)
@@ -187,7 +192,8 @@ def measure(folder: Path, plan: Plan, levels: list[int] | None, end: float) -> N
             if time.time() >= end:
                 return
             curve = evaluate(model, [read_rgb(source)], device, look, levels)
-            row = {"set": name, "picture": source.name, "bpp": curve.bpp, "psnr": curve.psnr}
+            row = {"set": name, "picture": source.name, "levels": curve.levels}
+            row |= {"bpp": curve.bpp, "psnr": curve.psnr}
             row |= {"lpips": curve.lpips} if curve.lpips else {}
             file.write(json.dumps(row) + "\n")
             file.flush()
@@ -205,7 +211,7 @@ def mean_curve(folder: Path, plan: Plan, name: str) -> Curve | None:
         for key in ("bpp", "psnr", "lpips")
         if key in there[0]
     }
-    return Curve(means["bpp"], means["psnr"], means.get("lpips"))
+    return Curve(there[0]["levels"], means["bpp"], means["psnr"], lpips=means.get("lpips"))
 
 
 def write(path: Path, rows: list[dict[str, object]], lines: list[str], rest: list[str]) -> None:
@@ -218,5 +224,5 @@ def write(path: Path, rows: list[dict[str, object]], lines: list[str], rest: lis
 
 def hours(folder: Path) -> float:
     """Wall time of the training of a run."""
-    path = folder / "checkpoint.safetensors"
-    return load_model(path)[2].hours if path.exists() else 0.0
+    path = folder / NAME
+    return load(path)[1].hours if path.exists() else 0.0

@@ -68,7 +68,9 @@ __all__ = [
 
 _ELSEWHERE = {
     **dict.fromkeys(("Check", "Info", "LevelInfo", "VerifyResult", "info", "verify"), "facts"),
-    **dict.fromkeys(("Codec", "Encoded", "decode", "decode_levels", "encode", "preview", "truncate"), "api"),
+    **dict.fromkeys(
+        ("Codec", "Encoded", "decode", "decode_levels", "encode", "preview", "truncate"), "api"
+    ),
 }
 """Public names by the module that has them; all others are errors."""
 

@@ -149,6 +149,7 @@ def pack(pictures: tuple[Path, ...], packed: Path, workers: int) -> None:
 @_number("seed", "Of crops, levels and noise.")
 @_number("favour", "Draw the first level e^FAVOUR times as often as the last.", least=0.0)
 @_number("even", "Let decibels count: log(EVEN + a crop's share of squared errors).", least=0.0)
+@_number("only_level", "Train for this level alone (0: for all).", least=0, most=64)
 @_number("price", "Factor of the rate in what a level costs.", least=0.0)
 @_number("blocking", "Weight of steps over the edges of patches, where they are seen.", least=0.0)
 @_number("lpips_alex", "Weight of LPIPS with AlexNet.", least=0.0)

@@ -25,7 +25,7 @@ class TrainConfig:
     average_every: steps between two averages of the weights of several processes.
 
     favour: the first level is drawn e^favour times as often as the last. even: a crop counts by log(even + its
-    share of the level's running mean). price: factor of the rate in the cost of a level. blocking, lpips_alex,
+    share of the level's running mean), 0: by its share. only_level: train for this level alone, 0: for all. price: factor of the rate in the cost of a level. blocking, lpips_alex,
     lpips_squeeze, statistics: weights of the other losses.
 
     discriminator: which one; adversarial: norm of its gradient at the pixels, as a share of that of all other
@@ -47,6 +47,7 @@ class TrainConfig:
     average_every: int = 8
     favour: float = 1.0
     even: float = 0.25
+    only_level: int = 0
     price: float = 1.8
     blocking: float = 0.02
     lpips_alex: float = 2.0

@@ -25,6 +25,8 @@ from .fit_tables import fit, plain_arrays
 
 Tensors = dict[str, NDArray[Any]]
 """Arrays by the names of a weights file (FORMAT.md, section 6.7)."""
+MATRICES = (".weight", ".linear")
+"""Ends of the names of matrices; gains and biases by level are no matrices."""
 FITTED = 48
 """Crops that the expected PSNR is fitted to."""
 
@@ -54,11 +56,13 @@ def context_tensors(weights: ContextWeights[Array]) -> Tensors:
 
 
 def half(arrays: Tensors) -> Tensors:
-    """Large arrays in half precision, the others in single, as a weights file stores transforms."""
-    return {
-        name: np.ascontiguousarray(v, np.float16 if v.size > 2048 and v.ndim > 1 else np.float32)
-        for name, v in arrays.items()
-    }
+    """Large matrices in half precision, everything else in single, as a weights file stores transforms."""
+
+    def kind(name: str, array: NDArray[Any]) -> type[np.floating[Any]]:
+        large = array.ndim > 1 and array.size > 2048 and name.endswith(MATRICES)
+        return np.float16 if large else np.float32
+
+    return {name: np.ascontiguousarray(v, kind(name, v)) for name, v in arrays.items()}
 
 
 def engine_of(config: ModelConfig, tensors: Tensors) -> Engine:

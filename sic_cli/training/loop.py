@@ -332,7 +332,9 @@ def train(run: TrainingRun, config: TrainConfig, model_config: ModelConfig) -> N
     checkpoint = out / NAME
     if not checkpoint.exists():
         begin(run, config, model_config)
-    _, progress, _ = load(checkpoint)
+    model, progress, _ = load(checkpoint)
+    if config.only_level > model.config.levels:
+        raise UsageError(f"--only-level {config.only_level}: the model has {model.config.levels}")
     if progress.stage != config.stage:
         raise UsageError(
             f"{checkpoint} is of stage {progress.stage}, not {config.stage}",

@@ -61,6 +61,8 @@ class Objective:
         levels = draw_levels(
             chance.numbers, self.model.config.levels, len(pixels), self.config.favour
         )
+        if self.config.only_level:
+            levels[:] = self.config.only_level - 1
         level = torch.from_numpy(levels).to(pixels.device)
         shift = tuple(int(v) for v in chance.numbers.integers(0, SHIFTS, 2))
         self.seen = {}
@@ -201,7 +203,7 @@ class Objective:
         """Mean of a cost in grey levels squared: decibels count, so that easy crops are not lost among busy
         ones."""
         share = self._divided(term, level, cost)
-        return torch.log(self.config.even + share).mean()
+        return torch.log(self.config.even + share).mean() if self.config.even else share.mean()
 
     def _divided(self, term: int, level: Tensor, value: Tensor) -> Tensor:
         """A term by its running mean at each level."""

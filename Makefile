@@ -8,7 +8,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train export embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train export pin embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -102,14 +102,18 @@ train: setup  ## train or resume RUN for MINUTES
 export: setup  ## write the release NAME from the checkpoint of RUN
 	$(BIN)/sic train export $(RUN)/checkpoint.safetensors --packed runs/packed --name $(NAME)
 
+pin: setup  ## pin the weights NAME in the code, and make their golden files anew
+	$(BIN)/python benchmarks/pin.py $(WEIGHTS)
+	$(BIN)/python -m tests.golden.make $(WEIGHTS)
+
 embedding: setup  ## the price of holding all levels in one file, from START, MINUTES of it at a time
-	$(BIN)/python benchmarks/embedding.py $(DATA) runs/embedding --start $(or $(START),sic-4) --crops $(or $(CROPS),4000) --minutes $(MINUTES)
+	$(BIN)/python benchmarks/embedding.py $(DATA) runs/embedding --start $(or $(START),sic-5) --crops $(or $(CROPS),4000) --minutes $(MINUTES)
 
 ablation: setup  ## each term of the loss on its own, from START, MINUTES of it at a time
-	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-4) --crops $(or $(CROPS),4000) --minutes $(MINUTES) $(if $(BACKBONES),--backbones $(BACKBONES))
+	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-5) --crops $(or $(CROPS),4000) --minutes $(MINUTES) $(if $(BACKBONES),--backbones $(BACKBONES))
 
 context: setup  ## variants of the context network behind START, SECONDS of processor time each
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/context.py runs/packed --start $(or $(START),sic-4) --seconds $(or $(SECONDS),270) --out runs/context --holdout $(DATA)/holdout
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/context.py runs/packed --start $(or $(START),sic-5) --seconds $(or $(SECONDS),270) --out runs/context --holdout $(DATA)/holdout
 
 weights-table: setup-measure  ## measure the weights NAME against other codecs; all tables of the model card
 	SIC_LPIPS_WEIGHTS=$(DATA)/backbones $(BIN)/sic eval $(DATA)/kodak -o runs/report-$(WEIGHTS) -m $(WEIGHTS) \

@@ -75,7 +75,7 @@ def test_a_picture_that_is_0_in_all_channels_is_coded(tiny: ModelCard, value: in
     parsed = parse(encode(np.full((40, 50, 3), value, np.uint8), tiny))
     assert not decode_indices(engine(tiny), parsed, 0)[0].any()
     made = decode(parsed, realism=0.0)
-    assert made.fault is None and np.abs(made.pixels.astype(int) - value).max() <= 3
+    assert made.fault is None and np.abs(made.pixels.astype(int) - value).max() <= 8
 
 
 def test_real_bytes_are_within_a_hundredth_of_the_information(shipped: ModelCard) -> None:

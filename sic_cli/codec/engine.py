@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ModelError
 from .inference import tiles
 from .inference.config import STRIDE
 from .inference.context import ContextRunner
@@ -213,15 +214,20 @@ def engine(card: ModelCard, device: str = "cpu") -> Engine:
 
 
 def assembled(model_weights: ModelWeights, device: str = "cpu") -> Engine:
-    """The engine of some weights. Symbols come from the CPU, whatever the device."""
-    table, arrays = model_weights.table, model_weights.arrays
+    """The engine of some weights. Symbols come from the CPU, whatever the device. Raises ModelError if their
+    tables are not frequencies."""
+    table = model_weights.table
+    try:
+        tables = CodingTables.from_arrays(model_weights.arrays)
+    except ValueError as error:
+        raise ModelError(f"{model_weights.card.folder}: coding tables: {error}") from None
     context_runner = ContextRunner(
         model_weights.context, model_weights.reach, model_weights.logs, table.passes
     )
     return Engine(
         model_weights,
         table,
-        CodingTables.from_arrays(arrays),
+        tables,
         context_runner,
         Networks(model_weights, device),
     )

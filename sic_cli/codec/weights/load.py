@@ -13,7 +13,16 @@ from safetensors.numpy import load as load_arrays
 from ...errors import ModelError
 from ..inference.config import ModelConfig
 from ..inference.convolution import Array
-from ..inference.integer_network import MAGNITUDES, ContextWeights, context_shapes
+from ..inference.integer_network import (
+    EXACT,
+    MAGNITUDES,
+    REFINEMENT,
+    SIGN,
+    SIGNIFICANCE,
+    ContextWeights,
+    context_shapes,
+    largest_sums,
+)
 from ..inference.transforms import Arrays, analysis_shapes, synthesis_shapes
 from ..quantization.step_sizes import StepSizes, step_sizes_of
 from .card import WEIGHTS, ModelCard
@@ -24,6 +33,16 @@ SINGLE = {
     "reconstruction_offset": "centre",
 }
 """Attribute -> name in a weights file."""
+LONGEST_BLOCK = 64
+TABLES = {
+    **dict.fromkeys(("significance", "block", "flag"), (SIGNIFICANCE.count,)),
+    **dict.fromkeys(("refinement", "escape"), (REFINEMENT.count,)),
+    "sign": (SIGN.count,),
+    "first": (SIGNIFICANCE.count, LONGEST_BLOCK),
+}
+WHOLE = ("octaves", "reach", "logs")
+WHOLE_UNDER = ("groups.", "context.", "tables.")
+"""Names, and beginnings of names, of arrays that hold whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +90,24 @@ def from_arrays(card: ModelCard, found: dict[str, NDArray[Any]]) -> ModelWeights
         return found[name].astype(np.float32)
 
     table = _checked(card.config, found)
+    context = ContextWeights(
+        single("context.entry"),
+        single("context.entry_bias"),
+        single("context.mid"),
+        single("context.mid_bias"),
+        single("context.back"),
+        single("context.exit"),
+        single("context.exit_bias"),
+    )
+    for layer, most in largest_sums(context).items():
+        if most >= EXACT:
+            raise ValueError(f"sums of context.{layer} can reach {most}, beyond {EXACT}")
     return ModelWeights(
         card=card,
         analysis=under("analysis."),
         mse=under("mse."),
         perceptual=under("perceptual."),
-        context=ContextWeights(
-            single("context.entry"),
-            single("context.entry_bias"),
-            single("context.mid"),
-            single("context.mid_bias"),
-            single("context.back"),
-            single("context.exit"),
-            single("context.exit_bias"),
-        ),
+        context=context,
         arrays={k: v.astype(np.int64) for k, v in under("tables.").items()},
         table=table,
         **{name: single(stored) for name, stored in SINGLE.items()},
@@ -100,7 +123,14 @@ def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
         **dict.fromkeys(("octaves", "centre"), (levels, channels)),
         "logs": (MAGNITUDES,),
         "psnr_fit": (levels, 2),
+        **{f"tables.{name}": shape for name, shape in TABLES.items()},
     }
+    for name, array in found.items():
+        if name.startswith(WHOLE_UNDER) or name in WHOLE:
+            if array.dtype.kind not in "iu":
+                raise ValueError(f"{name} holds {array.dtype}, not whole numbers")
+        elif not _finite(array):
+            raise ValueError(f"{name} holds numbers that are not finite")
     for name, shape in wanted.items():
         if found[name].shape != shape:
             raise ValueError(f"{name} is {found[name].shape}, not {shape}")
@@ -114,13 +144,10 @@ def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
     }
     for prefix, shapes in parts.items():
         wanted |= {prefix + name: shape for name, shape in shapes.items()}
-    have = {k: v.shape for k, v in found.items() if not k.startswith(("tables.", "groups."))}
+    have = {k: v.shape for k, v in found.items() if not k.startswith("groups.")}
     for name in sorted(have.keys() | wanted.keys()):
         if have.get(name) != wanted.get(name):
             raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
-    for name, array in found.items():
-        if not _finite(array):
-            raise ValueError(f"{name} holds numbers that are not finite")
     return table
 
 

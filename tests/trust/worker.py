@@ -37,7 +37,7 @@ EXACT = 2**24
 SIZES = (1, 2, 3, 7, 8, 16, 31, 64, 96, 128, 257, 512)
 PARTS = (1.0, 2.0**-7, 2.0**-9)
 """Weights are divided by these powers of two (`exact.scaled`)."""
-LIFTS = range(-12, 13)
+LIFTS = range(-40, 41)
 """Depths by which features are shifted; those of the releases are fewer."""
 
 Whole = NDArray[np.int64]

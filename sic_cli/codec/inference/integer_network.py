@@ -95,10 +95,10 @@ def feature_table(
     logs: NDArray[np.int32],
     index: NDArray[np.signedinteger[Any]],
 ) -> Array:
-    """What `context.features` makes of some indices (n,) in every channel: value and logarithm,
-    (C, n, 2), by shifts of whole numbers."""
+    """What the network sees of some indices (n,) in every channel: value and logarithm (FORMAT.md,
+    section 6.4), (C, n, 2), by shifts of whole numbers."""
     magnitude, lift = np.minimum(np.abs(index), MAGNITUDES - 1), (reach - depth)[:, None]
-    odd, up = 2 * magnitude + 1, np.clip(lift, -32, 32)
+    odd, up = 2 * magnitude + 1, np.clip(lift, -31, 7)  # 2**7 is beyond FEATURE_MAX already
     value = np.where(up < 0, odd >> np.maximum(-up, 0), odd << np.maximum(up, 0))
     value = np.sign(index) * np.minimum(value, FEATURE_MAX)
     log = np.clip(logs[magnitude] + 16 * lift, 1, FEATURE_MAX)

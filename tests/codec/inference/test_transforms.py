@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from sic_cli.codec.inference.config import ModelConfig
 from sic_cli.codec.inference.noise import NoiseMaps, noise_maps
@@ -18,7 +19,8 @@ from sic_cli.codec.inference.transforms import (
     gelu,
     synthesis_shapes,
 )
-from sic_cli.codec.networks.on_gpu import TorchAnalysis, TorchSynthesis
+from sic_cli.codec.networks.on_gpu import TorchAnalysis, TorchSynthesis, filled
+from sic_cli.codec.networks.transforms import Synthesis
 from sic_cli.codec.weights.card import ModelCard
 from sic_cli.codec.weights.load import ModelWeights, decoder_at, load
 from tests.conftest import ROOT
@@ -83,10 +85,10 @@ HANDED_OVER = ROOT.parent / "shared" / "weights"
 
 
 @pytest.mark.skipif(not HANDED_OVER.is_dir(), reason="../shared/weights is not here")
-def test_the_port_gives_the_vectors_that_came_with_the_weights() -> None:
-    """Latents within 0.01, pixels within 0.01 grey levels of those of the definition, in float32."""
-    from safetensors.numpy import load_file
-
+@pytest.mark.parametrize("by", ["NumPy", "torch"])
+def test_the_vectors_that_came_with_the_weights(by: str) -> None:
+    """Latents within 0.01, pixels within 0.01 grey levels of those of the definition, in float32; indices
+    equal, but for latents on the edge of an interval."""
     held = load_file(HANDED_OVER / "transforms.safetensors")
     vectors = load_file(HANDED_OVER / "vectors.safetensors")
     config = ModelConfig()
@@ -97,24 +99,56 @@ def test_the_port_gives_the_vectors_that_came_with_the_weights() -> None:
         return found
 
     pixels = np.rint(vectors["pixels"][0].transpose(1, 2, 0) + 127.5).astype(np.uint8)
-    analysis = AnalysisRunner(under("analysis.", analysis_shapes(config)), config)
-    assert np.abs(analysis(pixels) - vectors["latents"][0]).max() < 0.01
+    analysis, arrays = AnalysisRunner, under("analysis.", analysis_shapes(config))
+    latent = (analysis(arrays, config) if by == "NumPy" else TorchAnalysis(arrays, config, "cpu"))(
+        pixels
+    )
+    assert np.abs(latent - vectors["latents"][0]).max() < 0.01
     noise = NoiseMaps(*(vectors[f"noise{s}"][0].transpose(1, 2, 0).copy() for s in (16, 8, 4)))
+    levels = [int(name[5:]) for name in vectors if name.startswith("index")]
+    assert len(levels) == 7
     for name, maps in (("mse", None), ("perceptual", noise)):
-        shapes = synthesis_shapes(config, perceptual=maps is not None)
-        decoder = SynthesisGradient(under(f"{name}.", shapes), config)
-        for level in (int(k[5:]) for k in vectors if k.startswith("index")):
+        decoder = under(f"{name}.", synthesis_shapes(config, perceptual=maps is not None))
+        for level in levels:
             depth = held["octaves"][level].astype(np.int32)
             step = np.where(depth < 0, np.inf, np.ldexp(held["unit"], -depth)).astype(np.float32)
             index, size = vectors[f"index{level}"][0], step[:, None, None]
+            ratio = np.abs(latent / size)
+            inner = np.abs(ratio - np.rint(ratio)) > 1e-2 / size  # no edge within 0.01
+            assert inner.mean() > 0.99
+            assert np.array_equal(np.trunc(latent / size)[inner], index[inner])
             offset = held["centre"][level][:, None, None]
             value = (np.sign(index) * (np.abs(index) + offset) * size).astype(np.float32)
-            made: list[np.ndarray] = []
-
-            def keep(shown: np.ndarray, made: list[np.ndarray] = made) -> np.ndarray:
-                made.append(shown.copy())
-                return np.zeros_like(shown)
-
-            decoder.vjp(value, step, level + 1, keep, maps)
+            made = painted(by, decoder, config, value, step, level, maps)
             want = vectors[f"{name}{level}"][0].transpose(1, 2, 0) + 127.5
-            assert np.abs(made[0] - want).max() < 0.01
+            assert np.abs(made - want).max() < 0.01
+
+
+def painted(
+    by: str,
+    arrays: Arrays,
+    config: ModelConfig,
+    latent: np.ndarray,
+    step: np.ndarray,
+    level: int,
+    maps: NoiseMaps | None,
+) -> np.ndarray:
+    """Pixels, neither rounded nor cut, at a level from 0."""
+    if by == "torch":
+        network = filled(lambda c: Synthesis(c, maps is not None), arrays, config, "cpu")
+        tensors = (torch.from_numpy(a)[None] for a in (latent, step))
+        noise = None
+        if maps is not None:
+            parts = (maps.stride16, maps.stride8, maps.stride4)
+            noise = tuple(torch.from_numpy(part).permute(2, 0, 1)[None] for part in parts)
+        out = network(*tensors, torch.tensor([level]), noise)[0].permute(1, 2, 0)
+        made: np.ndarray = out.numpy() + 127.5
+        return made
+    kept: list[np.ndarray] = []
+
+    def keep(shown: np.ndarray) -> np.ndarray:
+        kept.append(shown.copy())
+        return np.zeros_like(shown)
+
+    SynthesisGradient(arrays, config).vjp(latent, step, level + 1, keep, maps)
+    return kept[0]

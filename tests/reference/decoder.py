@@ -117,13 +117,13 @@ def positions_of(kind: str, unit: int, size: Position) -> list[Position]:
     ]
 
 
-def class_of(scale: int, cell: int, part: int) -> int:
+def class_of(scale: int, n: int, part: int) -> int:
     """7.4: the number of a triple, in the order of all."""
     number = 0
     for s in range(14):
         near, fractions = (2, 4) if s < 4 else (3, 2) if s < 7 else (5, 1)
         if s == scale:
-            return number + min(cell, near) * fractions + part * fractions // 16
+            return number + min(n, near) * fractions + part * fractions // 16
         number += (near + 1) * fractions
     raise AssertionError(scale)
 

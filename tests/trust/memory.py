@@ -258,7 +258,7 @@ def _shape(run: Run, name: str, pixels: np.ndarray) -> int:
         far = np.abs(decode(parsed).pixels.astype(np.int16) - whole)
         assert far.max() <= 1 and (far > 0).mean() < 1e-3, int(far.max())
         other = machine.quantise(machine.analyse(pixels)) != indices
-        assert other.mean() < 1e-3, f"{other.mean():.1%} of the cells depend on the strips"
+        assert other.mean() < 1e-3, f"{other.mean():.1%} of the indices depend on the strips"
         return sum(1 for _ in tiles.strips(rows, across, transforms.halo(card.config))) - 1
     finally:
         tiles.STRIP_LATENTS, tiles.PAINTED_LATENTS, transforms.HEAD_POSITIONS = before

@@ -39,7 +39,7 @@ POSITIONS = 1 << 15
 SCALES = 14
 """Classes of the scale of a residual, half an octave wide."""
 NEAR = 6
-"""Predicted indices that are told apart: the dead zone is twice as wide as other cells."""
+"""Predicted indices that are told apart: the dead zone is twice as wide as other intervals."""
 
 
 def _class_table() -> NDArray[np.uint8]:
@@ -91,9 +91,9 @@ class MeanColourCoder:
         at = coarsest(height, width)
         none = np.zeros(len(at), np.uint8)
         for plane in range(PLANES):
-            told = None if known is None else known[at, plane]
+            wanted = None if known is None else known[at, plane]
             table = self.tables.first[plane : plane + 1]
-            index[at, plane] = saturated(residuals(coder, table, FIRST_RADIUS, none, told))
+            index[at, plane] = saturated(residuals(coder, table, FIRST_RADIUS, none, wanted))
         value[at] = representative(index[at])
         for turn, one in enumerate(PASSES):
             near = neighbourhood(height, width, one)
@@ -138,15 +138,15 @@ class MeanColourCoder:
         coder: Coder,
         known: NDArray[np.int32] | None,
     ) -> NDArray[np.int32]:
-        """Indices (n,) of predictions in sixteenths and scales in units of 1/2048 of an depth."""
+        """Indices (n,) of predictions in sixteenths and scales in units of 1/2048 of an octave."""
         sign = np.where(point < 0, np.int32(-1), np.int32(1))
         point = np.abs(point)
-        cell = point >> 4
+        predicted = point >> 4
         scale = np.clip((scale >> 10) + 6, 0, SCALES - 1)
-        classes = CLASS[scale, np.minimum(cell, NEAR - 1), point & 15]
-        told = None if known is None else known[:, plane] * sign - cell
-        found = residuals(coder, self.tables.residual[plane], RADIUS, classes, told)
-        return saturated((found + cell) * sign)
+        classes = CLASS[scale, np.minimum(predicted, NEAR - 1), point & 15]
+        wanted = None if known is None else known[:, plane] * sign - predicted
+        found = residuals(coder, self.tables.residual[plane], RADIUS, classes, wanted)
+        return saturated((found + predicted) * sign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +204,8 @@ def residuals(
         symbols = np.clip(known[order] + (radius + 1), 0, last).astype(np.int32)
     parts = []
     for index, start, end in runs(starts):
-        told = None if symbols is None else symbols[start:end]
-        parts.append(coder.code(tables[index], end - start, told))
+        here = None if symbols is None else symbols[start:end]
+        parts.append(coder.code(tables[index], end - start, here))
     made = np.concatenate(parts)
     out = np.empty(len(order), np.int32)
     out[order] = made - (radius + 1)
@@ -219,8 +219,8 @@ def residuals(
 def _excess(coder: Coder, known: int | None) -> int:
     """A number >= 0 as an Exp-Golomb code of order 0 in even bits."""
 
-    def bit(told: int | None) -> int:
-        symbol = None if told is None else np.array([told], np.int32)
+    def bit(wanted: int | None) -> int:
+        symbol = None if wanted is None else np.array([wanted], np.int32)
         return int(coder.code(EVEN, 1, symbol)[0])
 
     size = None if known is None else (known + 1).bit_length() - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 
@@ -42,4 +43,11 @@ def test_the_example_is_what_the_encoder_writes_and_both_readers_read(tiny: Mode
     parsed, other = parse(data), reference.read(data)
     assert [layer.payload for layer in parsed.layers] == [row["payload"] for row in other["layers"]]  # type: ignore[attr-defined]
     assert decode(parsed).pixels.shape == (1, 1, 3)
+    rows = re.findall(r"\| (\d+)\.\.(\d+) \| (.*) \|", TEXT.split("## 8.")[1])
+    bounds = [0, 8, parsed.header_end - 4, parsed.header_end, *parsed.ends]
+    assert [(int(a), int(b) + 1) for a, b, _ in rows] == list(pairwise(bounds))
+    for layer, (_, _, words) in zip(parsed.layers, rows[3:], strict=True):
+        assert f"layer {layer.level}: " in words and f"digest `{layer.digest:08x}`" in words
+        assert f"psnr {layer.psnr} " in words and f"length {len(layer.payload)}" in words
+        assert layer.payload.hex() in words
     assert len(data) < 100

@@ -4,14 +4,18 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 RUN ?= runs/main
+CONTEXT ?= runs/context
+STAGE ?= mse
+PROCESSES ?= 1
+BACKBONES ?= $(DATA)/backbones
 MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train export pin embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
+.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train train-context train-mean-colours export pin embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -96,11 +100,18 @@ data: setup  ## fetch Debian's wallpapers, decode all training pictures once int
 	$(BIN)/python benchmarks/wallpapers.py $(DATA) runs/wallpapers $(if $(MIRROR),--mirror $(MIRROR))
 	$(BIN)/sic train pack $(DATA)/train $$(ls -d runs/wallpapers/pictures 2>/dev/null) runs/packed
 
-train: setup  ## train or resume RUN for MINUTES
-	$(BIN)/sic train run --packed runs/packed --validation $(DATA)/holdout --out $(RUN) --minutes $(MINUTES) $(if $(START),--start $(START))
+train: setup  ## train STAGE (mse, both, gan) into RUN for MINUTES, from START; resumes
+	$(BIN)/sic train run --packed runs/packed --validation $(DATA)/holdout --out $(RUN) --stage $(STAGE) --minutes $(MINUTES) \
+	  --backbones $(BACKBONES) --processes $(PROCESSES) $(if $(START),--start $(START)) $(if $(CROPS),--crops $(CROPS) --final)
 
-export: setup  ## write the release NAME from the checkpoint of RUN
-	$(BIN)/sic train export $(RUN)/checkpoint.safetensors --packed runs/packed --name $(NAME)
+train-context: setup  ## train the context network behind RUN into CONTEXT for MINUTES; resumes
+	$(BIN)/sic train context --packed runs/packed --validation $(DATA)/holdout --transforms $(RUN) --out $(CONTEXT) --minutes $(MINUTES)
+
+train-mean-colours: setup  ## train the network of layer 0 behind RUN with the indices in CONTEXT
+	$(BIN)/sic train mean-colours --indices $(CONTEXT) --transforms $(RUN) $(CONTEXT)/mean_colours.safetensors
+
+export: setup  ## write the weights NAME from RUN and CONTEXT
+	$(BIN)/sic train export --packed runs/packed --transforms $(RUN) --context $(CONTEXT) --name $(NAME)
 
 pin: setup  ## pin the weights NAME in the code, and make their golden files anew
 	$(BIN)/python benchmarks/pin.py $(WEIGHTS)
@@ -110,10 +121,10 @@ embedding: setup  ## the price of holding all levels in one file, from START, MI
 	$(BIN)/python benchmarks/embedding.py $(DATA) runs/embedding --start $(or $(START),sic-5) --crops $(or $(CROPS),4000) --minutes $(MINUTES)
 
 ablation: setup  ## each term of the loss on its own, from START, MINUTES of it at a time
-	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-5) --crops $(or $(CROPS),4000) --minutes $(MINUTES) $(if $(BACKBONES),--backbones $(BACKBONES))
+	$(BIN)/python benchmarks/ablation.py $(DATA) runs/ablation --start $(or $(START),sic-5) --crops $(or $(CROPS),4000) --minutes $(MINUTES) --backbones $(BACKBONES)
 
-context: setup  ## variants of the context network behind START, SECONDS of processor time each
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/context.py runs/packed --start $(or $(START),sic-5) --seconds $(or $(SECONDS),270) --out runs/context --holdout $(DATA)/holdout
+context: setup  ## variants of the context network behind START, CROPS each
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/context.py runs/packed --start $(or $(START),sic-5) --crops $(or $(CROPS),30000) --out runs/variants --holdout $(DATA)/holdout
 
 weights-table: setup-measure  ## measure the weights NAME against other codecs; all tables of the model card
 	SIC_LPIPS_WEIGHTS=$(DATA)/backbones $(BIN)/sic eval $(DATA)/kodak -o runs/report-$(WEIGHTS) -m $(WEIGHTS) \
@@ -128,11 +139,11 @@ pictures: setup  ## draw the diagrams of the documents, and the README's strip o
 	$(BIN)/python docs/diagrams.py
 	$(BIN)/python benchmarks/strip.py
 
-gpu-pack: setup  ## put what travels to a GPU into gpu-pack/ (SHARD=0..3)
+gpu-pack: setup  ## put what travels to a GPU into gpu-pack/ (SHARD=0..3), from RUN or the newest weights
 	$(BIN)/python benchmarks/gpu_pack.py $(DATA) gpu-pack $(or $(SHARD),0) $(RUN)
 
 gpu-rehearsal: setup  ## the same command as on a GPU, for a minute on the CPU
-	cd gpu-pack && DEVICE=cpu MINUTES=1 BATCH=2 OUT=out PYTHON=$(abspath $(BIN)/python) sh go.sh
+	cd gpu-pack && DEVICE=cpu MINUTES=1 BATCH=2 STAGE=$(STAGE) OUT=out PYTHON=$(abspath $(BIN)/python) sh go.sh
 
 clean:  ## remove what make made
 	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(VENV)-audit demo build dist gpu-pack

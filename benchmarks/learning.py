@@ -1,6 +1,6 @@
-"""Learning curves of a release's `training.jsonl` as a picture.
+"""Learning curves of a run's `training.jsonl` as a picture.
 
-python benchmarks/learning.py weights/sic-4 benchmarks/results/learning.png
+python benchmarks/learning.py runs/main benchmarks/results/learning.png
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE, MARGIN = 420, 60
-COLOURS = ((190, 60, 40), (30, 90, 170), (40, 130, 60), (140, 70, 150), (90, 90, 90))
+COLOURS = (
+    *((190, 60, 40), (30, 90, 170), (40, 130, 60), (140, 70, 150), (90, 90, 90)),
+    (200, 140, 30),
+)
 RATES = ("0.15 bpp", "0.30 bpp", "0.45 bpp", "0.70 bpp")
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -47,19 +50,19 @@ def panel(draw: ImageDraw.ImageDraw, left: int, title: str, curves: Curves) -> N
 def main() -> None:
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     rows = [json.loads(row) for row in (folder / "training.jsonl").read_text().splitlines()]
-    mse_decoder = [r for r in rows if "psnr_at" in r and "lpips_at" not in r]
-    crops = np.array([r["crops"] for r in mse_decoder])
-    psnr = np.array([r["psnr_at"] for r in mse_decoder])
+    measured = [r for r in rows if "psnr_at" in r]
+    crops = np.array([r["crops"] for r in measured]) - measured[0]["crops"]
+    psnr = np.array([r["psnr_at"] for r in measured])
     won: Curves = {rate: (crops, psnr[:, i] - psnr[0, i]) for i, rate in enumerate(RATES)}
-    charts = [("decibels won since the first evaluation, over crops", won)]
-    context = [r for r in rows if "context_crops" in r]
-    if context:
-        seen = np.array([r["context_crops"] for r in context])
-        bits = np.array([r["bits_above_sic_3_percent"] for r in context])
+    charts = [("decibels of the MSE decoder won since the first evaluation, over crops", won)]
+    looked = [r for r in measured if "lpips" in r]
+    if looked:
+        seen = np.array([r["crops"] for r in looked]) - looked[0]["crops"]
+        lpips = np.array([r["lpips"] for r in looked])
         levels: Curves = {
-            f"level {k}": (seen, bits[:, i]) for i, k in enumerate(context[0]["levels"])
+            f"level {k}": (seen, lpips[:, i]) for i, k in enumerate(looked[0]["levels"])
         }
-        charts.append(("context network: bits above sic-3's in percent, over crops", levels))
+        charts.append(("LPIPS-Alex of the perceptual decoder, over crops", levels))
     chart = Image.new("RGB", (len(charts) * (SIDE + 2 * MARGIN), SIDE + 2 * MARGIN), "white")
     draw = ImageDraw.Draw(chart)
     for place, (title, curves) in enumerate(charts):

@@ -127,6 +127,7 @@ class Worker:
         self.looks = rank == 0 and run.evaluate_minutes > 0
         self.valid = validation_pictures(Path(run.validation)) if self.looks else []
         self.hours, self.began = progress.hours, time.time()
+        self.first, self.evaluated = progress.crops, 0.0
         self.sums: dict[str, float] = {}
         self.count, self.shown = 0, 0.0
         if rank == 0:
@@ -245,17 +246,21 @@ class Worker:
 
     def report(self) -> None:
         """Evaluate the averaged parameters, print a table and append one line to the log."""
+        before = time.time()
         state, progress = self.state, self.state.progress
         same = copy.deepcopy(state.model)
         same.load_state_dict({**same.state_dict(), **state.average})
         levels = [k for k in SHOWN if k <= same.config.levels]
         curve = evaluate(same, self.valid, self.device, self.objective.networks, levels)
         hours = self.hours + (time.time() - self.began) / 3600
+        trained = before - self.began - self.evaluated
+        self.evaluated += time.time() - before
         line = {
             "stage": self.config.stage,
             "hours": round(hours, 4),
             "steps": progress.steps,
             "crops": progress.crops,
+            "crops_per_second": round((progress.crops - self.first) / trained, 3),
             "levels": curve.levels,
             "psnr_at": [round(v, 3) for v in curve.at(curve.psnr)],
             "bpp": [round(v, 4) for v in curve.bpp],

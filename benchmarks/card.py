@@ -1,7 +1,7 @@
 """What `sic eval` measured, as tables of the model card.
 
-    sic eval DATA/kodak -o REPORT -m sic-4 --realism 0,1 --codecs sic,jpeg,webp,avif,j2k,jxl --show 12
-    python benchmarks/card.py REPORT --release sic-4
+    sic eval DATA/kodak -o REPORT -m sic-5 --realism 0,1 --codecs sic,jpeg,webp,avif,j2k,jxl --show 12
+    python benchmarks/card.py REPORT --release sic-5
 
 Rows of other weights in REPORT are left out. The tables stand in README.md of the weights between two
 marks, and are written anew each time. `make weights-table` does both.

@@ -71,7 +71,7 @@ def command() -> None:
     Examples:
       sic models
       sic models verify
-      sic models import downloads/sic-4
+      sic models import downloads/sic-5
     """
 
 
@@ -104,7 +104,7 @@ def show(name: str | None, as_json: bool) -> None:
     \b
     Examples:
       sic models show
-      sic models show sic-4 --json
+      sic models show sic-5 --json
     """
     row = facts(find(name))
     if as_json:
@@ -138,7 +138,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
     \b
     Examples:
       sic models verify
-      sic models verify sic-4
+      sic models verify sic-5
 
     Exit code 6: weights are not what their card says.
     """
@@ -173,7 +173,7 @@ def import_(folder: str, as_json: bool) -> None:
 
     \b
     Examples:
-      sic models import downloads/sic-4
+      sic models import downloads/sic-5
     """
     from ..storage.places import models_folder
 

@@ -101,7 +101,7 @@ def _decode(one: Golden, device: str) -> Outcome:
     mean = float(pixels.mean())
     if abs(mean - one.mean) > MEAN_TOLERANCE:
         return f"mean of the pixels is {mean:.2f}, expected is {one.mean:.2f}", ""
-    return None, f"symbols of {parsed.level} levels and pixels as they should be"
+    return None, f"symbols of levels 0 to {parsed.level} and pixels as they should be"
 
 
 def _round_trip(card: ModelCard, device: str) -> Outcome:

@@ -101,8 +101,6 @@ class ContextRunner:
         channels = np.flatnonzero(indices.any((1, 2)))
         if not len(channels):
             return sums
-        if not len(channels):
-            return sums
         none = np.full(len(channels), NOT_SENT, np.int32)
         update = self._between(channels, none, depths[channels].astype(np.int32))
         self._add(update, indices[channels], (), sums, threads)

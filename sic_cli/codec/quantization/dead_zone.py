@@ -103,7 +103,7 @@ def _coarsened(
 def reconstruct(
     indices: Indices, table: StepSizes, level: int, reconstruction_offset: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """float32 (C, h, w): where `mean` details put each latent. reconstruction_offset: (C,) place inside an interval."""
+    """float32 (C, h, w): where in its interval each latent is put. reconstruction_offset: (C,) place inside an interval."""
     width = np.where(np.isinf(table.step_sizes(level)), 0, table.step_sizes(level)).astype(
         np.float32
     )

@@ -134,8 +134,13 @@ def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
     for name, shape in wanted.items():
         if found[name].shape != shape:
             raise ValueError(f"{name} is {found[name].shape}, not {shape}")
-    groups = (found[f"groups.{name}"].astype(np.int8) for name in ("level", "depths", "phases"))
-    table = step_sizes_of(found["unit"], found["octaves"], *groups)
+    depths = ("octaves", "groups.level", "groups.depths", "groups.phases")
+    for name in depths:  # others would wrap around
+        if found[name].dtype != np.int8:
+            raise ValueError(f"{name} holds {found[name].dtype}, not int8")
+    table = step_sizes_of(found["unit"], *(found[name] for name in depths))
+    if (found["centre"] < 0).any() or (found["centre"] > 1).any():
+        raise ValueError("centre holds places outside of their intervals")
     parts = {
         "analysis.": analysis_shapes(config),
         "mse.": synthesis_shapes(config, perceptual=False),
@@ -148,6 +153,9 @@ def _checked(config: ModelConfig, found: dict[str, NDArray[Any]]) -> StepSizes:
     for name in sorted(have.keys() | wanted.keys()):
         if have.get(name) != wanted.get(name):
             raise ValueError(f"{name} is {have.get(name)}, not {wanted.get(name)}")
+    for part in parts:
+        if part != "context." and not (found[f"{part}scale"] > 0).all():
+            raise ValueError(f"{part}scale holds numbers that are not positive")
     return table
 
 
@@ -155,7 +163,7 @@ def _finite(array: NDArray[Any]) -> bool:
     """Whether all numbers are finite. Half precision is looked at as bits, which is ten times as fast."""
     if array.dtype == np.float16:
         return not bool(((array.view(np.uint16) & np.uint16(0x7C00)) == np.uint16(0x7C00)).any())
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+    return array.dtype.kind == "f" and bool(np.isfinite(array).all())
 
 
 def decoder_at(model_weights: ModelWeights, realism: float) -> Arrays:

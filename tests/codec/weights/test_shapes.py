@@ -118,12 +118,16 @@ CHANGES: dict[str, tuple[Callable[[Arrays], object], str]] = {
         lambda a: spoiled(a, "groups.depths", 1),
         "one bit plane further|step sizes of level",
     ),
-    "depths that would wrap around": lambda a: a.update(
-        {"octaves": a["octaves"].astype(np.int16) + 256}
+    "depths that would wrap around": (
+        lambda a: a.update({"octaves": a["octaves"].astype(np.int16) + 256}),
+        "octaves holds int16",
     ),
-    "a scale of 0": lambda a: spoiled(a, "mse.scale", 0),
-    "a place outside of its interval": lambda a: spoiled(a, "centre", 7),
-    "whole numbers for weights": lambda a: a.update({"unit": a["unit"].astype(np.int32)}),
+    "a scale of 0": (lambda a: spoiled(a, "mse.scale", 0), "mse.scale"),
+    "a place outside of its interval": (lambda a: spoiled(a, "centre", 7), "centre"),
+    "whole numbers for weights": (
+        lambda a: a.update({"unit": a["unit"].astype(np.int32)}),
+        "unit holds numbers",
+    ),
     "no passes": (lambda a: a.pop("groups.level"), "groups.level"),
     "phases that are not known": (lambda a: spoiled(a, "groups.phases", 3), "number of phases"),
     "a unit that is not positive": (lambda a: spoiled(a, "unit", -1), "positive numbers"),

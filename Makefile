@@ -12,7 +12,7 @@ MINUTES ?= 60
 WEIGHTS = $(or $(NAME),$(lastword $(sort $(notdir $(wildcard weights/sic-*)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train train-context train-mean-colours export pin embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
+.PHONY: format hooks coverage help setup setup-measure setup-cluster demo test check usage architecture trust trust-release fuzz audit bench bench-scaling bench-cluster data train train-context train-mean-colours export pin embedding ablation context weights-table readme-table pictures gpu-pack gpu-rehearsal clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -46,7 +46,19 @@ test: setup  ## run the tests
 
 check: setup  ## linter and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+format: setup  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+hooks: setup  ## install the checks as hooks of git
+	$(BIN)/python -m pip install -q --disable-pip-version-check "pre-commit>=4"
+	$(BIN)/pre-commit install
+
+coverage: setup  ## run the tests and list what none of them reaches
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing
 
 usage: setup  ## write what commands say with --help into docs/usage.md
 	$(BIN)/python -m tests.usage

@@ -40,7 +40,7 @@ class TrainConfig:
     muon_lr: float = 2e-3
     encoder_lr: float = 0.4
     linear_lr: float = 0.15
-    warmup: int = 200
+    warmup: int = 50
     decay: float = 0.4
     ema: float = 0.999
     clip: float = 1.0

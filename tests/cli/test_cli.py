@@ -131,7 +131,11 @@ def test_truncate_is_encode_at_that_level_is_head(photo: Path, tmp_path: Path) -
     refused(
         run_main("truncate", str(whole), "-o", str(cut), "--target-size", "20", "-f"), 8, "smallest"
     )
-    refused(run_main("truncate", str(low), "-o", str(cut), "-l", "3", "-f"), 8, "highest whole level is 2")
+    refused(
+        run_main("truncate", str(low), "-o", str(cut), "-l", "3", "-f"),
+        8,
+        "highest whole level is 2",
+    )
     refused(run_main("truncate", str(low), "-o", str(cut), "-f"), 2, "--level")
     assert cut.stat().st_size == end
 

@@ -67,7 +67,7 @@ class TrainConfig:
 
 DEFAULTS: dict[Stage, TrainConfig] = {
     "mse": TrainConfig(),
-    "both": TrainConfig("both", lr=5e-4, muon_lr=1e-3, decay=0.33, price=3.0),
-    "gan": TrainConfig("gan", lr=3e-4, muon_lr=6e-4, decay=0.5),
+    "both": TrainConfig("both", lr=5e-4, muon_lr=1e-3, warmup=200, decay=0.33, price=3.0),
+    "gan": TrainConfig("gan", lr=3e-4, muon_lr=6e-4, warmup=200, decay=0.5),
 }
 """Rates and prices of each stage."""

@@ -141,3 +141,17 @@ def test_a_seed_without_noise_gets_one_notice(file: Path, tmp_path: Path) -> Non
     assert run_main(*words, "--seed", "4").err == ""
     got = run_main(*words, "--seed", "4", "--realism", "0")
     assert got.code == 0 and got.err.count("W-seed") == 1
+
+
+def test_options_that_would_say_nothing_are_told(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("decode", str(file), "-o", str(tmp_path / "o.png"), "-f")
+    got = run_main(*words, "--seed", "4")
+    assert got.code == 0 and got.err.count("W-seed") == 1
+    got = run_main(*words, "--preview", "--level", "3")
+    assert got.code == 2 and "--preview is level 0" in got.err
+    got = run_main(*words, "--scale", "2")
+    assert got.code == 2 and "add --preview" in got.err
+    monkeypatch.setenv("SIC_DECODE_LEVEL", "3")
+    assert run_main(*words, "--preview").code == 0

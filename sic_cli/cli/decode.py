@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..batch.tasks import DecodeTask
+from ..errors import UsageError
 from ..pipeline.limits import Limits
 from ..pipeline.options import DecodeOptions
 from .choices import Level, output_options, realism_option
@@ -70,6 +72,7 @@ def command(
       sic decode photo.sic --details sample --seed 7 -o other.png
       sic decode -r out/ -o pictures/ --format jpg
     """
+    check_preview(choices)
     options = DecodeOptions(**choices)
     level = "max" if options.level is None else str(options.level)
     level = "preview" if options.preview else level
@@ -80,6 +83,17 @@ def command(
     return process(
         Command("decode", task, SUFFIXES, suffix, level, detail, options.device), io, inputs
     )
+
+
+def check_preview(choices: dict[str, Any]) -> None:
+    """Raise UsageError where an option was typed that would say nothing beside others.
+
+    A level that a configuration or a variable sets is no mistake: `--preview` goes before it."""
+    source = click.get_current_context().get_parameter_source("level")
+    if choices["preview"] and choices["level"] and source is ParameterSource.COMMANDLINE:
+        raise UsageError("--preview is level 0; leave out --level or --preview")
+    if choices["scale"] != 1 and not choices["preview"]:
+        raise UsageError("--scale is of previews; add --preview")
 
 
 def check_format(format_: str) -> None:

@@ -265,7 +265,10 @@ def decode_parsed(
     if made.level == 0 and options.level is None and fault is None:
         text = f"{name}: holds a preview alone, which is shown enlarged"
         notices.append(Notice(text, "W-preview"))
-    if options.noise_seed and options.realism == 0:
+    if options.seed is not None and options.details != "sample":
+        text = f"{name}: a seed changes nothing without details 'sample'"
+        notices.append(Notice(text, "W-seed"))
+    elif options.noise_seed and options.realism == 0:
         text = f"{name}: realism 0 has no noise, so a seed changes nothing"
         notices.append(Notice(text, "W-seed"))
     return DecodedPicture(

@@ -83,8 +83,12 @@ def main() -> None:
     held = [indices_of(model, read_rgb(p)) for p in find_pictures(given.holdout)[:: given.every]]
     if not are_packed(given.out, model):
         pictures, _ = open_packed(given.packed)
+        shown = 0
         for part in pack_indices(model, pictures, given.out, 1):
-            print(f"\rindices {100 * part:.0f} %", end="", flush=True)
+            if int(100 * part) > shown:
+                shown = int(100 * part)
+                print(f"\rindices {shown} %", end="", flush=True)
+        print()
     chosen = {name: replace(VARIANTS[name], crops=given.crops) for name in names}
     facts = {"start": given.start, "crops": given.crops, "pictures": len(held)}
     rows = go_on(given.out, chosen, model, held, facts)

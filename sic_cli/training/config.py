@@ -25,8 +25,9 @@ class TrainConfig:
     average_every: steps between two averages of the weights of several processes.
 
     favour: the first level is drawn e^favour times as often as the last. even: a crop counts by log(even + its
-    share of the level's running mean), 0: by its share. only_level: train for this level alone, 0: for all. price: factor of the rate in the cost of a level. blocking, lpips_alex,
-    lpips_squeeze, statistics: weights of the other losses.
+    share of the level's running mean), 0: by its share. only_level: train for this level alone, 0: for all.
+    price: factor of the rate in the cost of a level. blocking, lpips_alex, lpips_squeeze, statistics: weights of
+    the other losses.
 
     discriminator: which one; adversarial: norm of its gradient at the pixels, as a share of that of all other
     losses ("heads"), or weight of its loss ("patches"); alone: crops that it learns from before the decoder

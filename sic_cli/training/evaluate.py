@@ -132,11 +132,11 @@ def evaluate(
                 look = networks["alex"]
                 assert isinstance(look, LpipsLoss)
                 found[3, row, place] = look(decoded - 127.5, pixels - 127.5).item()
-    bpp, faithful, perceptual, lpips = (values.mean(0).tolist() for values in found)
+    bpp, mse, perceptual, lpips = (values.mean(0).tolist() for values in found)
     return Curve(
         levels,
         bpp,
-        faithful,
+        mse,
         None if model.perceptual is None else perceptual,
         None if networks is None else lpips,
     )

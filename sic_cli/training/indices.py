@@ -48,7 +48,7 @@ def analysis_digest(model: TrainModel) -> str:
 def indices_of(model: TrainModel, picture: NDArray[np.uint8]) -> NDArray[np.int16]:
     """int16 (h, w, C) at the last level, of a picture uint8 (H, W, 3) cut to whole patches."""
     height, width = (side - side % STRIDE for side in picture.shape[:2])
-    pixels = torch.from_numpy(np.ascontiguousarray(picture[:height, :width]))
+    pixels = torch.from_numpy(np.array(picture[:height, :width]))  # packed pictures are read-only
     pixels = pixels.to(model.unit.device).permute(2, 0, 1)[None].float() - 127.5
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     step = model.step_sizes(torch.tensor([model.config.levels - 1], device=model.unit.device))

@@ -217,8 +217,8 @@ class Worker:
             own = (v for s in optimiser.state.values() for k, v in s.items() if k != "step")
             parts += [v for v in own if isinstance(v, Tensor)]
         parts.append(self.state.norms)
-        wish = torch.tensor([float(stop)], device=self.device)
-        flat = torch.cat([p.reshape(-1) for p in parts] + [wish])
+        stopping = torch.tensor([float(stop)], device=self.device)
+        flat = torch.cat([p.reshape(-1) for p in parts] + [stopping])
         dist.all_reduce(flat)
         flat /= self.run.processes
         place = 0

@@ -67,19 +67,19 @@ class Objective:
         shift = tuple(int(v) for v in chance.numbers.integers(0, SHIFTS, 2))
         self.seen = {}
         if self.config.stage == "gan":
-            self._against(pixels, level, shift, chance, crops)
+            self._adversarial_step(pixels, level, shift, chance, crops)
             return self.seen
         what = self._quantised(pixels, level)
-        loss = self.faithful(what, pixels)
+        loss = self.mse_loss(what, pixels)
         if self.config.stage == "both":
-            made = self._drawn(what, chance)
+            made = self._perceptual_picture(what, chance)
             features = self._features(made, pixels, shift)
-            loss = loss + self.looks(what.level, made, pixels, *features)
+            loss = loss + self.perceptual_loss(what.level, made, pixels, *features)
         self.seen["loss"] = loss.detach()
         loss.backward()  # type: ignore[no-untyped-call]
         return self.seen
 
-    def faithful(self, what: QuantisedLatent, original: Tensor) -> Tensor:
+    def mse_loss(self, what: QuantisedLatent, original: Tensor) -> Tensor:
         """What the MSE decoder and the analysis pay."""
         model, config = self.model, self.config
         with self._computing():
@@ -92,7 +92,7 @@ class Objective:
         blocking = config.blocking * blocking_loss(made - original, original).mean()
         return self._even(RATE, what.level, cost) + blocking
 
-    def looks(
+    def perceptual_loss(
         self,
         level: Tensor,
         made: Tensor,
@@ -117,7 +117,7 @@ class Objective:
             loss = loss + weight * self._divided(term, level, distance).mean()
         return loss
 
-    def _against(
+    def _adversarial_step(
         self, original: Tensor, level: Tensor, shift: tuple[int, ...], chance: Chance, crops: int
     ) -> None:
         """A step of the perceptual decoder and of the discriminator, everything else frozen."""
@@ -130,7 +130,7 @@ class Objective:
                 with self._computing():
                     plain = what.decoded(model.mse)
         with torch.set_grad_enabled(not alone):
-            made = self._drawn(what, chance)
+            made = self._perceptual_picture(what, chance)
         shown = made.detach().requires_grad_(not alone)  # pixels, where the gradients meet
         own, true = self._features(shown, original, shift)
         dy, dx = shift
@@ -148,7 +148,7 @@ class Objective:
         self.seen |= {f"right {i}": share.detach() for i, share in enumerate(right)}
         if alone:
             return
-        rest = self.looks(level, shown, original, own, true)
+        rest = self.perceptual_loss(level, shown, original, own, true)
         (gradient,) = torch.autograd.grad(rest, shown, retain_graph=True)
         with self._computing():
             logits = discriminator(fake)
@@ -173,7 +173,7 @@ class Objective:
             latent = self.model.analysis(pixels).float()
         return quantise(self.model, latent, level)
 
-    def _drawn(self, what: QuantisedLatent, chance: Chance) -> Tensor:
+    def _perceptual_picture(self, what: QuantisedLatent, chance: Chance) -> Tensor:
         """What the perceptual decoder makes, with new noise."""
         decoder = self.model.perceptual
         assert decoder is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,46 @@ def test_a_run_stops_by_the_clock_and_leaves_a_table(
     assert len((tmp_path / LOG).read_text().splitlines()) == 2, "at the start and at the end"
     _, progress, _ = load(tmp_path / NAME)
     assert progress.crops == 2 * progress.steps > 0
+
+
+def test_a_signal_writes_a_checkpoint_first_and_the_run_goes_on_to_the_bit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(folder, tmp_path / "whole", "both", 8)
+    step = Worker.step
+
+    def stopped(self: Worker) -> None:
+        step(self)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as end:
+        patched.setattr(Worker, "step", stopped)
+        run(folder, tmp_path / "parts", "both", 8)
+    assert end.value.code == 128 + signal.SIGTERM
+    assert load(tmp_path / "parts" / NAME)[1].crops == 2
+    parts = run(folder, tmp_path / "parts", "both", 8)
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_checkpoint_is_written_whole_or_not_at_all(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """A disk that fails under a checkpoint, at its bytes or at its name, leaves the last one and nothing else."""
+    run(folder, tmp_path, "mse", 4)
+    before = (tmp_path / NAME).read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space left"):
+        patched.setattr(os, failing, fail)
+        run(folder, tmp_path, "mse", 8)
+    assert (tmp_path / NAME).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+    run(folder, tmp_path, "mse", 8)
+    assert load(tmp_path / NAME)[1].crops == 8
 
 
 def test_wrong_starts_are_refused(folder: Path, tmp_path: Path) -> None:
